@@ -1,0 +1,95 @@
+//! Writes as values.
+
+use std::borrow::Cow;
+
+use crate::{Row, Value};
+
+/// What a statement demands of the number of rows it touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expect {
+    Any,
+    /// At least one, else the batch is a conflict.
+    Some,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Statement {
+    pub sql: Cow<'static, str>,
+    pub params: Vec<Value>,
+    pub expect: Expect,
+    pub returns: bool,
+}
+
+/// Statements that commit together or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    pub(crate) statements: Vec<Statement>,
+    pub(crate) has_jobs: bool,
+    pub(crate) has_events: bool,
+}
+
+/// What a committed batch answers: the rows of its `returning` statements, in order.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    pub rows: Vec<Vec<Row>>,
+}
+
+impl Batch {
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.statements.is_empty()
+    }
+
+    /// Adds a statement that may touch any number of rows.
+    pub fn run(&mut self, sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> &mut Self {
+        self.push(sql.into(), params, Expect::Any, false)
+    }
+
+    /// Adds a statement that must touch a row, or the batch conflicts.
+    pub fn must(&mut self, sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> &mut Self {
+        self.push(sql.into(), params, Expect::Some, false)
+    }
+
+    /// Adds a statement with a `RETURNING` clause whose rows are in the [`Outcome`].
+    pub fn returning(
+        &mut self,
+        sql: impl Into<Cow<'static, str>>,
+        params: Vec<Value>,
+    ) -> &mut Self {
+        self.push(sql.into(), params, Expect::Any, true)
+    }
+
+    /// Says that the batch adds jobs: committing it wakes the workers.
+    pub fn wakes_jobs(&mut self) -> &mut Self {
+        self.has_jobs = true;
+        self
+    }
+
+    /// Says that the batch adds events: committing it wakes the watchers.
+    pub fn wakes_events(&mut self) -> &mut Self {
+        self.has_events = true;
+        self
+    }
+
+    /// Everything of `other`, in the same commit.
+    pub fn extend(&mut self, other: Batch) -> &mut Self {
+        self.statements.extend(other.statements);
+        self.has_jobs |= other.has_jobs;
+        self.has_events |= other.has_events;
+        self
+    }
+
+    fn push(
+        &mut self,
+        sql: Cow<'static, str>,
+        params: Vec<Value>,
+        expect: Expect,
+        returns: bool,
+    ) -> &mut Self {
+        self.statements.push(Statement { sql, params, expect, returns });
+        self
+    }
+}

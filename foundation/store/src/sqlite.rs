@@ -1,0 +1,208 @@
+//! SQLite: one writer thread with group commit, a small pool of readers.
+
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement as Prepared, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::batch::{Expect, Statement};
+use crate::{Batch, Outcome, Row, StoreError, Value};
+
+mod migrations {
+    refinery::embed_migrations!("migrations/sqlite");
+}
+
+/// Batches that share one commit at most; more would only delay the first.
+const GROUP_MAX: usize = 512;
+/// Batches that may wait for the writer before `commit` itself waits.
+const QUEUE_MAX: usize = 8192;
+/// Idle reader connections that are kept.
+const READERS_MAX: usize = 8;
+
+type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
+
+pub(crate) struct Sqlite {
+    path: PathBuf,
+    writer: mpsc::Sender<(Batch, Reply)>,
+    readers: Mutex<Vec<Connection>>,
+}
+
+impl Sqlite {
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.execute_batch(
+            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
+             PRAGMA temp_store=MEMORY; PRAGMA cache_size=-8192; PRAGMA wal_autocheckpoint=4000;",
+        )?;
+        connection.set_prepared_statement_cache_capacity(128);
+        migrations::migrations::runner()
+            .run(&mut connection)
+            .map_err(|error| StoreError::Failed(format!("migration: {error}")))?;
+        let (writer, queue) = mpsc::channel(QUEUE_MAX);
+        std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write_groups(connection, queue))
+            .map_err(|error| StoreError::Failed(format!("writer thread: {error}")))?;
+        Ok(Self { path: path.to_owned(), writer, readers: Mutex::default() })
+    }
+
+    pub async fn commit(&self, batch: Batch) -> Result<Outcome, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let gone = || StoreError::Unavailable("the writer has stopped".into());
+        self.writer.send((batch, reply)).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+
+    pub async fn query(&self, sql: String, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
+        let connection = self.reader()?;
+        let (connection, rows) = tokio::task::spawn_blocking(move || {
+            let rows = read(&connection, &sql, &params);
+            (connection, rows)
+        })
+        .await
+        .map_err(|error| StoreError::Failed(error.to_string()))?;
+        self.give_back(connection);
+        rows
+    }
+
+    pub fn point(&self, sql: &str, params: &[Value]) -> Result<Option<Row>, StoreError> {
+        let connection = self.reader()?;
+        let rows = read(&connection, sql, params);
+        self.give_back(connection);
+        Ok(rows?.into_iter().next())
+    }
+
+    fn reader(&self) -> Result<Connection, StoreError> {
+        let idle = self.readers.lock().unwrap_or_else(|poison| poison.into_inner()).pop();
+        if let Some(connection) = idle {
+            return Ok(connection);
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&self.path, flags)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        connection.execute_batch("PRAGMA cache_size=-2048; PRAGMA mmap_size=268435456;")?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut readers = self.readers.lock().unwrap_or_else(|poison| poison.into_inner());
+        if readers.len() < READERS_MAX {
+            readers.push(connection);
+        }
+    }
+}
+
+/// The writer thread: takes what is queued, commits it once, answers everybody.
+fn write_groups(mut connection: Connection, mut queue: mpsc::Receiver<(Batch, Reply)>) {
+    let mut group = Vec::with_capacity(GROUP_MAX);
+    while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
+        let (batches, replies): (Vec<Batch>, Vec<Reply>) = group.drain(..).unzip();
+        let outcomes = match write_group(&mut connection, &batches) {
+            Ok(outcomes) => outcomes,
+            Err(error) => batches.iter().map(|_| Err(error.clone())).collect(),
+        };
+        for (reply, outcome) in replies.into_iter().zip(outcomes) {
+            // A caller that no longer waits has given up on the answer, not on the write.
+            let _ = reply.send(outcome);
+        }
+    }
+}
+
+fn write_group(
+    connection: &mut Connection,
+    batches: &[Batch],
+) -> Result<Vec<Result<Outcome, StoreError>>, StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut outcomes = Vec::with_capacity(batches.len());
+    for batch in batches {
+        // A single statement is atomic by itself; a conflict of it has touched nothing.
+        let savepoint = batch.statements.len() > 1;
+        if savepoint {
+            transaction.prepare_cached("SAVEPOINT batch")?.execute([])?;
+        }
+        let outcome = write_batch(&transaction, batch);
+        if savepoint {
+            if outcome.is_err() {
+                transaction.prepare_cached("ROLLBACK TO batch")?.execute([])?;
+            }
+            transaction.prepare_cached("RELEASE batch")?.execute([])?;
+        }
+        outcomes.push(outcome);
+    }
+    transaction.commit()?;
+    Ok(outcomes)
+}
+
+fn write_batch(connection: &Connection, batch: &Batch) -> Result<Outcome, StoreError> {
+    let mut outcome = Outcome::default();
+    for Statement { sql, params, expect, returns } in &batch.statements {
+        let mut prepared = connection.prepare_cached(sql)?;
+        bind(&mut prepared, params)?;
+        if *returns {
+            outcome.rows.push(collect(&mut prepared)?);
+        } else if prepared.raw_execute()? == 0 && *expect == Expect::Some {
+            return Err(StoreError::Conflict);
+        }
+    }
+    Ok(outcome)
+}
+
+fn read(connection: &Connection, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
+    let mut prepared = connection.prepare_cached(sql)?;
+    bind(&mut prepared, params)?;
+    collect(&mut prepared)
+}
+
+/// Binds `$n` by its number, in whatever order the text names it.
+fn bind(prepared: &mut Prepared<'_>, params: &[Value]) -> Result<(), StoreError> {
+    for at in 1..=prepared.parameter_count() {
+        let number = prepared.parameter_name(at).and_then(|name| name[1..].parse::<usize>().ok());
+        let value = number.and_then(|n| params.get(n.wrapping_sub(1)));
+        match value {
+            Some(Value::Null) => prepared.raw_bind_parameter(at, rusqlite::types::Null)?,
+            Some(Value::Int(int)) => prepared.raw_bind_parameter(at, int)?,
+            Some(Value::Real(real)) => prepared.raw_bind_parameter(at, real)?,
+            Some(Value::Text(text)) => prepared.raw_bind_parameter(at, text.as_str())?,
+            Some(Value::Blob(bytes)) => prepared.raw_bind_parameter(at, bytes.as_slice())?,
+            None => return Err(StoreError::Failed(format!("parameter {at} has no value"))),
+        }
+    }
+    Ok(())
+}
+
+fn collect(prepared: &mut Prepared<'_>) -> Result<Vec<Row>, StoreError> {
+    let columns = prepared.column_count();
+    let mut rows = Vec::new();
+    let mut cursor = prepared.raw_query();
+    while let Some(row) = cursor.next()? {
+        let mut values = Vec::with_capacity(columns);
+        for at in 0..columns {
+            values.push(match row.get_ref(at)? {
+                ValueRef::Null => Value::Null,
+                ValueRef::Integer(int) => Value::Int(int),
+                ValueRef::Real(real) => Value::Real(real),
+                ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+                ValueRef::Blob(bytes) => Value::Blob(bytes.to_vec()),
+            });
+        }
+        rows.push(Row(values));
+    }
+    Ok(rows)
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::ConstraintViolation) => Self::Duplicate(error.to_string()),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => {
+                Self::Unavailable(error.to_string())
+            }
+            _ => Self::Failed(error.to_string()),
+        }
+    }
+}
