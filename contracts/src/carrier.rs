@@ -1,0 +1,33 @@
+//! What a carrier remembers.
+
+use crate::BoxFuture;
+
+/// The notes cannot be read or written now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotesError(pub String);
+
+impl std::fmt::Display for NotesError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotesError {}
+
+/// A carrier's own durable notes: keyed text, sorted by key. A carrier needs no
+/// SQL and reaches no account's rows.
+pub trait CarrierNotes: Send + Sync {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, NotesError>>;
+
+    /// Writes durably, replacing what was there.
+    fn put<'a>(&'a self, key: &'a str, value: String) -> BoxFuture<'a, Result<(), NotesError>>;
+
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NotesError>>;
+
+    /// At most `limit` notes whose key begins with `prefix`, greatest key first.
+    fn newest<'a>(
+        &'a self,
+        prefix: &'a str,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>, NotesError>>;
+}

@@ -1,0 +1,35 @@
+//! The seam between products and carriers: commands, events and ports.
+//!
+//! Types only, no logic. A product that needs another product, and a carrier
+//! that must tell a product what happened, meet here and nowhere else.
+
+mod account;
+mod carrier;
+mod message;
+mod number;
+
+use std::future::Future;
+use std::pin::Pin;
+
+pub use account::{AccountDirectory, AccountFacts};
+pub use carrier::{CarrierNotes, NotesError};
+pub use message::{
+    InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageSink, OutboundMedia,
+    OutboundMessage, Receipt, ReceiptStatus, Submission,
+};
+pub use number::{InboundRoute, NumberDirectory, NumberOwner};
+
+/// What ports answer.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A port could not answer now; the caller tries again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable(pub String);
+
+impl std::fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Unavailable {}

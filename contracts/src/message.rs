@@ -1,0 +1,98 @@
+//! Text messages between Messaging and the carriers.
+
+use kernel::{Sid, Timestamp};
+
+use crate::{BoxFuture, Unavailable};
+
+/// Media of an outbound message, already fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundMedia {
+    pub content_type: String,
+    /// Where the platform serves it.
+    pub url: String,
+}
+
+/// A message for a carrier. Submitting the same `sid` twice must not deliver twice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutboundMessage {
+    pub account: Sid,
+    pub sid: Sid,
+    pub from: String,
+    pub to: String,
+    pub body: String,
+    pub segments: u32,
+    pub media: Vec<OutboundMedia>,
+}
+
+/// What the nearest hop said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Submission {
+    /// The carrier has it; receipts may follow.
+    Accepted,
+    /// It will never take it; the code is a 30xxx of the error table.
+    Refused { code: u32 },
+    /// Not now.
+    Busy(Unavailable),
+}
+
+/// A network that carries messages.
+pub trait MessageCarrier: Send + Sync {
+    fn submit<'a>(&'a self, message: &'a OutboundMessage) -> BoxFuture<'a, Submission>;
+}
+
+/// What became of a submitted message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptStatus {
+    Delivered,
+    /// A 30xxx of the error table.
+    Undelivered {
+        code: u32,
+    },
+    Read,
+}
+
+/// A delivery receipt. May come twice, late, or never.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    pub account: Sid,
+    pub sid: Sid,
+    pub status: ReceiptStatus,
+    /// When the handset had it.
+    pub done_at: Timestamp,
+}
+
+/// Media of an inbound message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundMedia {
+    pub content_type: String,
+    pub bytes: Vec<u8>,
+}
+
+/// A message from a handset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InboundMessage {
+    pub from: String,
+    pub to: String,
+    pub body: String,
+    pub media: Vec<InboundMedia>,
+}
+
+/// What became of an inbound message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InboundOutcome {
+    /// Stored under this SID in this account.
+    Received { account: Sid, sid: Sid },
+    /// Nobody owns the number.
+    NoSuchNumber,
+}
+
+/// Implemented by Messaging; called by carriers.
+pub trait MessageSink: Send + Sync {
+    fn receipt<'a>(&'a self, receipt: &'a Receipt) -> BoxFuture<'a, Result<(), Unavailable>>;
+
+    /// Accepts durably before it answers.
+    fn inbound<'a>(
+        &'a self,
+        message: &'a InboundMessage,
+    ) -> BoxFuture<'a, Result<InboundOutcome, Unavailable>>;
+}

@@ -1,0 +1,119 @@
+//! Durable promises.
+//!
+//! A job is a row, written in the same batch as the state that needs it
+//! ([`add`]). The [`Runner`] claims due jobs in batches and gives each to the
+//! [`Worker`] of its queue; the worker's effects and the job's removal are one
+//! commit, so an effect on state happens once, whatever else happens twice.
+//!
+//! A *lane* is what must be in order: of the jobs in one lane only the oldest
+//! runs. A job that keeps failing ends in the table of dead jobs.
+//!
+//! Bounds: 256 jobs at once; a job may take 55 seconds; 8 attempts with delays
+//! of 1, 5, 25, 125 … seconds, an hour at most.
+
+mod runner;
+
+use std::time::Duration;
+
+use clock::Clock;
+use kernel::{Sid, Timestamp};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use store::{AccountBatch, AccountStore};
+
+pub use runner::{BoxFuture, Runner};
+
+/// What to do later.
+#[derive(Clone, Debug)]
+pub struct NewJob {
+    /// Names the worker.
+    pub queue: &'static str,
+    /// Jobs of one lane run one after the other, oldest first.
+    pub lane: Option<String>,
+    /// JSON.
+    pub payload: String,
+    pub due_at: Timestamp,
+}
+
+impl NewJob {
+    /// A job for now, without lane.
+    pub fn now(queue: &'static str, clock: &Clock, payload: &impl Serialize) -> Self {
+        let payload = serde_json::to_string(payload).expect("payloads are plain structs");
+        Self { queue, lane: None, payload, due_at: clock.now() }
+    }
+
+    pub fn in_lane(mut self, lane: impl Into<String>) -> Self {
+        self.lane = Some(lane.into());
+        self
+    }
+
+    pub fn after(mut self, delay: Duration) -> Self {
+        self.due_at = self.due_at + delay;
+        self
+    }
+
+    pub fn at(mut self, due_at: Timestamp) -> Self {
+        self.due_at = due_at;
+        self
+    }
+}
+
+/// Adds a job to the batch of the state that promises it.
+pub fn add(batch: &mut AccountBatch, clock: &Clock, job: NewJob) {
+    // The id orders a lane; its bits are those of a SID, strictly increasing.
+    let id = clock.sid("JB").hex();
+    batch.run(
+        "INSERT INTO job (account_sid, id, queue, lane, payload, due_at, leased_until, attempt)
+         VALUES ($1, $2, $3, $4, $5, $6, 0, 0)",
+        vec![id.into(), job.queue.into(), job.lane.into(), job.payload.into(), job.due_at.into()],
+    );
+    batch.wakes_jobs();
+}
+
+/// A claimed job.
+#[derive(Clone, Debug)]
+pub struct Job {
+    pub id: String,
+    pub account: Sid,
+    pub queue: String,
+    pub lane: Option<String>,
+    pub payload: String,
+    /// 1 for the first.
+    pub attempt: u32,
+}
+
+impl Job {
+    /// The payload as the type that was put in.
+    pub fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_str(&self.payload).map_err(|error| Failure::Hopeless(error.to_string()))
+    }
+}
+
+/// Why a job did not succeed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Try again after the usual delay.
+    Retry(String),
+    /// Try again at this time; does not count as an attempt.
+    Later(Timestamp),
+    /// Another attempt cannot help: to the dead jobs.
+    Hopeless(String),
+}
+
+impl From<store::StoreError> for Failure {
+    fn from(error: store::StoreError) -> Self {
+        Self::Retry(error.to_string())
+    }
+}
+
+/// Does the jobs of one queue.
+pub trait Worker: Send + Sync {
+    fn queue(&self) -> &'static str;
+
+    /// Does `job` and returns what to commit together with its removal.
+    fn run<'a>(
+        &'a self,
+        job: &'a Job,
+        store: &'a AccountStore,
+    ) -> BoxFuture<'a, Result<AccountBatch, Failure>>;
+}

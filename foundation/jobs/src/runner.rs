@@ -1,0 +1,231 @@
+//! Claims due jobs and has them done.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bus::Topic;
+use clock::Clock;
+use futures_util::FutureExt;
+use store::{AccountBatch, Batch, Store, StoreError};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use crate::{Failure, Job, Worker};
+
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Jobs at work at one time.
+const AT_ONCE: usize = 256;
+/// A lease outlives the longest job; after it another node may take over.
+const LEASE: Duration = Duration::from_secs(60);
+const JOB_TIME_MAX: Duration = Duration::from_secs(55);
+const ATTEMPTS_MAX: u32 = 8;
+/// How long a missed wake-up may delay work.
+const POLL: Duration = Duration::from_secs(1);
+
+/// The loop that keeps every promise.
+pub struct Runner {
+    store: Store,
+    clock: Clock,
+    workers: HashMap<&'static str, Arc<dyn Worker>>,
+}
+
+impl Runner {
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock, workers: HashMap::new() }
+    }
+
+    /// # Panics
+    /// When two workers claim one queue.
+    pub fn with(mut self, worker: Arc<dyn Worker>) -> Self {
+        let queue = worker.queue();
+        assert!(self.workers.insert(queue, worker).is_none(), "two workers for {queue}");
+        self
+    }
+
+    /// Frees what a former process of the only node had claimed. Not for clusters.
+    pub async fn release_leases(&self) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.run("UPDATE job SET leased_until = 0 WHERE leased_until > 0", vec![]);
+        self.store.commit(batch).await.map(|_| ())
+    }
+
+    /// Runs until `stop` turns true, then lets the jobs at work finish.
+    pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        let room = Arc::new(Semaphore::new(AT_ONCE));
+        let mut at_work = JoinSet::new();
+        let mut wakes = self.store.bus().wakes(Topic::Jobs);
+        let mut moves = self.clock.moves();
+        while !*stop.borrow() {
+            wakes.mark_unchanged();
+            moves.mark_unchanged();
+            while at_work.try_join_next().is_some() {}
+            let free = room.available_permits();
+            let jobs = if free == 0 { Vec::new() } else { self.claim(free).await };
+            let claimed = jobs.len();
+            for job in jobs {
+                let permit = room.clone().acquire_owned().await.expect("the room is never closed");
+                let runner = self.clone();
+                at_work.spawn(async move {
+                    runner.perform(job).await;
+                    drop(permit);
+                });
+            }
+            if claimed > 0 && claimed == free {
+                continue;
+            }
+            let nap = self.time_to_next().await;
+            tokio::select! {
+                _ = stop.changed() => {}
+                _ = wakes.changed() => {}
+                _ = moves.changed() => {}
+                _ = at_work.join_next(), if !at_work.is_empty() => {}
+                () = tokio::time::sleep(nap) => {}
+            }
+        }
+        while at_work.join_next().await.is_some() {}
+    }
+
+    /// Takes due jobs, of each lane only the oldest.
+    async fn claim(&self, limit: usize) -> Vec<Job> {
+        let lock = if self.store.kind() == "postgres" { "FOR UPDATE SKIP LOCKED" } else { "" };
+        let sql = format!(
+            "UPDATE job SET leased_until = $1, attempt = attempt + 1 WHERE id IN (
+                 SELECT j.id FROM job j WHERE j.due_at <= $2 AND j.leased_until <= $3
+                 AND (j.lane IS NULL OR NOT EXISTS (
+                     SELECT 1 FROM job e WHERE e.lane = j.lane AND e.id < j.id))
+                 ORDER BY j.due_at, j.id LIMIT $4 {lock})
+             RETURNING id, account_sid, queue, lane, payload, attempt"
+        );
+        let wall = self.clock.wall();
+        let mut batch = Batch::new();
+        batch.returning(
+            sql,
+            vec![
+                (wall + LEASE).into(),
+                self.clock.now().into(),
+                wall.into(),
+                i64::try_from(limit).unwrap_or(i64::MAX).into(),
+            ],
+        );
+        match self.store.commit(batch).await {
+            Ok(outcome) => outcome.rows[0]
+                .iter()
+                .map(|row| Job {
+                    id: row.text(0).to_owned(),
+                    account: row.sid(1),
+                    queue: row.text(2).to_owned(),
+                    lane: row.opt_text(3).map(str::to_owned),
+                    payload: row.text(4).to_owned(),
+                    attempt: u32::try_from(row.int(5)).unwrap_or(u32::MAX),
+                })
+                .collect(),
+            Err(error) => {
+                tracing::error!(%error, "jobs could not be claimed");
+                Vec::new()
+            }
+        }
+    }
+
+    /// How long until the next job is due; a poll at most.
+    async fn time_to_next(&self) -> Duration {
+        let sql = "SELECT min(due_at) FROM job WHERE leased_until <= $1";
+        match self.store.point(sql, vec![self.clock.wall().into()]).await {
+            Ok(Some(row)) => row.opt_time(0).map_or(POLL, |due| {
+                // A job that is due but was not claimed waits behind its lane.
+                let wait = due.since(self.clock.now());
+                if wait.is_zero() { POLL / 10 } else { wait.min(POLL) }
+            }),
+            _ => POLL,
+        }
+    }
+
+    async fn perform(&self, job: Job) {
+        let store = self.store.account(job.account);
+        let Some(worker) = self.workers.get(job.queue.as_str()) else {
+            self.bury(&job, &format!("no worker for queue {}", job.queue)).await;
+            return;
+        };
+        let work = AssertUnwindSafe(worker.run(&job, &store)).catch_unwind();
+        let outcome = match tokio::time::timeout(JOB_TIME_MAX, work).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Err(Failure::Retry("the worker panicked".into())),
+            Err(_) => Err(Failure::Retry("the job took too long".into())),
+        };
+        let outcome = match outcome {
+            Ok(batch) => self.finish(&job, batch).await,
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok(()) => {}
+            Err(Failure::Later(at)) => self.postpone(&job, at, None).await,
+            Err(Failure::Hopeless(why)) => self.bury(&job, &why).await,
+            Err(Failure::Retry(why)) if job.attempt >= ATTEMPTS_MAX => self.bury(&job, &why).await,
+            Err(Failure::Retry(why)) => {
+                let delay = 5u64.saturating_pow(job.attempt.saturating_sub(1)).min(3600);
+                let at = self.clock.now() + Duration::from_secs(delay);
+                self.postpone(&job, at, Some(&why)).await;
+            }
+        }
+    }
+
+    /// The job's effects and its removal, in one commit.
+    async fn finish(&self, job: &Job, effects: AccountBatch) -> Result<(), Failure> {
+        let mut batch = Batch::new();
+        batch.must("DELETE FROM job WHERE id = $1", vec![job.id.as_str().into()]);
+        batch.extend(effects.into_batch()?);
+        match self.store.commit(batch).await {
+            Ok(_) => Ok(()),
+            // State moved under the worker, or another node had done the job: decide again.
+            Err(StoreError::Conflict) => Err(Failure::Later(self.clock.now())),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn postpone(&self, job: &Job, at: kernel::Timestamp, why: Option<&str>) {
+        let counted = i64::from(why.is_some());
+        let mut batch = Batch::new();
+        batch.run(
+            "UPDATE job SET due_at = $2, leased_until = 0, last_error = $3,
+             attempt = attempt - 1 + $4 WHERE id = $1",
+            vec![job.id.as_str().into(), at.into(), why.into(), counted.into()],
+        );
+        batch.wakes_jobs();
+        if let Err(error) = self.store.commit(batch).await {
+            // Its lease runs out and it is claimed again.
+            tracing::error!(job = %job.id, %error, "a job could not be postponed");
+        }
+    }
+
+    async fn bury(&self, job: &Job, why: &str) {
+        tracing::error!(job = %job.id, queue = %job.queue, %why, "a job is dead");
+        let store = self.store.account(job.account);
+        let mut batch = store.batch();
+        let now = self.clock.now();
+        batch.run(
+            "INSERT INTO dead_job (account_sid, id, queue, lane, payload, attempt, last_error,
+             died_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            vec![
+                job.id.as_str().into(),
+                job.queue.as_str().into(),
+                job.lane.clone().into(),
+                job.payload.as_str().into(),
+                job.attempt.into(),
+                why.into(),
+                now.into(),
+            ],
+        );
+        batch.must(
+            "DELETE FROM job WHERE account_sid = $1 AND id = $2",
+            vec![job.id.as_str().into()],
+        );
+        batch.event("job.dead", &job.id, now, format!("{{\"queue\":\"{}\"}}", job.queue));
+        if let Err(error) = store.commit(batch).await {
+            tracing::error!(job = %job.id, %error, "a dead job could not be buried");
+        }
+    }
+}
