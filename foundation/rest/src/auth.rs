@@ -100,17 +100,23 @@ impl Principal {
 pub trait Gate: Send + Sync {
     /// # Errors
     /// 20003 / 401 when the login opens nothing; 20005 / 403 when the account is
-    /// suspended or closed.
-    fn authenticate(&self, login: Login) -> BoxFuture<'_, Result<Principal, ApiError>>;
+    /// suspended or closed. `path_account` is the account that the path names: an
+    /// unknown API key is adopted into it (development profile).
+    fn authenticate(
+        &self,
+        login: Login,
+        path_account: Option<Sid>,
+    ) -> BoxFuture<'_, Result<Principal, ApiError>>;
 
-    /// May `principal` act on `account`, which its path names?
+    /// May `principal` do `verb` on `account`, which its path names?
     ///
     /// # Errors
-    /// 20003 / 401 when it may not; 20005 / 403 when that account is not active.
+    /// 20003 / 401 when it may not; 20005 / 403 for a change to an inactive account.
     fn reach<'a>(
         &'a self,
         principal: &'a Principal,
         account: Sid,
+        verb: Verb,
     ) -> BoxFuture<'a, Result<(), ApiError>>;
 }
 

@@ -36,9 +36,19 @@ pub struct Draft {
     /// What was there before; `None` at creation.
     pub previous: Option<Doc>,
     pub batch: AccountBatch,
+    revealed: Vec<(String, Json)>,
 }
 
 impl Draft {
+    fn new(verb: Verb, sid: String, fields: Map<String, Json>, batch: AccountBatch) -> Self {
+        Self { verb, sid, fields, previous: None, batch, revealed: Vec::new() }
+    }
+
+    /// Puts a value into this answer and into nothing that is stored.
+    pub fn reveal(&mut self, field: &str, value: impl Into<Json>) {
+        self.revealed.push((field.to_owned(), value.into()));
+    }
+
     /// The text of a field that is set.
     pub fn text(&self, field: &str) -> Option<&str> {
         self.fields.get(field).and_then(Json::as_str).filter(|text| !text.is_empty())
@@ -203,13 +213,9 @@ pub(crate) async fn run(ctx: &Ctx, hook: &dyn DraftHook) -> Result<Reply, ApiErr
         }
         Verb::Delete => {
             let doc = existing(ctx, &parent, &sid).await?;
-            let mut draft = Draft {
-                verb: Verb::Delete,
-                sid: sid.clone(),
-                fields: doc.fields.clone(),
-                previous: Some(doc),
-                batch: ctx.store.batch(),
-            };
+            let fields = doc.fields.clone();
+            let mut draft = Draft::new(Verb::Delete, sid.clone(), fields, ctx.store.batch());
+            draft.previous = Some(doc);
             hook.apply(&mut draft).await?;
             draft.batch.run(
                 "DELETE FROM resource WHERE account_sid = $1 AND kind = $2 AND parent = $3
@@ -236,8 +242,7 @@ async fn create(
 ) -> Result<Doc, ApiError> {
     let kind = ctx.table.name;
     apply(&mut fields, ctx.op.params, &ctx.form);
-    let mut draft =
-        Draft { verb: Verb::Create, sid, fields, previous: None, batch: ctx.store.batch() };
+    let mut draft = Draft::new(Verb::Create, sid, fields, ctx.store.batch());
     hook.apply(&mut draft).await?;
     draft.batch.run(
         "INSERT INTO resource (account_sid, kind, parent, sid, body, date_created, date_updated,
@@ -252,6 +257,7 @@ async fn create(
     );
     announce(&mut draft, kind, "created", ctx.now);
     ctx.store.commit(draft.batch).await.map_err(|error| store_error(ctx, error))?;
+    draft.fields.extend(draft.revealed);
     Ok(Doc {
         sid: draft.sid,
         fields: draft.fields,
@@ -271,13 +277,8 @@ async fn update(
     let kind = ctx.table.name;
     let mut fields = doc.fields.clone();
     apply(&mut fields, ctx.op.params, &ctx.form);
-    let mut draft = Draft {
-        verb: Verb::Update,
-        sid: doc.sid.clone(),
-        fields,
-        previous: Some(doc.clone()),
-        batch: ctx.store.batch(),
-    };
+    let mut draft = Draft::new(Verb::Update, doc.sid.clone(), fields, ctx.store.batch());
+    draft.previous = Some(doc.clone());
     hook.apply(&mut draft).await?;
     draft.batch.must(
         "UPDATE resource SET body = $5, date_updated = $6, version = $7 + 1

@@ -38,6 +38,35 @@ impl Pairs {
     }
 }
 
+impl Pairs {
+    /// Adds the members of a JSON object: scalars as text, lists as repeated
+    /// keys, objects as JSON text; null counts as absent.
+    ///
+    /// # Errors
+    /// 20001 / 400 when the body is no JSON object.
+    pub fn add_json(&mut self, body: &[u8]) -> Result<(), ApiError> {
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(body)
+            .map_err(|error| {
+                ApiError::new(20001, format!("The body is no JSON object: {error}"))
+            })?;
+        for (name, value) in object {
+            let values = match value {
+                serde_json::Value::Array(values) => values,
+                other => vec![other],
+            };
+            for value in values {
+                let text = match value {
+                    serde_json::Value::Null => continue,
+                    serde_json::Value::String(text) => text,
+                    other => other.to_string(),
+                };
+                self.0.push((name.clone(), text));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Percent-decoding with `+` as space; malformed escapes stay as they are.
 fn decode(text: &[u8]) -> Result<String, std::string::FromUtf8Error> {
     let mut bytes = Vec::with_capacity(text.len());

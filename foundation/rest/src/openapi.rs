@@ -73,9 +73,11 @@ fn operation(table: &Table, op: &OpDecl, path: &str, schema: &str) -> Json {
         }
         let required: Vec<_> =
             op.params.iter().filter(|p| p.required.is_some()).map(|p| p.name).collect();
-        operation["requestBody"] = json!({"content": {"application/x-www-form-urlencoded": {
-            "schema": {"type": "object", "properties": properties, "required": required},
-        }}});
+        operation["requestBody"] = json!({"content": {
+            if op.json { "application/json" } else { "application/x-www-form-urlencoded" }: {
+                "schema": {"type": "object", "properties": properties, "required": required},
+            },
+        }});
     } else {
         for param in op.params {
             parameters.push(json!({

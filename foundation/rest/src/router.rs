@@ -192,12 +192,14 @@ impl Router {
             Access::Public => (None, Sid::from_parts("AC", 0)),
             _ => {
                 let login = Login::from_headers(&request.headers)?;
-                let principal = self.gate.authenticate(login).await?;
-                let account = match path_params.iter().find(|(name, _)| name == "AccountSid") {
+                let path_account = path_params.iter().find(|(name, _)| name == "AccountSid");
+                let hint = path_account.and_then(|(_, value)| value.parse().ok());
+                let principal = self.gate.authenticate(login, hint).await?;
+                let account = match path_account {
                     None => principal.account,
                     Some((_, path)) => {
                         let account = path.parse().map_err(|_| not_found(request))?;
-                        self.gate.reach(&principal, account).await?;
+                        self.gate.reach(&principal, account, op.verb).await?;
                         account
                     }
                 };
@@ -214,7 +216,7 @@ impl Router {
         }
         let _in_flight = self.enter(account, extra)?;
 
-        let pairs = read_pairs(request)?;
+        let pairs = read_pairs(request, op.json)?;
         let page = PageRequest::parse(&pairs, table.page_size_max)?;
         let form = Form::parse(&op, pairs).map_err(|error| hint_at_encoding(error, request))?;
         let ctx = Ctx {
@@ -265,7 +267,7 @@ impl Router {
             ("GET" | "HEAD", false) => op.verb == Verb::List,
             ("GET" | "HEAD", true) => op.verb == Verb::Fetch,
             ("POST", false) => op.verb == Verb::Create,
-            ("POST", true) => {
+            ("POST" | "PUT" | "PATCH", true) => {
                 op.verb == Verb::Update || (op.verb == Verb::Create && op.at_instance)
             }
             ("DELETE", true) => op.verb == Verb::Delete,
@@ -375,10 +377,12 @@ impl Format {
     }
 }
 
-/// Form body, then query; a body of another type has no pairs.
-fn read_pairs(request: &Incoming) -> Result<Pairs, ApiError> {
+/// Body, then query; a body of another type has no pairs.
+fn read_pairs(request: &Incoming, json: bool) -> Result<Pairs, ApiError> {
     let mut pairs = Pairs::default();
-    if request.method == Method::POST && !is_json(request) {
+    if json && !request.body.is_empty() {
+        pairs.add_json(&request.body)?;
+    } else if request.method != Method::GET && !is_json(request) {
         pairs.add(&request.body)?;
     }
     pairs.add(request.query.as_bytes())?;
@@ -405,7 +409,12 @@ fn not_found(request: &Incoming) -> ApiError {
 }
 
 fn render(ctx: &Ctx, request: &Incoming, format: Format, reply: Reply) -> Response<Bytes> {
-    let renderer = Renderer { table: ctx.table, base: &request.base, path: &ctx.path_params };
+    let renderer = Renderer {
+        table: ctx.table,
+        fields: ctx.op.fields.unwrap_or(ctx.table.fields),
+        base: &request.base,
+        path: &ctx.path_params,
+    };
     match reply {
         Reply::Empty => empty(ctx.op.status),
         Reply::Record(record) => render_record(&renderer, &record, ctx.op.status, format),

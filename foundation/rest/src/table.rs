@@ -340,6 +340,10 @@ pub struct OpDecl {
     pub with_test_credentials: bool,
     /// A creation whose path is the instance's.
     pub at_instance: bool,
+    /// The body is a JSON object whose members are the parameters.
+    pub json: bool,
+    /// Fields of this operation's answer, where they are not the table's.
+    pub fields: Option<&'static [Field]>,
 }
 
 /// One operation of a resource.
@@ -350,8 +354,15 @@ pub struct Op<S: 'static> {
 
 impl<S> Op<S> {
     const fn new(verb: Verb, status: u16, params: &'static [Param]) -> Self {
-        let decl =
-            OpDecl { verb, status, params, with_test_credentials: false, at_instance: false };
+        let decl = OpDecl {
+            verb,
+            status,
+            params,
+            with_test_credentials: false,
+            at_instance: false,
+            json: false,
+            fields: None,
+        };
         Self { decl, run: Run::Document }
     }
 
@@ -402,6 +413,17 @@ impl<S> Op<S> {
 
     pub const fn at_instance(mut self) -> Self {
         self.decl.at_instance = true;
+        self
+    }
+
+    pub const fn json(mut self) -> Self {
+        self.decl.json = true;
+        self
+    }
+
+    /// The answer has these fields instead of the table's, such as a secret shown once.
+    pub const fn fields(mut self, fields: &'static [Field]) -> Self {
+        self.decl.fields = Some(fields);
         self
     }
 }

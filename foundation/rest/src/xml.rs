@@ -58,7 +58,7 @@ pub(crate) fn error(error: &ApiError) -> String {
 
 /// A header row of field names, then a row per record.
 pub(crate) fn csv(renderer: &Renderer<'_>, records: &[Record]) -> String {
-    let names: Vec<_> = renderer.table.fields.iter().map(|field| field.name).collect();
+    let names: Vec<_> = renderer.fields.iter().map(|field| field.name).collect();
     let mut out = names.join(",");
     out.push_str("\r\n");
     for record in records {
@@ -172,7 +172,7 @@ mod tests {
 
     #[test]
     fn records_lists_errors_and_csv_have_their_documented_shapes() {
-        let renderer = Renderer { table: &TABLE, base: "", path: &[] };
+        let renderer = Renderer { table: &TABLE, fields: TABLE.fields, base: "", path: &[] };
         let inner = "<Message><Sid>SM1</Sid><Body>a&lt;b &amp; &quot;c&quot;, d</Body>\
                      <DateSent></DateSent></Message>";
         assert_eq!(record(&renderer, &sample()), format!("{HEAD}{inner}{TAIL}"));

@@ -97,6 +97,16 @@ CREATE TABLE opt_out (
     PRIMARY KEY (account_sid, scope, address)
 );
 
+-- What was spent, by day and category; micro-dollars.
+CREATE TABLE spend (
+    account_sid TEXT COLLATE "C" NOT NULL,
+    day         TEXT COLLATE "C" NOT NULL,
+    category    TEXT COLLATE "C" NOT NULL,
+    count       BIGINT NOT NULL,
+    micros      BIGINT NOT NULL,
+    PRIMARY KEY (account_sid, day, category)
+);
+
 -- Promises: everything that must still happen.
 CREATE TABLE job (
     id           TEXT COLLATE "C" PRIMARY KEY,

@@ -97,6 +97,16 @@ CREATE TABLE opt_out (
     PRIMARY KEY (account_sid, scope, address)
 ) WITHOUT ROWID;
 
+-- What was spent, by day and category; micro-dollars.
+CREATE TABLE spend (
+    account_sid TEXT NOT NULL,
+    day         TEXT NOT NULL,
+    category    TEXT NOT NULL,
+    count       BIGINT NOT NULL,
+    micros      BIGINT NOT NULL,
+    PRIMARY KEY (account_sid, day, category)
+) WITHOUT ROWID;
+
 -- Promises: everything that must still happen.
 CREATE TABLE job (
     id           TEXT PRIMARY KEY,

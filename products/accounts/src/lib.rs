@@ -1,0 +1,83 @@
+//! Accounts, credentials and who may act on what.
+//!
+//! Main accounts and subaccounts, auth tokens, API keys, OAuth apps, test
+//! credentials. Implements the REST layer's [`rest::Gate`] and the
+//! [`contracts::AccountDirectory`].
+//!
+//! This crate is one of the two tenancy roots: it holds the whole [`Store`]
+//! because it decides which account a request belongs to. Secrets are sealed in
+//! the store and compared in constant time.
+
+mod account;
+mod auth_token;
+mod balance;
+mod directory;
+mod gate;
+mod key;
+mod oauth;
+
+use std::sync::Arc;
+
+use clock::Clock;
+use kernel::Sid;
+use rest::Router;
+use store::{Sealer, Store};
+
+pub use directory::Account;
+
+/// The product's state.
+pub struct Accounts {
+    store: Store,
+    clock: Clock,
+    sealer: Sealer,
+    directory: directory::Cache,
+    /// Unknown credentials are adopted.
+    development: bool,
+}
+
+impl Accounts {
+    pub fn new(store: Store, clock: Clock, sealer: Sealer, development: bool) -> Arc<Self> {
+        let directory = directory::Cache::default();
+        let accounts = Arc::new(Self { store, clock, sealer, directory, development });
+        directory::forget_when_told(&accounts);
+        accounts
+    }
+
+    /// Adds this product's resources.
+    pub fn mount(self: &Arc<Self>, router: Router) -> Router {
+        router.mount(
+            self,
+            &[
+                &account::ACCOUNT,
+                &balance::BALANCE,
+                &key::KEY,
+                &key::SIGNING_KEY,
+                &key::IAM_KEY,
+                &auth_token::SECONDARY,
+                &auth_token::PROMOTION,
+                &oauth::APP,
+                &oauth::TOKEN_V2,
+                &oauth::TOKEN_V1,
+                &oauth::TOKEN_IAM,
+            ],
+        )
+    }
+
+    /// The main account of this instance; made on first use.
+    pub async fn main_account(&self) -> Result<Arc<Account>, store::StoreError> {
+        let sql = "SELECT value FROM meta WHERE name = 'main_account'";
+        if let Some(row) = self.store.point(sql, vec![]).await? {
+            let sid: Sid = row.sid(0);
+            if let Some(account) = self.account(sid).await? {
+                return Ok(account);
+            }
+        }
+        let sid = self.clock.sid("AC");
+        let token = self.clock.hex_token(32);
+        let mut batch = self.new_account(sid, sid, "Main account", &token);
+        batch.run("INSERT INTO meta (name, value) VALUES ('main_account', $1)", vec![sid.into()]);
+        self.store.commit(batch).await?;
+        let found = self.account(sid).await?;
+        found.ok_or_else(|| store::StoreError::Failed("the main account vanished".into()))
+    }
+}
