@@ -19,9 +19,10 @@ use clock::Clock;
 use kernel::{Sid, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use store::{AccountBatch, AccountStore};
+use store::Store;
 
 pub use runner::{BoxFuture, Runner};
+pub use store::{AccountBatch, AccountStore};
 
 /// What to do later.
 #[derive(Clone, Debug)]
@@ -33,17 +34,24 @@ pub struct NewJob {
     /// JSON.
     pub payload: String,
     pub due_at: Timestamp,
+    /// A name of the caller's: a waiting job of the same name is not added twice.
+    pub id: Option<String>,
 }
 
 impl NewJob {
     /// A job for now, without lane.
     pub fn now(queue: &'static str, clock: &Clock, payload: &impl Serialize) -> Self {
         let payload = serde_json::to_string(payload).expect("payloads are plain structs");
-        Self { queue, lane: None, payload, due_at: clock.now() }
+        Self { queue, lane: None, payload, due_at: clock.now(), id: None }
     }
 
     pub fn in_lane(mut self, lane: impl Into<String>) -> Self {
         self.lane = Some(lane.into());
+        self
+    }
+
+    pub fn named(mut self, id: impl Into<String>) -> Self {
+        self.id = Some(id.into());
         self
     }
 
@@ -61,14 +69,43 @@ impl NewJob {
 /// Adds a job to the batch of the state that promises it.
 pub fn add(batch: &mut AccountBatch, clock: &Clock, job: NewJob) {
     // The id orders a lane; its bits are those of a SID, strictly increasing.
-    let id = clock.sid("JB").hex();
+    let id = job.id.unwrap_or_else(|| clock.sid("JB").hex());
     batch.run(
         "INSERT INTO job (account_sid, id, queue, lane, payload, due_at, leased_until, attempt)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, 0)",
+         VALUES ($1, $2, $3, $4, $5, $6, 0, 0) ON CONFLICT (id) DO NOTHING",
         vec![id.into(), job.queue.into(), job.lane.into(), job.payload.into(), job.due_at.into()],
     );
     batch.wakes_jobs();
 }
+
+/// Lets a carrier promise, which has no batch of its own.
+#[derive(Clone)]
+pub struct Queue {
+    store: Store,
+    clock: Clock,
+}
+
+impl Queue {
+    pub fn new(store: Store, clock: Clock) -> Self {
+        Self { store, clock }
+    }
+
+    /// Commits the promise before it returns.
+    pub async fn add(&self, account: Sid, job: NewJob) -> Result<(), Unavailable> {
+        let store = self.store.account(account);
+        let mut batch = store.batch();
+        add(&mut batch, &self.clock, job);
+        store.commit(batch).await.map(|_| ()).map_err(|error| Unavailable(error.to_string()))
+    }
+
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+/// The promise could not be written; nothing was promised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unavailable(pub String);
 
 /// A claimed job.
 #[derive(Clone, Debug)]

@@ -1,0 +1,114 @@
+//! Handsets and what they show, as notes.
+
+use contracts::{CarrierNotes, NotesError};
+use kernel::{Sid, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// How a handset answers the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Behaviour {
+    /// Receives and confirms.
+    #[default]
+    On,
+    /// Switched off: undelivered, 30003.
+    Off,
+    /// A landline: undelivered, 30006.
+    Landline,
+    /// Not a subscriber: undelivered, 30005.
+    Unknown,
+    /// Its memory is full: undelivered, 30003.
+    Full,
+    /// Receives and confirms half a minute late.
+    Slow,
+    /// Its carrier filters: undelivered, 30007.
+    Filtered,
+    /// Its carrier drops without a word: stays `sent`.
+    Silent,
+}
+
+impl Behaviour {
+    /// The code of a receipt that says no; `None` when the handset takes messages
+    /// or nobody says anything.
+    pub fn refusal(self) -> Option<u32> {
+        match self {
+            Self::On | Self::Slow | Self::Silent => None,
+            Self::Off | Self::Full => Some(30003),
+            Self::Unknown => Some(30005),
+            Self::Landline => Some(30006),
+            Self::Filtered => Some(30007),
+        }
+    }
+}
+
+/// A simulated phone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Handset {
+    /// E.164.
+    pub number: String,
+    #[serde(default)]
+    pub name: String,
+    #[serde(default)]
+    pub behaviour: Behaviour,
+}
+
+/// A line of a handset's thread.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ThreadEntry {
+    pub sid: String,
+    /// Typed on this handset.
+    pub outgoing: bool,
+    /// Who it came from or went to.
+    pub peer: String,
+    pub body: String,
+    /// Content types, or URLs where the platform serves them.
+    pub media: Vec<String>,
+    pub at: Timestamp,
+    /// Nobody answers to the number it was sent to.
+    #[serde(default)]
+    pub failed: bool,
+}
+
+pub(crate) async fn load(notes: &dyn CarrierNotes, number: &str) -> Result<Handset, NotesError> {
+    let known = notes.get(&format!("handset/{number}")).await?;
+    let known = known.and_then(|text| serde_json::from_str(&text).ok());
+    Ok(known.unwrap_or_else(|| Handset {
+        number: number.to_owned(),
+        name: String::new(),
+        behaviour: Behaviour::On,
+    }))
+}
+
+pub(crate) async fn save(notes: &dyn CarrierNotes, handset: &Handset) -> Result<(), NotesError> {
+    let text = serde_json::to_string(handset).expect("a handset is plain text");
+    notes.put(&format!("handset/{}", handset.number), text).await
+}
+
+pub(crate) async fn list(notes: &dyn CarrierNotes, limit: u32) -> Result<Vec<Handset>, NotesError> {
+    let found = notes.newest("handset/", limit).await?;
+    Ok(found.iter().filter_map(|(_, text)| serde_json::from_str(text).ok()).collect())
+}
+
+pub(crate) async fn thread(
+    notes: &dyn CarrierNotes,
+    number: &str,
+    limit: u32,
+) -> Result<Vec<ThreadEntry>, NotesError> {
+    let found = notes.newest(&format!("thread/{number}/"), limit).await?;
+    Ok(found.iter().filter_map(|(_, text)| serde_json::from_str(text).ok()).collect())
+}
+
+/// Adds a line to the thread. The key is the message's: the same message twice is one line.
+pub(crate) async fn remember(
+    notes: &dyn CarrierNotes,
+    number: &str,
+    sid: Sid,
+    entry: &ThreadEntry,
+) -> Result<(), NotesError> {
+    let text = serde_json::to_string(entry).expect("a thread entry is plain text");
+    notes.put(&format!("thread/{number}/{}", sid.hex()), text).await?;
+    if notes.get(&format!("handset/{number}")).await?.is_none() {
+        save(notes, &load(notes, number).await?).await?;
+    }
+    Ok(())
+}

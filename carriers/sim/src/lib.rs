@@ -1,0 +1,151 @@
+//! The simulated network: handsets that behave as told.
+//!
+//! A first-class carrier, not a mock: it keeps its handsets and their threads
+//! durably, delivers late, in order and only once, and fails in the ways real
+//! networks fail. Every number is a handset that is on until it is told
+//! otherwise. Delays and faults come from a seed.
+//!
+//! It deliberately knows no accounts, webhooks or products: it takes messages
+//! through [`MessageCarrier`] and reports through [`contracts::MessageSink`].
+
+mod chance;
+mod deliver;
+mod handset;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use contracts::{
+    BoxFuture, CarrierNotes, InboundMedia, InboundMessage, InboundOutcome, MessageCarrier,
+    MessageSink, NotesError, OutboundMessage, Submission, Unavailable,
+};
+use jobs::{NewJob, Queue};
+
+pub use deliver::DELIVER_QUEUE;
+pub use handset::{Behaviour, Handset, ThreadEntry};
+
+/// How the network as a whole behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Network {
+    /// Where delays and faults come from: the same seed, the same story.
+    pub seed: u64,
+    /// Time between submission and the handset, in milliseconds.
+    pub delay_ms: (u64, u64),
+    /// Share of messages, 0 to 1, that the network loses with 30008.
+    pub fault_rate: f64,
+}
+
+impl Default for Network {
+    fn default() -> Self {
+        Self { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 }
+    }
+}
+
+/// How much later a slow handset gets its messages.
+const SLOW: Duration = Duration::from_secs(30);
+
+/// The carrier.
+pub struct Sim {
+    notes: Arc<dyn CarrierNotes>,
+    queue: Queue,
+    sink: OnceLock<Arc<dyn MessageSink>>,
+    network: Network,
+    submissions: AtomicU64,
+}
+
+impl Sim {
+    pub fn new(notes: Arc<dyn CarrierNotes>, queue: Queue, network: Network) -> Arc<Self> {
+        let submissions = AtomicU64::new(0);
+        Arc::new(Self { notes, queue, sink: OnceLock::new(), network, submissions })
+    }
+
+    /// Connects the network to the platform; once, before anything is submitted.
+    pub fn connect(&self, sink: Arc<dyn MessageSink>) {
+        assert!(self.sink.set(sink).is_ok(), "the network is connected once");
+    }
+
+    fn sink(&self) -> &Arc<dyn MessageSink> {
+        self.sink.get().expect("the binary connects the network before it starts")
+    }
+
+    /// The handset of a number: as it was set, or one that is on.
+    pub async fn handset(&self, number: &str) -> Result<Handset, NotesError> {
+        handset::load(&*self.notes, number).await
+    }
+
+    /// Handsets that were set or have a thread, by number, greatest first.
+    pub async fn handsets(&self, limit: u32) -> Result<Vec<Handset>, NotesError> {
+        handset::list(&*self.notes, limit).await
+    }
+
+    /// Keeps what a handset is told to be.
+    pub async fn set_handset(&self, handset: &Handset) -> Result<(), NotesError> {
+        handset::save(&*self.notes, handset).await
+    }
+
+    /// What a handset shows, newest first.
+    pub async fn thread(&self, number: &str, limit: u32) -> Result<Vec<ThreadEntry>, NotesError> {
+        handset::thread(&*self.notes, number, limit).await
+    }
+
+    /// Somebody types on a handset.
+    pub async fn send_from(
+        &self,
+        from: &str,
+        to: &str,
+        body: &str,
+        media: Vec<InboundMedia>,
+    ) -> Result<InboundOutcome, Unavailable> {
+        let message = InboundMessage {
+            from: from.to_owned(),
+            to: to.to_owned(),
+            body: body.to_owned(),
+            media,
+        };
+        let media = message.media.iter().map(|item| item.content_type.clone()).collect();
+        let outcome = self.sink().inbound(&message).await?;
+        let sid = match &outcome {
+            InboundOutcome::Received { sid, .. } => *sid,
+            InboundOutcome::NoSuchNumber => self.queue.clock().sid("SM"),
+        };
+        let entry = ThreadEntry {
+            sid: sid.to_string(),
+            outgoing: true,
+            peer: to.to_owned(),
+            body: body.to_owned(),
+            media,
+            at: self.queue.clock().now(),
+            failed: matches!(outcome, InboundOutcome::NoSuchNumber),
+        };
+        let kept = handset::remember(&*self.notes, from, sid, &entry).await;
+        kept.map_err(|error| Unavailable(error.to_string()))?;
+        Ok(outcome)
+    }
+}
+
+impl MessageCarrier for Sim {
+    fn submit<'a>(&'a self, message: &'a OutboundMessage) -> BoxFuture<'a, Submission> {
+        Box::pin(async move {
+            let handset = match self.handset(&message.to).await {
+                Ok(handset) => handset,
+                Err(error) => return Submission::Busy(Unavailable(error.to_string())),
+            };
+            let turn = self.submissions.fetch_add(1, Ordering::Relaxed);
+            let mut delay = chance::delay(&self.network, turn);
+            if handset.behaviour == Behaviour::Slow {
+                delay += SLOW;
+            }
+            let fault = chance::happens(&self.network, turn);
+            let delivery = deliver::Delivery::of(message, fault);
+            // Named by the message: a second submission of it is the same promise.
+            let job = NewJob::now(DELIVER_QUEUE, self.queue.clock(), &delivery)
+                .named(format!("sim-{}", message.sid))
+                .after(delay);
+            match self.queue.add(message.account, job).await {
+                Ok(()) => Submission::Accepted,
+                Err(error) => Submission::Busy(Unavailable(error.0)),
+            }
+        })
+    }
+}
