@@ -7,6 +7,7 @@ mod account;
 mod carrier;
 mod message;
 mod number;
+mod validation;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -18,6 +19,7 @@ pub use message::{
     OutboundMessage, Receipt, ReceiptStatus, Submission,
 };
 pub use number::{InboundRoute, NumberDirectory, NumberOwner};
+pub use validation::ValidationCalls;
 
 /// What ports answer.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

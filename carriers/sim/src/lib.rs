@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use contracts::{
     BoxFuture, CarrierNotes, InboundMedia, InboundMessage, InboundOutcome, MessageCarrier,
-    MessageSink, NotesError, OutboundMessage, Submission, Unavailable,
+    MessageSink, NotesError, OutboundMessage, Submission, Unavailable, ValidationCalls,
 };
 use jobs::{NewJob, Queue};
 
@@ -146,6 +146,38 @@ impl MessageCarrier for Sim {
                 Ok(()) => Submission::Accepted,
                 Err(error) => Submission::Busy(Unavailable(error.0)),
             }
+        })
+    }
+}
+
+impl ValidationCalls for Sim {
+    /// A handset that is on picks up, and its owner keys in the code.
+    fn place<'a>(
+        &'a self,
+        number: &'a str,
+        code: &'a str,
+    ) -> BoxFuture<'a, Result<bool, Unavailable>> {
+        Box::pin(async move {
+            let unavailable = |error: NotesError| Unavailable(error.to_string());
+            let handset = self.handset(number).await.map_err(unavailable)?;
+            let answers = matches!(
+                handset.behaviour,
+                Behaviour::On | Behaviour::Slow | Behaviour::Landline | Behaviour::Full
+            );
+            if answers {
+                let sid = self.queue.clock().sid("CA");
+                let entry = ThreadEntry {
+                    sid: sid.to_string(),
+                    outgoing: false,
+                    peer: "validation call".to_owned(),
+                    body: format!("Call: \u{201c}enter {code}\u{201d}; the code was keyed in"),
+                    media: Vec::new(),
+                    at: self.queue.clock().now(),
+                    failed: false,
+                };
+                handset::remember(&*self.notes, number, sid, &entry).await.map_err(unavailable)?;
+            }
+            Ok(answers)
         })
     }
 }

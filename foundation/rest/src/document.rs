@@ -37,11 +37,17 @@ pub struct Draft {
     pub previous: Option<Doc>,
     pub batch: AccountBatch,
     revealed: Vec<(String, Json)>,
+    moved_to: Option<Sid>,
 }
 
 impl Draft {
     fn new(verb: Verb, sid: String, fields: Map<String, Json>, batch: AccountBatch) -> Self {
-        Self { verb, sid, fields, previous: None, batch, revealed: Vec::new() }
+        Self { verb, sid, fields, previous: None, batch, revealed: Vec::new(), moved_to: None }
+    }
+
+    /// Hands the document to another account with this update.
+    pub fn move_to(&mut self, account: Sid) {
+        self.moved_to = Some(account);
     }
 
     /// Puts a value into this answer and into nothing that is stored.
@@ -205,8 +211,9 @@ pub(crate) async fn run(ctx: &Ctx, hook: &dyn DraftHook) -> Result<Reply, ApiErr
         Verb::Update => {
             for _ in 0..DECISIONS_MAX {
                 let doc = existing(ctx, &parent, &sid).await?;
-                if let Some(doc) = update(ctx, &parent, doc, hook).await? {
-                    return Ok(Reply::Record(record(ctx.account, ctx.table, &doc)));
+                if let Some((account, doc)) = update(ctx, &parent, doc, hook).await? {
+                    let record = record(account, ctx.table, &doc);
+                    return Ok(Reply::Record(record.with_path("AccountSid", &account.to_string())));
                 }
             }
             Err(ApiError::new(20409, format!("{kind} {sid} is being changed by others; try again")))
@@ -273,7 +280,7 @@ async fn update(
     parent: &str,
     doc: Doc,
     hook: &dyn DraftHook,
-) -> Result<Option<Doc>, ApiError> {
+) -> Result<Option<(Sid, Doc)>, ApiError> {
     let kind = ctx.table.name;
     let mut fields = doc.fields.clone();
     apply(&mut fields, ctx.op.params, &ctx.form);
@@ -281,7 +288,7 @@ async fn update(
     draft.previous = Some(doc.clone());
     hook.apply(&mut draft).await?;
     draft.batch.must(
-        "UPDATE resource SET body = $5, date_updated = $6, version = $7 + 1
+        "UPDATE resource SET body = $5, date_updated = $6, version = $7 + 1, account_sid = $8
          WHERE account_sid = $1 AND kind = $2 AND parent = $3 AND sid = $4 AND version = $7",
         vec![
             kind.into(),
@@ -290,15 +297,18 @@ async fn update(
             Json::Object(draft.fields.clone()).to_string().into(),
             ctx.now.into(),
             doc.version.into(),
+            draft.moved_to.unwrap_or(ctx.account).into(),
         ],
     );
+    let account = draft.moved_to.unwrap_or(ctx.account);
     announce(&mut draft, kind, "updated", ctx.now);
     match ctx.store.commit(draft.batch).await {
         Ok(_) => {}
         Err(StoreError::Conflict) => return Ok(None),
         Err(error) => return Err(store_error(ctx, error)),
     }
-    Ok(Some(Doc { fields: draft.fields, date_updated: ctx.now, version: doc.version + 1, ..doc }))
+    let doc = Doc { fields: draft.fields, date_updated: ctx.now, version: doc.version + 1, ..doc };
+    Ok(Some((account, doc)))
 }
 
 /// The document, adopted if its table and the profile allow; else 20404.
@@ -340,6 +350,13 @@ fn announce(draft: &mut Draft, kind: &str, what: &str, now: Timestamp) {
     let event = format!("{}.{what}", field_name(kind).replace('_', "-"));
     let sid = draft.sid.clone();
     draft.batch.event(&event, &sid, now, "{}".to_owned());
+}
+
+/// The fields that the given parameters set.
+pub fn fields_of(params: &[Param], form: &Form) -> Map<String, Json> {
+    let mut fields = Map::new();
+    apply(&mut fields, params, form);
+    fields
 }
 
 /// What the given parameters make of the fields; an empty value clears.

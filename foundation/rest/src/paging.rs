@@ -29,6 +29,8 @@ pub struct PageRequest {
     pub size: u32,
     pub number: u32,
     pub cursor: Cursor,
+    /// The request names a size, page or token.
+    pub asked: bool,
 }
 
 impl PageRequest {
@@ -64,6 +66,7 @@ impl PageRequest {
             size: size.min(u64::from(size_max)) as u32,
             number: u32::try_from(page).unwrap_or(u32::MAX),
             cursor,
+            asked: ["PageSize", "Page", "PageToken"].iter().any(|name| value(name).is_some()),
         })
     }
 
@@ -148,6 +151,9 @@ impl Envelope<'_> {
 
     /// Name and JSON of the paging members of the 2010 API.
     pub fn v2010_members(&self) -> Vec<(&'static str, String)> {
+        if !self.table.paging_members {
+            return vec![("uri", quoted(Some(self.path.to_owned())))];
+        }
         let count = self.page.records.len() as u64;
         let start = if count == 0 {
             0

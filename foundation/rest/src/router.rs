@@ -135,6 +135,9 @@ impl Router {
             let routes = self.routes.entry(table.product).or_default();
             for (path, instance) in [(table.list, false), (table.instance, true)] {
                 let Some(path) = path else { continue };
+                if instance && table.instance_elsewhere {
+                    continue;
+                }
                 if let Err(error) = routes.insert(path, Route { endpoint, instance }) {
                     panic!("{} {path}: {error}", table.name);
                 }

@@ -227,6 +227,10 @@ pub struct Table {
     pub access: Access,
     /// In the development profile an unknown SID of this kind comes into being.
     pub adoptable: bool,
+    /// The instance path belongs to another table, which routes it.
+    pub instance_elsewhere: bool,
+    /// List answers have the paging members around the array.
+    pub paging_members: bool,
 }
 
 impl Table {
@@ -245,6 +249,8 @@ impl Table {
             links: &[],
             access: Access::Keys("api"),
             adoptable: false,
+            instance_elsewhere: false,
+            paging_members: true,
         }
     }
 
@@ -270,6 +276,18 @@ impl Table {
     /// Drops the instance path: only a collection.
     pub const fn collection(mut self) -> Self {
         self.instance = None;
+        self
+    }
+
+    /// A second collection of resources whose instances another table routes.
+    pub const fn collection_of_another(mut self) -> Self {
+        self.instance_elsewhere = true;
+        self
+    }
+
+    /// List answers are the array and its `uri` alone (rest-conventions §7.2).
+    pub const fn without_paging_members(mut self) -> Self {
+        self.paging_members = false;
         self
     }
 

@@ -1,0 +1,159 @@
+//! Asking customers' URLs.
+//!
+//! [`Webhooks::ask`] signs and sends one request and writes what happened as
+//! events of the account: the exact HTTP of every attempt (`webhook`), and an
+//! `alert` with its code when it failed. [`promise`] makes a status callback a
+//! job; its answer is ignored, and a failure is an alert, not a retry (webhooks
+//! §4: status callbacks are not delivered later).
+//!
+//! It deliberately does not understand answers: TwiML is the caller's.
+
+use std::sync::Arc;
+
+use clock::Clock;
+use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
+use kernel::Sid;
+use outbound::{Answer, Attempt, Client, Content, Fetch, FetchFailure, Method};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use store::{AccountBatch, AccountStore};
+
+/// The queue of promised callbacks.
+pub const QUEUE: &str = "webhook.callback";
+/// Largest answer that is read: TwiML may have 64 kB (11750).
+const ANSWER_MAX: usize = 65_536;
+
+/// Where an account's signing key comes from.
+pub trait SigningKeys: Send + Sync {
+    /// The primary auth token; `None` when the account is gone.
+    fn signing_key(&self, account: Sid) -> BoxFuture<'_, Option<String>>;
+}
+
+/// One question to a customer's URL.
+#[derive(Clone, Debug)]
+pub struct Question<'a> {
+    pub url: &'a str,
+    /// `GET` or `POST`.
+    pub method: &'a str,
+    pub params: Vec<(String, String)>,
+    /// What it is about: a message, a call.
+    pub resource: &'a str,
+    /// Requests with the same scope share cookies.
+    pub cookie_scope: Option<String>,
+}
+
+/// A callback that will be made.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Callback {
+    pub url: String,
+    pub method: String,
+    pub params: Vec<(String, String)>,
+    /// What it is about. Callbacks about one resource go out in order.
+    pub resource: String,
+}
+
+/// Promises a callback in the commit of the state it tells of.
+pub fn promise(batch: &mut AccountBatch, clock: &Clock, callback: Callback) {
+    let lane = format!("callback/{}", callback.resource);
+    jobs::add(batch, clock, NewJob::now(QUEUE, clock, &callback).in_lane(lane));
+}
+
+/// The one place that asks customers' URLs.
+pub struct Webhooks {
+    client: Client,
+    keys: Arc<dyn SigningKeys>,
+    clock: Clock,
+}
+
+impl Webhooks {
+    pub fn new(client: Client, keys: Arc<dyn SigningKeys>, clock: Clock) -> Arc<Self> {
+        Arc::new(Self { client, keys, clock })
+    }
+
+    /// Asks, and adds the record of it to `batch`.
+    ///
+    /// # Errors
+    /// What [`Client::fetch`] says; the alert is in `batch` already.
+    pub async fn ask(
+        &self,
+        account: Sid,
+        question: Question<'_>,
+        batch: &mut AccountBatch,
+    ) -> Result<Answer, FetchFailure> {
+        let method = match question.method {
+            "GET" => Method::Get,
+            _ => Method::Post,
+        };
+        let fetch = Fetch {
+            url: question.url.to_owned(),
+            method,
+            content: Content::Form(question.params),
+            auth_token: self.keys.signing_key(account).await,
+            body_max: ANSWER_MAX,
+            cookie_scope: question.cookie_scope.map(|scope| format!("{account}/{scope}")),
+        };
+        let outcome = self.client.fetch(fetch).await;
+        let (attempts, failure) = match &outcome {
+            Ok(answer) => (&answer.attempts, None),
+            Err(failure) => (&failure.attempts, Some(failure)),
+        };
+        for attempt in attempts {
+            self.record(batch, question.resource, attempt);
+        }
+        if let Some(failure) = failure {
+            self.alert(batch, question.resource, failure.code, &failure.message, question.url);
+        }
+        outcome
+    }
+
+    /// Writes an alert: what the debugger shows.
+    pub fn alert(
+        &self,
+        batch: &mut AccountBatch,
+        resource: &str,
+        code: u32,
+        message: &str,
+        url: &str,
+    ) {
+        tracing::warn!(account_sid = %batch.account(), resource, code, message, "alert");
+        let level = match kernel::lookup(code).map(|row| row.level) {
+            Some(kernel::Level::Warning) => "warning",
+            _ => "error",
+        };
+        let body = json!({"code": code, "level": level, "message": message, "url": url});
+        batch.event("alert", resource, self.clock.now(), body.to_string());
+    }
+
+    /// Writes the exact HTTP of one attempt.
+    fn record(&self, batch: &mut AccountBatch, resource: &str, attempt: &Attempt) {
+        let body = serde_json::to_string(attempt).expect("an attempt is plain text");
+        batch.event("webhook", resource, self.clock.now(), body);
+    }
+}
+
+impl Worker for Webhooks {
+    fn queue(&self) -> &'static str {
+        QUEUE
+    }
+
+    fn run<'a>(
+        &'a self,
+        job: &'a Job,
+        store: &'a AccountStore,
+    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
+        Box::pin(async move {
+            let callback: Callback = job.read()?;
+            let mut batch = store.batch();
+            let question = Question {
+                url: &callback.url,
+                method: &callback.method,
+                params: callback.params,
+                resource: &callback.resource,
+                cookie_scope: None,
+            };
+            // The answer to a status callback is ignored; a failure is an alert already.
+            let _ = self.ask(job.account, question, &mut batch).await;
+            Ok(batch)
+        })
+    }
+}

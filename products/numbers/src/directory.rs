@@ -1,0 +1,222 @@
+//! Which account owns a number, in memory and in the claim table.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use contracts::{BoxFuture, InboundRoute, NumberDirectory, NumberOwner, Unavailable};
+use kernel::Sid;
+use numbering::{Address, E164};
+use rest::Doc;
+use serde_json::{Value as Json, json};
+use store::StoreError;
+
+use crate::{Numbers, application, incoming, short_code};
+
+/// Name of the claims on numbers and short codes.
+pub(crate) const CLAIM: &str = "number";
+/// Owners kept in memory; beyond it the memory starts over.
+const CACHE_MAX: usize = 100_000;
+
+#[derive(Default)]
+pub(crate) struct Cache(RwLock<HashMap<String, NumberOwner>>);
+
+impl Cache {
+    fn get(&self, address: &str) -> Option<NumberOwner> {
+        self.0.read().unwrap_or_else(|poison| poison.into_inner()).get(address).cloned()
+    }
+
+    fn put(&self, address: &str, owner: &NumberOwner) {
+        let mut map = self.0.write().unwrap_or_else(|poison| poison.into_inner());
+        if map.len() >= CACHE_MAX {
+            map.clear();
+        }
+        map.insert(address.to_owned(), owner.clone());
+    }
+
+    fn forget(&self) {
+        self.0.write().unwrap_or_else(|poison| poison.into_inner()).clear();
+    }
+}
+
+/// Drops the memory whenever somebody buys, moves or releases a number.
+pub(crate) fn forget_when_told(numbers: &Arc<Numbers>) {
+    use tokio::sync::broadcast::error::RecvError;
+    let mut news = numbers.store.bus().invalidations();
+    let numbers = Arc::downgrade(numbers);
+    tokio::spawn(async move {
+        loop {
+            let told = match news.recv().await {
+                Ok(key) => &*key == "numbers",
+                Err(RecvError::Lagged(_)) => true,
+                Err(RecvError::Closed) => return,
+            };
+            let Some(numbers) = numbers.upgrade() else { return };
+            if told {
+                numbers.owners.forget();
+            }
+        }
+    });
+}
+
+impl Numbers {
+    /// Tells every cache, this one at once, that owners changed.
+    pub(crate) fn changed(&self) {
+        self.owners.forget();
+        self.store.bus().invalidate("numbers");
+    }
+
+    async fn find_owner(&self, address: &str) -> Result<Option<NumberOwner>, StoreError> {
+        if let Some(owner) = self.owners.get(address) {
+            return Ok(Some(owner));
+        }
+        let sql = "SELECT account_sid, sid FROM claim WHERE name = $1 AND value = $2";
+        let row = self.store.point(sql, vec![CLAIM.into(), address.into()]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let (account, sid) = (row.sid(0), row.sid(1));
+        let doc = self.doc(account, sid).await?;
+        let capable = |name: &str| {
+            let flags = doc.as_ref().and_then(|doc| doc.fields.get("capabilities"));
+            flags.and_then(|flags| flags.get(name)).and_then(Json::as_bool).unwrap_or(true)
+        };
+        let owner = NumberOwner { account, sid, sms: capable("sms"), mms: capable("mms") };
+        self.owners.put(address, &owner);
+        Ok(Some(owner))
+    }
+
+    async fn doc(&self, account: Sid, sid: Sid) -> Result<Option<Doc>, StoreError> {
+        let kind = match sid.prefix() {
+            "SC" => short_code::KIND,
+            _ => incoming::KIND,
+        };
+        rest::load(&self.store.account(account), kind, "", &sid.to_string()).await
+    }
+
+    /// Writes a number's document and claims its address.
+    pub(crate) async fn insert(
+        &self,
+        account: Sid,
+        kind: &str,
+        sid: Sid,
+        address: &str,
+        body: Json,
+    ) -> Result<(), StoreError> {
+        let store = self.store.account(account);
+        let now = self.clock.now();
+        let mut batch = store.batch();
+        batch.run(
+            "INSERT INTO claim (account_sid, sid, name, value) VALUES ($1, $2, $3, $4)",
+            vec![sid.into(), CLAIM.into(), address.into()],
+        );
+        batch.run(
+            "INSERT INTO resource (account_sid, kind, parent, sid, body, date_created,
+             date_updated, version) VALUES ($1, $2, '', $3, $4, $5, $5, 1)",
+            vec![kind.into(), sid.into(), body.to_string().into(), now.into()],
+        );
+        let event = if kind == short_code::KIND {
+            "short-code.created"
+        } else {
+            "incoming-phone-number.created"
+        };
+        batch.event(event, &sid.to_string(), now, json!({"number": address}).to_string());
+        store.commit(batch).await?;
+        self.changed();
+        Ok(())
+    }
+
+    async fn route(&self, account: Sid, number: Sid) -> Result<InboundRoute, StoreError> {
+        let Some(doc) = self.doc(account, number).await? else {
+            return Ok(InboundRoute::default());
+        };
+        let Some(application) = doc.text("sms_application_sid") else {
+            return Ok(route_of(&doc, None));
+        };
+        let store = self.store.account(account);
+        let found = rest::load(&store, application::KIND, "", application).await?;
+        Ok(found.map_or_else(InboundRoute::default, |app| route_of(&app, application.parse().ok())))
+    }
+}
+
+/// The message URLs of a number or application.
+fn route_of(doc: &Doc, application: Option<Sid>) -> InboundRoute {
+    let text = |field: &str| doc.text(field).map(str::to_owned);
+    InboundRoute {
+        url: text("sms_url"),
+        method: text("sms_method").unwrap_or_else(|| "POST".into()),
+        fallback_url: text("sms_fallback_url"),
+        fallback_method: text("sms_fallback_method").unwrap_or_else(|| "POST".into()),
+        application,
+    }
+}
+
+fn unavailable(error: StoreError) -> Unavailable {
+    Unavailable(error.to_string())
+}
+
+impl NumberDirectory for Numbers {
+    fn owner<'a>(
+        &'a self,
+        address: &'a str,
+    ) -> BoxFuture<'a, Result<Option<NumberOwner>, Unavailable>> {
+        Box::pin(async move { self.find_owner(address).await.map_err(unavailable) })
+    }
+
+    fn message_route<'a>(
+        &'a self,
+        account: Sid,
+        number: Sid,
+    ) -> BoxFuture<'a, Result<InboundRoute, Unavailable>> {
+        Box::pin(async move { self.route(account, number).await.map_err(unavailable) })
+    }
+
+    fn application_status_url(
+        &self,
+        account: Sid,
+        application: Sid,
+    ) -> BoxFuture<'_, Result<Option<String>, Unavailable>> {
+        Box::pin(async move {
+            let store = self.store.account(account);
+            let doc = rest::load(&store, application::KIND, "", &application.to_string())
+                .await
+                .map_err(unavailable)?;
+            Ok(doc.and_then(|doc| {
+                let url = doc.text("message_status_callback").or(doc.text("sms_status_callback"));
+                url.map(str::to_owned)
+            }))
+        })
+    }
+
+    fn adopt<'a>(
+        &'a self,
+        account: Sid,
+        address: &'a str,
+    ) -> BoxFuture<'a, Result<Option<NumberOwner>, Unavailable>> {
+        Box::pin(async move {
+            if !self.development {
+                return Ok(None);
+            }
+            let adopted = match Address::parse_from(address) {
+                Ok(Address::E164(number)) => self.adopt_number(account, number).await,
+                Ok(Address::ShortCode(code)) => {
+                    self.add_short_code(account, &code.to_string()).await.map(|_| ())
+                }
+                _ => return Ok(None),
+            };
+            match adopted {
+                // A number that somebody took in between is found, whoever has it.
+                Ok(()) | Err(StoreError::Duplicate(_)) => {}
+                Err(error) => return Err(unavailable(error)),
+            }
+            tracing::info!(account_sid = %account, number = %kernel::Redacted(address),
+                "adopted a number (development profile)");
+            self.find_owner(address).await.map_err(unavailable)
+        })
+    }
+}
+
+impl Numbers {
+    async fn adopt_number(&self, account: Sid, number: E164) -> Result<(), StoreError> {
+        let sid = self.clock.sid("PN");
+        let body = incoming::new_number(number, "Adopted");
+        self.insert(account, incoming::KIND, sid, &number.to_string(), body).await
+    }
+}

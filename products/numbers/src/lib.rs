@@ -1,0 +1,71 @@
+//! Phone numbers, short codes, applications and caller ids.
+//!
+//! The second tenancy root: it decides which account a number belongs to, and
+//! implements [`contracts::NumberDirectory`]. Numbers are documents; who owns
+//! which is the `claim` table, in which a number can stand only once.
+
+mod application;
+mod available;
+mod caller_id;
+mod directory;
+mod incoming;
+mod incoming_fields;
+mod short_code;
+
+use std::sync::Arc;
+
+use clock::Clock;
+use contracts::{AccountDirectory, ValidationCalls};
+use rest::Router;
+use store::Store;
+
+pub use caller_id::ValidationWorker;
+
+/// The product's state.
+pub struct Numbers {
+    store: Store,
+    clock: Clock,
+    owners: directory::Cache,
+    accounts: Arc<dyn AccountDirectory>,
+    calls: Arc<dyn ValidationCalls>,
+    development: bool,
+}
+
+impl Numbers {
+    pub fn new(
+        store: Store,
+        clock: Clock,
+        accounts: Arc<dyn AccountDirectory>,
+        calls: Arc<dyn ValidationCalls>,
+        development: bool,
+    ) -> Arc<Self> {
+        let owners = directory::Cache::default();
+        let numbers = Arc::new(Self { store, clock, owners, accounts, calls, development });
+        directory::forget_when_told(&numbers);
+        numbers
+    }
+
+    /// Adds this product's resources.
+    pub fn mount(self: &Arc<Self>, router: Router) -> Router {
+        router.mount(
+            self,
+            &[
+                &application::APPLICATION,
+                &incoming::INCOMING,
+                &incoming::LOCAL,
+                &incoming::MOBILE,
+                &incoming::TOLL_FREE,
+                &available::COUNTRY,
+                &available::LOCAL,
+                &available::MOBILE,
+                &available::TOLL_FREE,
+                &available::NATIONAL,
+                &available::SHARED_COST,
+                &available::VOIP,
+                &available::MACHINE_TO_MACHINE,
+                &short_code::SHORT_CODE,
+                &caller_id::OUTGOING_CALLER_ID,
+            ],
+        )
+    }
+}
