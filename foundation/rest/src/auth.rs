@@ -80,11 +80,11 @@ impl Principal {
         match (&self.credential, table.access) {
             (Credential::Token | Credential::MainKey | Credential::Test, _)
             | (_, Access::Public)
-            | (Credential::StandardKey, Access::Keys(_)) => Ok(()),
+            | (Credential::StandardKey, Access::Keys(_) | Access::PublicBytes(_)) => Ok(()),
             (_, Access::AccountAdmin) => Err(unauthenticated(
                 "Authentication Error - this resource needs the account's auth token or a main key",
             )),
-            (Credential::RestrictedKey(policy), Access::Keys(path)) => {
+            (Credential::RestrictedKey(policy), Access::Keys(path) | Access::PublicBytes(path)) => {
                 let wanted = format!("/twilio/{path}/{}", verb.permission());
                 if policy.contains(&wanted) {
                     return Ok(());

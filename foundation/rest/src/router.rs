@@ -193,6 +193,11 @@ impl Router {
 
         let (principal, account) = match table.access {
             Access::Public => (None, Sid::from_parts("AC", 0)),
+            Access::PublicBytes(_) if op.verb == Verb::Fetch && format.is_bare(&request.path) => {
+                let account = path_params.iter().find(|(name, _)| name == "AccountSid");
+                let account = account.and_then(|(_, value)| value.parse().ok());
+                (None, account.ok_or_else(|| not_found(request))?)
+            }
             _ => {
                 let login = Login::from_headers(&request.headers)?;
                 let path_account = path_params.iter().find(|(name, _)| name == "AccountSid");
@@ -368,6 +373,11 @@ impl Format {
             Some((_, "csv")) => Self::Csv,
             _ => Self::Xml,
         }
+    }
+
+    /// No extension at all.
+    fn is_bare(self, path: &str) -> bool {
+        self.strip(path) == path
     }
 
     /// The path without extension.

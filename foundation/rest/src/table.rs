@@ -202,6 +202,9 @@ pub enum Access {
     Keys(&'static str),
     /// Not standard or restricted keys (rest-conventions §12.1): 20003 / 401.
     AccountAdmin,
+    /// Like `Keys`, but the path without extension is open to whoever knows it:
+    /// media, whose SIDs cannot be guessed (messaging §5).
+    PublicBytes(&'static str),
     /// No credential at all.
     Public,
 }

@@ -1,0 +1,269 @@
+//! Asking the application what to answer, and doing it (messaging §9, §11).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::InboundRoute;
+use jobs::{Failure, Job, Worker};
+use kernel::SidGenerator;
+use outbound::FetchFailure;
+use store::{AccountBatch, AccountStore, StoreError};
+use twiml::messaging::{self as document, Verb};
+use webhooks::Question;
+
+use crate::Messaging;
+use crate::create::Wish;
+use crate::inbound::{ANSWER, Answer};
+use crate::message::{Extra, Message};
+
+/// Documents that one inbound message may lead to (14106).
+const DOCUMENTS_MAX: usize = 50;
+/// Replies between one pair of numbers in the guard's time (14107).
+const REPLIES_MAX: i64 = 15;
+const REPLIES_TIME: Duration = Duration::from_secs(30);
+
+/// Asks applications.
+pub struct Answerer(pub Arc<Messaging>);
+
+impl Worker for Answerer {
+    fn queue(&self) -> &'static str {
+        ANSWER
+    }
+
+    fn run<'a>(
+        &'a self,
+        job: &'a Job,
+        store: &'a AccountStore,
+    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
+        Box::pin(async move {
+            let Answer { sid, number } = job.read()?;
+            let mut batch = store.batch();
+            if let Some(message) = Message::load(store, sid).await? {
+                let numbers = &self.0.parts.numbers;
+                let route = numbers.message_route(job.account, number).await;
+                let route = route.map_err(|error| Failure::Retry(error.0))?;
+                Conversation { messaging: &self.0, store, message: &message, route: &route }
+                    .run(&mut batch)
+                    .await?;
+            }
+            Ok(batch)
+        })
+    }
+}
+
+/// One inbound message and the documents it leads to.
+struct Conversation<'a> {
+    messaging: &'a Messaging,
+    store: &'a AccountStore,
+    message: &'a Message,
+    route: &'a InboundRoute,
+}
+
+/// A document to fetch.
+struct Next {
+    url: String,
+    method: String,
+    /// Set when this is the fallback of a request that failed.
+    failed: Option<(u32, String)>,
+}
+
+impl Conversation<'_> {
+    async fn run(&self, batch: &mut AccountBatch) -> Result<(), Failure> {
+        let Some(url) = self.route.url.clone() else { return Ok(()) };
+        let mut next = Some(Next { url, method: self.route.method.clone(), failed: None });
+        let params = self.params().await?;
+        let mut fetched = 0;
+        while let Some(request) = next.take() {
+            if fetched == DOCUMENTS_MAX {
+                let why = format!("more than {DOCUMENTS_MAX} documents for one message");
+                self.alert(batch, 14106, &why, &request.url);
+                break;
+            }
+            fetched += 1;
+            next = match self.fetch(&request, &params, batch).await {
+                Ok((document, base)) => self.execute(document, &base, batch).await?,
+                Err((code, url)) => self.fallback(&request, code, url),
+            };
+        }
+        Ok(())
+    }
+
+    /// The document behind a URL, or the code of why there is none.
+    async fn fetch(
+        &self,
+        request: &Next,
+        params: &[(String, String)],
+        batch: &mut AccountBatch,
+    ) -> Result<(document::Document, String), (u32, String)> {
+        let mut params = params.to_vec();
+        if let Some((code, url)) = &request.failed {
+            params.push(("ErrorCode".to_owned(), code.to_string()));
+            params.push(("ErrorUrl".to_owned(), url.clone()));
+        }
+        let sid = self.message.sid.to_string();
+        let question = Question {
+            url: &request.url,
+            method: &request.method,
+            params,
+            resource: &sid,
+            cookie_scope: Some(format!("{}>{}", self.user(), self.message.to)),
+        };
+        let webhooks = &self.messaging.parts.webhooks;
+        let answer = webhooks
+            .ask(self.store.account(), question, batch)
+            .await
+            .map_err(|FetchFailure { code, .. }| (code, request.url.clone()))?;
+        match document::parse(&answer.body, answer.content_type.as_deref()) {
+            Ok(document) => {
+                for found in &document.diagnostics {
+                    let why = format!("line {}:{}: {}", found.line, found.column, found.message);
+                    self.alert(batch, found.code, &why, &request.url);
+                }
+                Ok((document, answer.final_url))
+            }
+            Err(fatal) => {
+                let why = format!("line {}:{}: {}", fatal.0.line, fatal.0.column, fatal.0.message);
+                self.alert(batch, fatal.code(), &why, &request.url);
+                Err((fatal.code(), request.url.clone()))
+            }
+        }
+    }
+
+    /// The number's fallback, once.
+    fn fallback(&self, request: &Next, code: u32, url: String) -> Option<Next> {
+        let fallback = self.route.fallback_url.clone().filter(|_| request.failed.is_none())?;
+        let method = self.route.fallback_method.clone();
+        Some(Next { url: fallback, method, failed: Some((code, url)) })
+    }
+
+    /// Does what the document says; the next document if it redirects.
+    async fn execute(
+        &self,
+        document: document::Document,
+        base: &str,
+        batch: &mut AccountBatch,
+    ) -> Result<Option<Next>, Failure> {
+        let mut replies = self.recent_replies().await?;
+        for verb in document.verbs {
+            match verb {
+                Verb::Message(reply) => {
+                    if replies >= REPLIES_MAX {
+                        let why = format!("{REPLIES_MAX} replies between one pair in 30 seconds");
+                        self.alert(batch, 14107, &why, base);
+                        return Ok(None);
+                    }
+                    replies += 1;
+                    self.reply(reply, base, batch).await?;
+                }
+                Verb::Redirect { url, method } => {
+                    let Some(url) = absolute(base, &url) else {
+                        self.alert(batch, 11100, &format!("Redirect to '{url}' is no URL"), base);
+                        return Ok(None);
+                    };
+                    let method = match method {
+                        twiml::Method::Get => "GET",
+                        twiml::Method::Post => "POST",
+                    };
+                    return Ok(Some(Next { url, method: method.to_owned(), failed: None }));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn reply(
+        &self,
+        reply: document::Message,
+        base: &str,
+        batch: &mut AccountBatch,
+    ) -> Result<(), Failure> {
+        let callback = reply.action.or(reply.status_callback);
+        let media_urls: Vec<String> =
+            reply.media.iter().filter_map(|url| absolute(base, url)).collect();
+        let wish = Wish {
+            direction: "outbound-reply",
+            from: reply.from.as_deref().unwrap_or(&self.message.to),
+            to: reply.to.as_deref().unwrap_or(self.user()),
+            body: &reply.body,
+            as_mms: false,
+            smart_encoded: false,
+            status_callback: callback.and_then(|url| absolute(base, &url)),
+            extra: Extra { media_urls: media_urls.clone(), ..Extra::default() },
+            media_urls,
+        };
+        match self.messaging.accept(self.store, &wish).await {
+            Ok(accepted) => self.messaging.queue(&accepted.message, batch),
+            Err(error) if error.status >= 500 => return Err(Failure::Retry(error.message)),
+            // A reply that cannot be sent is an alert, and the document goes on.
+            Err(error) => self.alert(batch, error.code, &error.message, base),
+        }
+        Ok(())
+    }
+
+    /// Replies to this user in the guard's time.
+    async fn recent_replies(&self) -> Result<i64, Failure> {
+        let since = self.messaging.parts.clock.now() - REPLIES_TIME;
+        let sql = "SELECT count(*) FROM message WHERE account_sid = $1 AND to_addr = $2
+                   AND id > $3 AND from_addr = $4 AND direction = 'outbound-reply'";
+        let bound = format!("{:032x}", SidGenerator::lower_bound(since));
+        let params = vec![self.user().into(), bound.into(), self.message.to.as_str().into()];
+        Ok(self.store.point(sql, params).await?.map_or(0, |row| row.int(0)))
+    }
+
+    fn user(&self) -> &str {
+        self.message.from.as_deref().unwrap_or_default()
+    }
+
+    fn alert(&self, batch: &mut AccountBatch, code: u32, why: &str, url: &str) {
+        let sid = self.message.sid.to_string();
+        self.messaging.parts.webhooks.alert(batch, &sid, code, why, url);
+    }
+
+    /// Every parameter of the inbound webhook (messaging §9).
+    async fn params(&self) -> Result<Vec<(String, String)>, StoreError> {
+        let message = self.message;
+        let sid = message.sid.to_string();
+        let mut params = Vec::with_capacity(24);
+        let mut add = |name: &str, value: &str| params.push((name.to_owned(), value.to_owned()));
+        for (side, address) in [("From", self.user()), ("To", &message.to)] {
+            let place = numbering::E164::parse(address).ok();
+            let country =
+                place.and_then(numbering::E164::country).map_or("", |country| country.iso);
+            let place = place.and_then(numbering::locate);
+            let (city, state, zip) = place
+                .as_ref()
+                .map_or(("", "", ""), |place| (place.city.as_str(), place.state, place.zip));
+            add(&format!("{side}City"), city);
+            add(&format!("{side}State"), state);
+            add(&format!("{side}Zip"), zip);
+            add(&format!("{side}Country"), country);
+        }
+        add("MessageSid", &sid);
+        add("SmsSid", &sid);
+        add("SmsMessageSid", &sid);
+        add("AccountSid", &self.store.account().to_string());
+        add("From", self.user());
+        add("To", &message.to);
+        add("Body", &message.body);
+        add("NumSegments", &message.segments.to_string());
+        add("NumMedia", &message.media.to_string());
+        add("SmsStatus", "received");
+        add("ApiVersion", "2010-04-01");
+        let sql = "SELECT id, content_type FROM media WHERE account_sid = $1 AND message_id = $2
+                   ORDER BY id";
+        let media = self.store.query(sql, vec![message.sid.hex().into()]).await?;
+        for (at, row) in media.iter().enumerate() {
+            let Ok(media) = format!("ME{}", row.text(0)).parse() else { continue };
+            let url = self.messaging.media_url(self.store.account(), message.sid, media);
+            add(&format!("MediaUrl{at}"), &url);
+            add(&format!("MediaContentType{at}"), row.text(1));
+        }
+        Ok(params)
+    }
+}
+
+/// `url` as seen from the document at `base`.
+fn absolute(base: &str, url: &str) -> Option<String> {
+    let base = url::Url::parse(base).ok()?;
+    Some(base.join(url).ok()?.to_string())
+}

@@ -1,0 +1,363 @@
+//! Deciding whether a message is accepted (messaging §1).
+//!
+//! Order of checks: sender given, recipient's form, channel, sender's ownership,
+//! opt-out, content. The first fault is the answer.
+
+use contracts::{NumberOwner, Unavailable};
+use kernel::{ApiError, Sid, Timestamp};
+use numbering::{Address, AddressError, AlphaSender, E164, Kind};
+use rest::{Ctx, Reply};
+use serde::{Deserialize, Serialize};
+use store::{AccountBatch, AccountStore, StoreError};
+
+use crate::lifecycle::Status;
+use crate::message::{Extra, Message};
+use crate::{Messaging, magic, opt_out};
+
+/// Queue of messages that wait for their carrier.
+pub(crate) const DISPATCH: &str = "message.dispatch";
+const BODY_CHARS_MAX: usize = 1600;
+const MEDIA_MAX: usize = 10;
+
+/// The job behind a message.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Dispatch {
+    pub sid: Sid,
+}
+
+/// A message somebody wants sent.
+pub(crate) struct Wish<'a> {
+    pub direction: &'static str,
+    pub from: &'a str,
+    pub to: &'a str,
+    pub body: &'a str,
+    pub media_urls: Vec<String>,
+    pub as_mms: bool,
+    pub smart_encoded: bool,
+    pub status_callback: Option<String>,
+    pub extra: Extra,
+}
+
+/// An accepted message that is not yet written.
+pub(crate) struct Accepted {
+    pub message: Message,
+    /// The sender came into being with it (development profile).
+    pub adopted: Option<String>,
+}
+
+/// `POST /Messages`.
+pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, ApiError> {
+    let form = &ctx.form;
+    let from = match (form.text("From"), form.text("MessagingServiceSid")) {
+        (None, None) => {
+            return Err(ApiError::new(
+                21603,
+                "A 'From' or 'MessagingServiceSid' parameter is required",
+            ));
+        }
+        (_, Some(service)) => return Err(no_service(service)),
+        (Some(from), None) if Sid::is_form("MG", from) => return Err(no_service(from)),
+        (Some(from), None) => from,
+    };
+    check_schedule(ctx)?;
+    check_content_template(ctx)?;
+    let media_urls: Vec<String> = form.list("MediaUrl").into_iter().map(str::to_owned).collect();
+    if media_urls.len() > MEDIA_MAX {
+        let why =
+            format!("{} 'MediaUrl' parameters; at most {MEDIA_MAX} are allowed", media_urls.len());
+        return Err(ApiError::new(21623, why));
+    }
+    let extra = Extra {
+        media_urls: media_urls.clone(),
+        provide_feedback: form.boolean("ProvideFeedback").unwrap_or(false),
+        validity_seconds: form.integer("ValidityPeriod"),
+        obfuscate: form.text("AddressRetention") == Some("obfuscate"),
+        ..Extra::default()
+    };
+    let wish = Wish {
+        direction: "outbound-api",
+        from,
+        to: form.text("To").unwrap_or_default(),
+        body: form.raw("Body").unwrap_or_default(),
+        media_urls,
+        as_mms: form.boolean("SendAsMms").unwrap_or(false),
+        smart_encoded: form.boolean("SmartEncoded").unwrap_or(false),
+        status_callback: messaging.status_callback(ctx).await?,
+        extra,
+    };
+    if ctx.is_test() {
+        let to = recipient(wish.to);
+        let magic_to = to.as_ref().map_or(wish.to.to_owned(), ToString::to_string);
+        magic::check(wish.from, &magic_to)?;
+        let to = to?.to_string();
+        check_content(&wish)?;
+        return Ok(Reply::Record(new_message(ctx.now, ctx.clock.sid("SM"), &wish, to).record(ctx)));
+    }
+    let accepted = messaging.accept(&ctx.store, &wish).await?;
+    if let Some(adopted) = &accepted.adopted {
+        ctx.announce_adoption(adopted);
+    }
+    let mut batch = ctx.store.batch();
+    messaging.queue(&accepted.message, &mut batch);
+    ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
+    Ok(Reply::Record(accepted.message.record(ctx)))
+}
+
+/// 21701 / 404, or 21705 / 400.
+///
+/// Differs: Messaging Services are not supported yet, so no SID of one is known.
+fn no_service(service: &str) -> ApiError {
+    if Sid::is_form("MG", service) {
+        return ApiError::new(21701, format!("The Messaging Service {service} does not exist"));
+    }
+    ApiError::new(
+        21705,
+        format!("MessagingServiceSid '{service}' is not a SID that begins with MG"),
+    )
+}
+
+/// Scheduling needs a Messaging Service: 35118; and both of its parameters: 35111.
+fn check_schedule(ctx: &Ctx) -> Result<(), ApiError> {
+    if ctx.form.text("ScheduleType").is_some() && ctx.form.text("SendAt").is_none() {
+        return Err(ApiError::new(35111, "A 'SendAt' parameter is required with 'ScheduleType'"));
+    }
+    if ctx.form.text("SendAt").is_some() {
+        return Err(ApiError::new(
+            35118,
+            "A 'MessagingServiceSid' is required to schedule a message",
+        ));
+    }
+    Ok(())
+}
+
+/// 21654 and 21655.
+///
+/// Differs: content templates are not supported yet, so no SID of one is known.
+fn check_content_template(ctx: &Ctx) -> Result<(), ApiError> {
+    match (ctx.form.text("ContentSid"), ctx.form.text("ContentVariables")) {
+        (Some(sid), _) => Err(ApiError::new(21655, format!("The ContentSid {sid} does not exist"))),
+        (None, Some(_)) => {
+            Err(ApiError::new(21654, "A 'ContentSid' is required with 'ContentVariables'"))
+        }
+        (None, None) => Ok(()),
+    }
+}
+
+impl Messaging {
+    /// The URL that status posts go to: the message's own, else its application's.
+    async fn status_callback(&self, ctx: &Ctx) -> Result<Option<String>, ApiError> {
+        if let Some(url) = ctx.form.text("StatusCallback") {
+            return Ok(Some(url.to_owned()));
+        }
+        let Some(application) = ctx.form.sid("ApplicationSid") else { return Ok(None) };
+        let url = self.parts.numbers.application_status_url(ctx.account, application).await;
+        url.map_err(unavailable)
+    }
+
+    /// Decides; writes nothing but an adopted sender.
+    pub(crate) async fn accept(
+        &self,
+        store: &AccountStore,
+        wish: &Wish<'_>,
+    ) -> Result<Accepted, ApiError> {
+        let to = recipient(wish.to)?;
+        let from =
+            Address::parse_from(wish.from).map_err(|error| sender_refusal(wish.from, error))?;
+        if from.channel() != to.channel() {
+            let why = format!("From {} and To {} are on different channels", wish.from, wish.to);
+            return Err(ApiError::new(21910, why));
+        }
+        if from == to {
+            return Err(ApiError::new(21266, format!("To and From are both {}", wish.to)));
+        }
+        let wants_mms = wish.as_mms || !wish.media_urls.is_empty();
+        let adopted = self.check_sender(store.account(), &from, &to, wants_mms).await?;
+        let (from_text, to_text) = (from.to_string(), to.to_string());
+        let refused = opt_out::is_opted_out(store, &from_text, &to_text).await;
+        if refused.map_err(store_failed)? {
+            let why = format!("The recipient {to_text} has unsubscribed from {from_text}");
+            return Err(ApiError::new(21610, why));
+        }
+        check_content(wish)?;
+        let prefix = if wants_mms { "MM" } else { "SM" };
+        let clock = &self.parts.clock;
+        let mut message = new_message(clock.now(), clock.sid(prefix), wish, to_text);
+        message.from = Some(from_text);
+        Ok(Accepted { message, adopted })
+    }
+
+    /// Writes an accepted message and promises its dispatch.
+    pub(crate) fn queue(&self, message: &Message, batch: &mut AccountBatch) {
+        let clock = &self.parts.clock;
+        message.insert(batch);
+        let job = jobs::NewJob::now(DISPATCH, clock, &Dispatch { sid: message.sid });
+        jobs::add(batch, clock, job);
+    }
+
+    /// The sender must be the account's and able; the SID of an adopted one.
+    async fn check_sender(
+        &self,
+        account: Sid,
+        from: &Address,
+        to: &Address,
+        wants_mms: bool,
+    ) -> Result<Option<String>, ApiError> {
+        let text = from.to_string();
+        match from {
+            Address::E164(number) if !number.is_valid() => {
+                return Err(ApiError::new(21212, format!("The 'From' number {text} is not valid")));
+            }
+            Address::E164(_) | Address::ShortCode(_) => {}
+            Address::Alphanumeric(name) => return check_alphanumeric(name, to).map(|()| None),
+            Address::Channel { .. } => {
+                let why = format!("No channel sender {text} is set up in this account");
+                return Err(ApiError::new(63007, why).with_status(400));
+            }
+            Address::Sim(_) => {
+                let why = format!("The 'From' address {text} is a SIM; SIMs are not supported");
+                return Err(ApiError::new(21212, why));
+            }
+        }
+        if let Some(owner) = self.parts.numbers.owner(&text).await.map_err(unavailable)? {
+            return check_owner(account, &owner, &text, wants_mms).map(|()| None);
+        }
+        let not_ours = || {
+            let why = format!("'From' {text} is not a phone number or short code of this platform");
+            ApiError::new(21659, why)
+        };
+        if !self.parts.development {
+            return Err(not_ours());
+        }
+        let adopted = self.parts.numbers.adopt(account, &text).await.map_err(unavailable)?;
+        let owner = adopted.ok_or_else(not_ours)?;
+        check_owner(account, &owner, &text, wants_mms)?;
+        Ok(Some(owner.sid.to_string()))
+    }
+}
+
+fn check_owner(
+    account: Sid,
+    owner: &NumberOwner,
+    text: &str,
+    wants_mms: bool,
+) -> Result<(), ApiError> {
+    if owner.account != account {
+        let why = format!("'From' {text} does not belong to account {account}");
+        return Err(ApiError::new(21660, why));
+    }
+    if !owner.sms {
+        return Err(ApiError::new(21661, format!("'From' {text} cannot send SMS")));
+    }
+    if wants_mms && !owner.mms {
+        return Err(ApiError::new(21621, format!("'From' {text} cannot send MMS")));
+    }
+    Ok(())
+}
+
+/// Names may send where the country's networks show them.
+fn check_alphanumeric(name: &str, to: &Address) -> Result<(), ApiError> {
+    let country = to.number().and_then(E164::country);
+    match country {
+        Some(country) if country.alphanumeric == AlphaSender::Unsupported => {
+            let why = format!("The alphanumeric sender '{name}' cannot reach {}", country.name);
+            Err(ApiError::new(21612, why))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The recipient in its normal form.
+pub(crate) fn recipient(text: &str) -> Result<Address, ApiError> {
+    let invalid = || {
+        let why =
+            format!("The 'To' number {text} is not a valid phone number: use E.164, +14155550100");
+        ApiError::new(21211, why)
+    };
+    let to = Address::parse_to(text).map_err(|error| match error {
+        AddressError::Empty => rest::missing("To", 21604),
+        AddressError::ShortCodeDestination => {
+            ApiError::new(21265, format!("The 'To' number {text} is a short code"))
+        }
+        AddressError::SeveralRecipients => {
+            ApiError::new(21653, "'To' takes one recipient; send one request for each")
+        }
+        _ => invalid(),
+    })?;
+    if let Some(number) = to.number() {
+        if !number.is_valid() {
+            return Err(invalid());
+        }
+        if matches!(to, Address::E164(_)) && number.kind() == Kind::FixedLine {
+            return Err(ApiError::new(
+                21614,
+                format!("The 'To' number {text} is not a mobile number"),
+            ));
+        }
+    }
+    Ok(to)
+}
+
+fn sender_refusal(text: &str, error: AddressError) -> ApiError {
+    match error {
+        AddressError::Empty => ApiError::new(21603, "A 'From' parameter is required"),
+        _ => {
+            let why = format!(
+                "The 'From' number {text} is not a valid phone number, short code or alphanumeric sender"
+            );
+            ApiError::new(21212, why)
+        }
+    }
+}
+
+fn check_content(wish: &Wish<'_>) -> Result<(), ApiError> {
+    if wish.body.is_empty() && wish.media_urls.is_empty() {
+        return Err(ApiError::new(21619, "A 'Body', 'MediaUrl' or 'ContentSid' is required"));
+    }
+    let length = wish.body.chars().count();
+    if length > BODY_CHARS_MAX {
+        let why =
+            format!("The 'Body' has {length} characters; at most {BODY_CHARS_MAX} are allowed");
+        return Err(ApiError::new(21617, why));
+    }
+    Ok(())
+}
+
+fn new_message(now: Timestamp, sid: Sid, wish: &Wish<'_>, to: String) -> Message {
+    let body = match wish.smart_encoded {
+        true => sms::smart_encode(wish.body).into_owned(),
+        false => wish.body.to_owned(),
+    };
+    let segments = match sid.prefix() {
+        "MM" => 1,
+        _ => i64::try_from(sms::segments(&body).count).unwrap_or(i64::MAX),
+    };
+    Message {
+        sid,
+        direction: wish.direction,
+        status: Status::Queued,
+        from: Some(wish.from.to_owned()),
+        to,
+        body,
+        service: None,
+        segments,
+        media: i64::try_from(wish.media_urls.len()).unwrap_or(0),
+        error_code: None,
+        price: None,
+        status_callback: wish.status_callback.clone(),
+        extra: wish.extra.clone(),
+        date_created: now,
+        date_sent: None,
+        date_updated: now,
+        version: 1,
+    }
+}
+
+/// A port that cannot answer: 20503 / 503, nothing has happened yet.
+pub(crate) fn unavailable(error: Unavailable) -> ApiError {
+    tracing::error!(%error, "messaging could not ask another part");
+    ApiError::new(20503, "The service is overloaded or stopping; try again")
+}
+
+fn store_failed(error: StoreError) -> ApiError {
+    unavailable(Unavailable(error.to_string()))
+}

@@ -1,0 +1,207 @@
+//! Handing messages to their carrier, and what carriers report back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::{
+    BoxFuture, OutboundMedia, OutboundMessage, Receipt, ReceiptStatus, Submission, Unavailable,
+};
+use jobs::{Failure, Job, Worker};
+use kernel::{Sid, Timestamp};
+use store::{AccountBatch, AccountStore};
+
+use crate::Messaging;
+use crate::create::{DISPATCH, Dispatch};
+use crate::lifecycle::{self, Event, Status};
+use crate::message::Message;
+
+/// Seconds a message may wait for its carrier unless it says otherwise.
+const VALIDITY_SECONDS: i64 = 36_000;
+/// Largest media of a message, in bytes (messaging §8).
+const MEDIA_BYTES_MAX: usize = 5 * 1024 * 1024;
+
+/// Takes queued messages to the carrier.
+pub struct Dispatcher(pub Arc<Messaging>);
+
+impl Worker for Dispatcher {
+    fn queue(&self) -> &'static str {
+        DISPATCH
+    }
+
+    fn run<'a>(
+        &'a self,
+        job: &'a Job,
+        store: &'a AccountStore,
+    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
+        Box::pin(async move {
+            let Dispatch { sid } = job.read()?;
+            let mut batch = store.batch();
+            // A message that was deleted, or has gone on without this job, needs nothing.
+            if let Some(mut message) = Message::load(store, sid).await?
+                && matches!(message.status, Status::Queued | Status::Accepted | Status::Sending)
+            {
+                self.0.dispatch(store, &mut message, &mut batch).await?;
+            }
+            Ok(batch)
+        })
+    }
+}
+
+impl Messaging {
+    async fn dispatch(
+        &self,
+        store: &AccountStore,
+        message: &mut Message,
+        batch: &mut AccountBatch,
+    ) -> Result<(), Failure> {
+        let parts = &self.parts;
+        let now = parts.clock.now();
+        let event = match self.outgoing(store, message, batch, now).await? {
+            Err(code) => Event::Failed { code },
+            Ok(outgoing) => match self.carrier().submit(&outgoing).await {
+                Submission::Accepted => Event::Taken,
+                Submission::Refused { code } => Event::Failed { code },
+                Submission::Busy(why) => return Err(Failure::Retry(why.0)),
+            },
+        };
+        let steps = lifecycle::apply(message.status, event);
+        message.step(&steps, parts.clock.now(), &parts.clock, batch);
+        Ok(())
+    }
+
+    /// The message as its carrier wants it, or the code with which it fails here.
+    async fn outgoing(
+        &self,
+        store: &AccountStore,
+        message: &Message,
+        batch: &mut AccountBatch,
+        now: Timestamp,
+    ) -> Result<Result<OutboundMessage, u32>, Failure> {
+        let account = store.account();
+        let facts = self.parts.accounts.facts(account).await.map_err(|e| Failure::Retry(e.0))?;
+        if !facts.is_some_and(|facts| facts.is_active) {
+            return Ok(Err(30002));
+        }
+        let validity = message.extra.validity_seconds.unwrap_or(VALIDITY_SECONDS);
+        let validity = Duration::from_secs(u64::try_from(validity).unwrap_or(0));
+        if now.since(message.date_created) > validity {
+            return Ok(Err(30036));
+        }
+        let media = match self.fetch_media(account, message, batch, now).await? {
+            Ok(media) => media,
+            Err(code) => return Ok(Err(code)),
+        };
+        Ok(Ok(OutboundMessage {
+            account,
+            sid: message.sid,
+            from: message.from.clone().unwrap_or_default(),
+            to: message.to.clone(),
+            body: message.body.clone(),
+            segments: u32::try_from(message.segments).unwrap_or(1),
+            media,
+        }))
+    }
+
+    /// Fetches and keeps what `MediaUrl` names; the code of the first that cannot be had.
+    async fn fetch_media(
+        &self,
+        account: Sid,
+        message: &Message,
+        batch: &mut AccountBatch,
+        now: Timestamp,
+    ) -> Result<Result<Vec<OutboundMedia>, u32>, Failure> {
+        let mut all = Vec::new();
+        for url in &message.extra.media_urls {
+            let media = match self.parts.client.get_media(url, MEDIA_BYTES_MAX).await {
+                Ok(media) => media,
+                Err(failure) => {
+                    let sid = message.sid.to_string();
+                    let why = format!("media {url}: {}", failure.message);
+                    self.parts.webhooks.alert(batch, &sid, failure.code, &why, url);
+                    return Ok(Err(failure.code));
+                }
+            };
+            let blob = self.parts.blobs.put(&media.bytes).await?;
+            let size = i64::try_from(media.bytes.len()).unwrap_or(i64::MAX);
+            let sid = self.keep_media(message.sid, &media.content_type, &blob, size, now, batch);
+            let url = self.media_url(account, message.sid, sid);
+            all.push(OutboundMedia { content_type: media.content_type, url });
+        }
+        Ok(Ok(all))
+    }
+
+    /// Where applications and handsets fetch a media.
+    pub(crate) fn media_url(&self, account: Sid, message: Sid, media: Sid) -> String {
+        let base = &self.parts.public_url;
+        format!("{base}/2010-04-01/Accounts/{account}/Messages/{message}/Media/{media}")
+    }
+
+    /// Adds the row of a media.
+    pub(crate) fn keep_media(
+        &self,
+        message: Sid,
+        content_type: &str,
+        blob: &str,
+        size: i64,
+        now: Timestamp,
+        batch: &mut AccountBatch,
+    ) -> Sid {
+        let sid = self.parts.clock.sid("ME");
+        batch.run(
+            "INSERT INTO media (account_sid, message_id, id, content_type, blob, size, date_created)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
+            vec![
+                message.hex().into(),
+                sid.hex().into(),
+                content_type.into(),
+                blob.into(),
+                size.into(),
+                now.into(),
+            ],
+        );
+        sid
+    }
+
+    /// What a delivery receipt does to its message.
+    pub(crate) async fn settle(&self, receipt: &Receipt) -> Result<(), Unavailable> {
+        let store = self.parts.store.account(receipt.account);
+        let unavailable = |error: store::StoreError| Unavailable(error.to_string());
+        let event = match receipt.status {
+            ReceiptStatus::Delivered => Event::Delivered,
+            ReceiptStatus::Undelivered { code } => Event::Undelivered { code },
+            ReceiptStatus::Read => Event::Read,
+        };
+        // Another step may be taken between load and commit; then decide again.
+        for _ in 0..8 {
+            let Some(mut message) =
+                Message::load(&store, receipt.sid).await.map_err(unavailable)?
+            else {
+                return Ok(());
+            };
+            let steps = lifecycle::apply(message.status, event);
+            if steps.through.is_empty() {
+                return Ok(());
+            }
+            let mut batch = store.batch();
+            message.step(&steps, receipt.done_at, &self.parts.clock, &mut batch);
+            match store.commit(batch).await {
+                Err(store::StoreError::Conflict) => {}
+                outcome => return outcome.map(|_| ()).map_err(unavailable),
+            }
+        }
+        Err(Unavailable("the message keeps changing".into()))
+    }
+}
+
+impl contracts::MessageSink for Messaging {
+    fn receipt<'a>(&'a self, receipt: &'a Receipt) -> BoxFuture<'a, Result<(), Unavailable>> {
+        Box::pin(self.settle(receipt))
+    }
+
+    fn inbound<'a>(
+        &'a self,
+        message: &'a contracts::InboundMessage,
+    ) -> BoxFuture<'a, Result<contracts::InboundOutcome, Unavailable>> {
+        Box::pin(self.receive(message))
+    }
+}

@@ -1,0 +1,127 @@
+//! What handsets send (messaging §9).
+
+use contracts::{InboundMessage, InboundOutcome, Unavailable};
+use kernel::Sid;
+use serde::{Deserialize, Serialize};
+use sms::Keyword;
+use store::{AccountStore, StoreError};
+
+use crate::create::recipient;
+use crate::lifecycle::Status;
+use crate::message::{Extra, Message};
+use crate::{Messaging, opt_out};
+
+/// Queue of inbound messages whose application is to be asked.
+pub(crate) const ANSWER: &str = "message.answer";
+
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Answer {
+    pub sid: Sid,
+    /// `PN…` or `SC…` that received it.
+    pub number: Sid,
+}
+
+impl Messaging {
+    /// Stores the message and promises that its application is asked.
+    pub(crate) async fn receive(
+        &self,
+        inbound: &InboundMessage,
+    ) -> Result<InboundOutcome, Unavailable> {
+        let parts = &self.parts;
+        let failed = |error: StoreError| Unavailable(error.to_string());
+        let to = normal(&inbound.to);
+        let Some(owner) = parts.numbers.owner(&to).await? else {
+            return Ok(InboundOutcome::NoSuchNumber);
+        };
+        let active =
+            parts.accounts.facts(owner.account).await?.is_some_and(|facts| facts.is_active);
+        if !active {
+            return Ok(InboundOutcome::NoSuchNumber);
+        }
+        let store = parts.store.account(owner.account);
+        let now = parts.clock.now();
+        let mut batch = store.batch();
+        let sid = parts.clock.sid(if inbound.media.is_empty() { "SM" } else { "MM" });
+        for item in &inbound.media {
+            let blob = parts.blobs.put(&item.bytes).await.map_err(failed)?;
+            let size = i64::try_from(item.bytes.len()).unwrap_or(i64::MAX);
+            self.keep_media(sid, &item.content_type, &blob, size, now, &mut batch);
+        }
+        let segments =
+            if inbound.media.is_empty() { sms::segments(&inbound.body).count } else { 1 };
+        let mut message = Message {
+            sid,
+            direction: "inbound",
+            status: Status::Received,
+            from: Some(normal(&inbound.from)),
+            to,
+            body: inbound.body.clone(),
+            service: None,
+            segments: i64::try_from(segments).unwrap_or(i64::MAX),
+            media: i64::try_from(inbound.media.len()).unwrap_or(0),
+            error_code: None,
+            price: None,
+            status_callback: None,
+            extra: Extra::default(),
+            date_created: now,
+            date_sent: Some(now),
+            date_updated: now,
+            version: 1,
+        };
+        message.bill(now, &mut batch);
+        message.insert(&mut batch);
+        if let Some(keyword) = opt_out::keyword_for(&message.to, &message.body) {
+            self.obey(&store, keyword, &message, &mut batch).await.map_err(failed)?;
+        }
+        let answer = Answer { sid, number: owner.sid };
+        let lane = format!("answer/{}>{}", inbound.from, message.to);
+        jobs::add(
+            &mut batch,
+            &parts.clock,
+            jobs::NewJob::now(ANSWER, &parts.clock, &answer).in_lane(lane),
+        );
+        store.commit(batch).await.map_err(failed)?;
+        Ok(InboundOutcome::Received { account: owner.account, sid })
+    }
+
+    /// Opts the sender out or in, and answers with the default words.
+    ///
+    /// Differs: a STOP of somebody who is opted out already is not answered again.
+    async fn obey(
+        &self,
+        store: &AccountStore,
+        keyword: Keyword,
+        message: &Message,
+        batch: &mut store::AccountBatch,
+    ) -> Result<(), StoreError> {
+        let user = message.from.as_deref().unwrap_or_default();
+        let was_out = opt_out::is_opted_out(store, &message.to, user).await?;
+        let now = message.date_created;
+        opt_out::obey(keyword, &message.to, user, now, batch);
+        // Nothing goes to somebody who has opted out, but the word that they have.
+        if was_out && keyword != Keyword::Start {
+            return Ok(());
+        }
+        let body = opt_out::reply(keyword);
+        let reply = Message {
+            sid: self.parts.clock.sid("SM"),
+            direction: "outbound-reply",
+            status: Status::Queued,
+            from: Some(message.to.clone()),
+            to: user.to_owned(),
+            body: body.to_owned(),
+            segments: i64::try_from(sms::segments(body).count).unwrap_or(1),
+            media: 0,
+            price: None,
+            date_sent: None,
+            ..message.clone()
+        };
+        self.queue(&reply, batch);
+        Ok(())
+    }
+}
+
+/// Addresses are stored in their normal form; what has none stays as it is.
+fn normal(text: &str) -> String {
+    recipient(text).map_or_else(|_| text.to_owned(), |address| address.to_string())
+}

@@ -1,0 +1,87 @@
+//! Messages: accepted, delivered, received, answered.
+//!
+//! The behaviour reads along the life of a message: [`create`] decides whether
+//! one is accepted, [`dispatch`] hands it to its carrier, [`lifecycle`] is the
+//! state machine, [`inbound`] takes what handsets send, [`answer`] runs the
+//! application's TwiML. Media, feedback and opt-outs stand beside them.
+//!
+//! It deliberately knows no carrier, no other product and no account but the one
+//! it works for.
+
+mod answer;
+mod create;
+mod dispatch;
+mod feedback;
+mod inbound;
+mod lifecycle;
+mod magic;
+mod media;
+mod message;
+mod opt_out;
+mod price;
+mod resource;
+
+use std::sync::{Arc, OnceLock};
+
+use clock::Clock;
+use contracts::{AccountDirectory, MessageCarrier, NumberDirectory};
+use jobs::Runner;
+use outbound::Client;
+use rest::Router;
+use store::{BlobStore, Store};
+use webhooks::Webhooks;
+
+pub use lifecycle::Status;
+
+/// What the product stands on.
+pub struct Parts {
+    /// To reach the account a carrier's event or a job belongs to.
+    pub store: Store,
+    pub clock: Clock,
+    pub blobs: BlobStore,
+    pub numbers: Arc<dyn NumberDirectory>,
+    pub accounts: Arc<dyn AccountDirectory>,
+    pub webhooks: Arc<Webhooks>,
+    /// Fetches the media of outbound messages.
+    pub client: Client,
+    /// Where applications reach this platform's media: `http://127.0.0.1:4010`.
+    pub public_url: String,
+    /// Unknown senders are adopted.
+    pub development: bool,
+}
+
+/// The product's state.
+pub struct Messaging {
+    parts: Parts,
+    carrier: OnceLock<Arc<dyn MessageCarrier>>,
+}
+
+impl Messaging {
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self { parts, carrier: OnceLock::new() })
+    }
+
+    /// Connects the carrier; once, before the runner starts.
+    pub fn connect(&self, carrier: Arc<dyn MessageCarrier>) {
+        assert!(self.carrier.set(carrier).is_ok(), "a carrier is connected once");
+    }
+
+    fn carrier(&self) -> &Arc<dyn MessageCarrier> {
+        self.carrier.get().expect("the binary connects the carrier before it starts")
+    }
+
+    /// Adds this product's resources.
+    pub fn mount(self: &Arc<Self>, router: Router) -> Router {
+        router.mount(
+            self,
+            &[&resource::MESSAGE, &resource::LEGACY_MESSAGE, &media::MEDIA, &feedback::FEEDBACK],
+        )
+    }
+
+    /// Adds this product's workers.
+    pub fn work(self: &Arc<Self>, runner: Runner) -> Runner {
+        runner
+            .with(Arc::new(dispatch::Dispatcher(self.clone())))
+            .with(Arc::new(answer::Answerer(self.clone())))
+    }
+}

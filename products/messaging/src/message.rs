@@ -1,0 +1,271 @@
+//! The message as a row.
+
+use kernel::{Sid, Timestamp};
+use rest::{Ctx, Record};
+use serde::{Deserialize, Serialize};
+use store::{AccountBatch, AccountStore, Row, StoreError};
+use webhooks::Callback;
+
+use crate::lifecycle::{Status, Steps};
+use crate::price;
+use clock::Clock;
+
+/// What few messages have.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Extra {
+    /// URLs to fetch before sending.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub media_urls: Vec<String>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub provide_feedback: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outcome_created: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validity_seconds: Option<i64>,
+    /// The last digits of the other side are masked when the message has ended.
+    #[serde(skip_serializing_if = "is_false")]
+    pub obfuscate: bool,
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+/// One message.
+#[derive(Clone, Debug)]
+pub(crate) struct Message {
+    pub sid: Sid,
+    pub direction: &'static str,
+    pub status: Status,
+    pub from: Option<String>,
+    pub to: String,
+    pub body: String,
+    pub service: Option<String>,
+    pub segments: i64,
+    pub media: i64,
+    pub error_code: Option<i64>,
+    pub price: Option<String>,
+    pub status_callback: Option<String>,
+    pub extra: Extra,
+    pub date_created: Timestamp,
+    pub date_sent: Option<Timestamp>,
+    pub date_updated: Timestamp,
+    pub version: i64,
+}
+
+pub(crate) const COLUMNS: &str = "id, prefix, direction, status, from_addr, to_addr, body,
+    service_sid, num_segments, num_media, error_code, price, status_callback, extra,
+    date_created, date_sent, date_updated, version";
+
+const DIRECTIONS: [&str; 4] = ["inbound", "outbound-api", "outbound-reply", "outbound-call"];
+
+impl Message {
+    pub fn of(row: &Row) -> Self {
+        let bits = u128::from_str_radix(row.text(0), 16).expect("ids are 32 hex digits");
+        let direction = row.text(2);
+        Self {
+            sid: Sid::from_parts(row.text(1), bits),
+            direction: DIRECTIONS
+                .into_iter()
+                .find(|known| *known == direction)
+                .unwrap_or("inbound"),
+            status: row.text(3).parse().expect("only statuses are stored"),
+            from: row.opt_text(4).map(str::to_owned),
+            to: row.text(5).to_owned(),
+            body: row.text(6).to_owned(),
+            service: row.opt_text(7).map(str::to_owned),
+            segments: row.int(8),
+            media: row.int(9),
+            error_code: row.opt_int(10),
+            price: row.opt_text(11).map(str::to_owned),
+            status_callback: row.opt_text(12).map(str::to_owned),
+            extra: row
+                .opt_text(13)
+                .and_then(|json| serde_json::from_str(json).ok())
+                .unwrap_or_default(),
+            date_created: row.time(14),
+            date_sent: row.opt_time(15),
+            date_updated: row.time(16),
+            version: row.int(17),
+        }
+    }
+
+    pub async fn load(store: &AccountStore, sid: Sid) -> Result<Option<Self>, StoreError> {
+        const SQL: &str = "SELECT id, prefix, direction, status, from_addr, to_addr, body,
+            service_sid, num_segments, num_media, error_code, price, status_callback, extra,
+            date_created, date_sent, date_updated, version
+            FROM message WHERE account_sid = $1 AND id = $2";
+        let row = store.point(SQL, vec![sid.hex().into()]).await?;
+        // SM and MM address the same resource, but only by its own name.
+        Ok(row.as_ref().map(Self::of).filter(|message| message.sid == sid))
+    }
+
+    /// Adds the row of a new message, and says so.
+    pub fn insert(&self, batch: &mut AccountBatch) {
+        let extra = (self.extra != Extra::default())
+            .then(|| serde_json::to_string(&self.extra).expect("extras are plain text"));
+        batch.run(
+            "INSERT INTO message (account_sid, id, prefix, direction, status, from_addr, to_addr,
+             body, service_sid, num_segments, num_media, error_code, price, status_callback, extra,
+             date_created, date_sent, date_updated, version)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17,
+             $16, 1)",
+            vec![
+                self.sid.hex().into(),
+                self.sid.prefix().into(),
+                self.direction.into(),
+                self.status.as_str().into(),
+                self.from.clone().into(),
+                self.to.as_str().into(),
+                self.body.as_str().into(),
+                self.service.clone().into(),
+                self.segments.into(),
+                self.media.into(),
+                self.error_code.into(),
+                self.price.clone().into(),
+                self.status_callback.clone().into(),
+                extra.into(),
+                self.date_created.into(),
+                self.date_sent.into(),
+            ],
+        );
+        self.announce(batch, self.status, self.date_created);
+    }
+
+    /// Takes the steps: new status, price when it leaves, an event and a callback
+    /// for each step. The write conflicts if somebody else stepped first.
+    pub fn step(&mut self, steps: &Steps, now: Timestamp, clock: &Clock, batch: &mut AccountBatch) {
+        let Some(&last) = steps.through.last() else { return };
+        let read = self.version;
+        for &status in &steps.through {
+            self.status = status;
+            if status == Status::Sent {
+                self.date_sent = Some(now);
+                self.bill(now, batch);
+            }
+            self.error_code = steps.code.filter(|_| status == last).map(i64::from);
+            self.announce(batch, status, now);
+            self.call_back(batch, clock, now);
+        }
+        if self.extra.obfuscate && last.is_final() {
+            let keep = self.to.len().saturating_sub(4);
+            self.to = format!("{}XXXX", &self.to[..keep]);
+        }
+        self.date_updated = now;
+        self.version += 1;
+        batch.must(
+            "UPDATE message SET status = $3, error_code = $4, date_sent = $5, date_updated = $6,
+             price = $7, to_addr = $8, version = $9 + 1
+             WHERE account_sid = $1 AND id = $2 AND version = $9",
+            vec![
+                self.sid.hex().into(),
+                self.status.as_str().into(),
+                self.error_code.into(),
+                self.date_sent.into(),
+                now.into(),
+                self.price.clone().into(),
+                self.to.as_str().into(),
+                read.into(),
+            ],
+        );
+    }
+
+    /// Sets the price and books it.
+    pub fn bill(&mut self, now: Timestamp, batch: &mut AccountBatch) {
+        let micros = price::micros(self.segments, self.media);
+        self.price = Some(price::wire(micros));
+        let category = price::category(self.direction == "inbound", self.media);
+        batch.run(
+            "INSERT INTO spend (account_sid, day, category, count, micros)
+             VALUES ($1, $2, $3, 1, $4) ON CONFLICT (account_sid, day, category)
+             DO UPDATE SET count = spend.count + 1, micros = spend.micros + excluded.micros",
+            vec![now.date().into(), category.into(), micros.into()],
+        );
+    }
+
+    fn announce(&self, batch: &mut AccountBatch, status: Status, at: Timestamp) {
+        let mut body = String::with_capacity(160);
+        body.push_str("{\"direction\":\"");
+        body.push_str(self.direction);
+        body.push_str("\",\"from\":");
+        push_json(&mut body, self.from.as_deref().unwrap_or_default());
+        body.push_str(",\"to\":");
+        push_json(&mut body, &self.to);
+        body.push_str(",\"body\":");
+        push_json(&mut body, &self.body);
+        if let Some(code) = self.error_code {
+            body.push_str(&format!(",\"error_code\":{code}"));
+        }
+        body.push('}');
+        batch.event(&format!("message.{status}"), &self.sid.to_string(), at, body);
+    }
+
+    /// A status callback, if anyone asked for it (messaging §10).
+    fn call_back(&self, batch: &mut AccountBatch, clock: &Clock, now: Timestamp) {
+        let Some(url) = &self.status_callback else { return };
+        let sid = self.sid.to_string();
+        let mut params = vec![
+            ("ApiVersion".to_owned(), "2010-04-01".to_owned()),
+            ("MessageStatus".to_owned(), self.status.to_string()),
+            ("SmsStatus".to_owned(), self.status.to_string()),
+            ("MessageSid".to_owned(), sid.clone()),
+            ("SmsSid".to_owned(), sid.clone()),
+            ("AccountSid".to_owned(), batch.account().to_string()),
+            ("From".to_owned(), self.from.clone().unwrap_or_default()),
+            ("To".to_owned(), self.to.clone()),
+        ];
+        if let Some(service) = &self.service {
+            params.push(("MessagingServiceSid".to_owned(), service.clone()));
+        }
+        if let Some(code) = self.error_code {
+            params.push(("ErrorCode".to_owned(), code.to_string()));
+        }
+        if matches!(self.status, Status::Delivered | Status::Undelivered) {
+            params.push(("RawDlrDoneDate".to_owned(), now.format("%y%m%d%H%M")));
+        }
+        let callback = Callback { url: url.clone(), method: "POST".into(), params, resource: sid };
+        webhooks::promise(batch, clock, callback);
+    }
+
+    /// As the wire shows it.
+    pub fn record(&self, ctx: &Ctx) -> Record {
+        let sid = self.sid.to_string();
+        let code = self.error_code.and_then(|code| u32::try_from(code).ok());
+        let title = code.and_then(kernel::lookup).map(|row| row.title);
+        let mut record = Record::new(&sid);
+        record
+            .set("body", self.body.as_str())
+            .set("num_segments", self.segments)
+            .set("direction", self.direction)
+            .set("from", self.from.as_deref())
+            .set("to", self.to.as_str())
+            .set("date_updated", self.date_updated)
+            .set("price", self.price.as_deref())
+            .set("error_message", title)
+            .set("account_sid", ctx.account)
+            .set("num_media", self.media)
+            .set("status", self.status.as_str())
+            .set("messaging_service_sid", self.service.as_deref())
+            .set("sid", self.sid)
+            .set("date_sent", self.date_sent)
+            .set("date_created", self.date_created)
+            .set("error_code", code)
+            .set("price_unit", "USD")
+            .set("api_version", "2010-04-01");
+        let base = format!("/2010-04-01/Accounts/{}/Messages/{sid}", ctx.account);
+        let mut links = serde_json::Map::new();
+        links.insert("media".into(), format!("{base}/Media.json").into());
+        if self.extra.provide_feedback {
+            links.insert("feedback".into(), format!("{base}/Feedback.json").into());
+        }
+        record.set("subresource_uris", serde_json::Value::Object(links));
+        record.with_cursor(sid)
+    }
+}
+
+fn push_json(out: &mut String, text: &str) {
+    out.push_str(&serde_json::to_string(text).expect("text is JSON"));
+}

@@ -1,0 +1,75 @@
+//! Who asked not to be texted (compliance §1).
+
+use kernel::Timestamp;
+use sms::Keyword;
+use store::{AccountBatch, AccountStore, StoreError};
+
+/// Is `address` opted out of `sender`?
+pub(crate) async fn is_opted_out(
+    store: &AccountStore,
+    sender: &str,
+    address: &str,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT source FROM opt_out WHERE account_sid = $1 AND scope = $2 AND address = $3";
+    Ok(store.point(sql, vec![sender.into(), address.into()]).await?.is_some())
+}
+
+/// Writes what a keyword asks for.
+pub(crate) fn obey(
+    keyword: Keyword,
+    sender: &str,
+    address: &str,
+    now: Timestamp,
+    batch: &mut AccountBatch,
+) {
+    match keyword {
+        Keyword::Stop => {
+            batch.run(
+                "INSERT INTO opt_out (account_sid, scope, address, source, date_created)
+                 VALUES ($1, $2, $3, 'keyword', $4) ON CONFLICT DO NOTHING",
+                vec![sender.into(), address.into(), now.into()],
+            );
+        }
+        Keyword::Start => {
+            batch.run(
+                "DELETE FROM opt_out WHERE account_sid = $1 AND scope = $2 AND address = $3",
+                vec![sender.into(), address.into()],
+            );
+        }
+        Keyword::Help => {}
+    }
+}
+
+/// The default reply. Toll-free numbers know only STOP, START and UNSTOP.
+pub(crate) fn reply(keyword: Keyword) -> &'static str {
+    match keyword {
+        Keyword::Stop => {
+            "You have successfully been unsubscribed. You will not receive any more messages from \
+             this number. Reply START to resubscribe."
+        }
+        Keyword::Start => {
+            "You have successfully been re-subscribed to messages from this number. Reply HELP for \
+             help. Reply STOP to unsubscribe. Msg&Data Rates May Apply."
+        }
+        Keyword::Help => "Reply STOP to unsubscribe. Msg&Data Rates May Apply.",
+    }
+}
+
+/// The keyword that counts for this receiver, if the body is one.
+///
+/// Short codes outside a service are left to their application; on toll-free
+/// numbers only STOP opts out and only START and UNSTOP opt in.
+pub(crate) fn keyword_for(receiver: &str, body: &str) -> Option<Keyword> {
+    let receiver = numbering::E164::parse(receiver).ok()?;
+    let keyword = sms::keyword(body)?;
+    if receiver.kind() != numbering::Kind::TollFree {
+        return Some(keyword);
+    }
+    let word = body.trim().to_ascii_uppercase();
+    match keyword {
+        Keyword::Stop if word == "STOP" => Some(keyword),
+        Keyword::Start if word == "START" || word == "UNSTOP" => Some(keyword),
+        Keyword::Help => Some(keyword),
+        _ => None,
+    }
+}
