@@ -1,10 +1,10 @@
 //! Webhook signatures: what goes into `X-Twilio-Signature`, and the options a webhook URL carries
 //! in its fragment.
 //!
-//! A request is signed over its URL followed by its form parameters ([`sign`],
+//! A request is signed over its URL followed by its form parameters ([`sign()`],
 //! [`sign_shared_key`]). A GET has its parameters in the URL ([`with_query`]) and a JSON request
 //! has the hash of its body there ([`with_body_hash`]), so for both the URL alone is signed.
-//! [`validate`] and [`validate_body`] are the receiver's side. [`Overrides`] reads timeouts,
+//! [`validate()`] and [`validate_body`] are the receiver's side. [`Overrides`] reads timeouts,
 //! retries, edges and SNI from the fragment, which is never sent and never signed.
 //!
 //! It does not fetch, choose the key, normalise URLs, or write headers.

@@ -22,7 +22,7 @@ pub fn sign<K: AsRef<str>, V: AsRef<str>>(
     hmac_base64(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, auth_token, url, params)
 }
 
-/// Like [`sign`], but base64 of HMAC-SHA256 under a shared webhook key: 44 characters. Send
+/// Like [`sign()`], but base64 of HMAC-SHA256 under a shared webhook key: 44 characters. Send
 /// [`shared_key_settings`] beside it.
 pub fn sign_shared_key<K: AsRef<str>, V: AsRef<str>>(
     secret: &str,

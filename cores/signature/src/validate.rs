@@ -22,7 +22,7 @@ pub fn validate<K: AsRef<str>, V: AsRef<str>>(
     any_port(url, |url| is_equal(&sign(auth_token, url, params), signature))
 }
 
-/// Like [`validate`], for a request signed with [`sign_shared_key`].
+/// Like [`validate()`], for a request signed with [`sign_shared_key`].
 pub fn validate_shared_key<K: AsRef<str>, V: AsRef<str>>(
     secret: &str,
     url: &str,
@@ -32,7 +32,7 @@ pub fn validate_shared_key<K: AsRef<str>, V: AsRef<str>>(
     any_port(url, |url| is_equal(&sign_shared_key(secret, url, params), signature))
 }
 
-/// Like [`validate`], for a request whose body is not a form: its URL has to carry `bodySHA256`
+/// Like [`validate()`], for a request whose body is not a form: its URL has to carry `bodySHA256`
 /// and that has to be the hash of `body`.
 pub fn validate_body(auth_token: &str, url: &str, body: &[u8], signature: &str) -> bool {
     let query = url.split_once('?').map_or("", |(_, query)| query);

@@ -191,8 +191,8 @@ mod tests {
     proptest! {
         #[test]
         fn decoding_undoes_encoding(indices in prop::collection::vec(0usize..137, 0..400)) {
-            let alphabet: Vec<char> =
-                BASIC.into_iter().chain(EXTENSION.map(|row| row.1)).filter(|c| *c != '\u{1B}').collect();
+            let characters = BASIC.into_iter().chain(EXTENSION.map(|row| row.1));
+            let alphabet: Vec<char> = characters.filter(|c| *c != '\u{1B}').collect();
             let text: String = indices.iter().map(|i| alphabet[*i]).collect();
             let septets = encode(&text).unwrap();
             prop_assert!(septets.iter().all(|septet| *septet < 128));

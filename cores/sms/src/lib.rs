@@ -2,7 +2,7 @@
 //!
 //! The crate answers four questions about a body: how many segments it takes ([`segments`]),
 //! which text each of them carries ([`split`]), how it looks with typographic characters replaced
-//! by GSM ones ([`smart_encode`]), and whether it is an opt-out keyword ([`keyword`]). [`gsm`]
+//! by GSM ones ([`smart_encode`]), and whether it is an opt-out keyword ([`keyword()`]). [`gsm`]
 //! holds the GSM 7-bit alphabet itself.
 //!
 //! It does not send anything, build concatenation headers, pack septets into octets, know what a
