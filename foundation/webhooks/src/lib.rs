@@ -13,15 +13,13 @@ use std::sync::Arc;
 use clock::Clock;
 use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
 use kernel::Sid;
-use outbound::{Answer, Attempt, Client, Content, Fetch, FetchFailure, Method};
+use outbound::{Answer, Attempt, Client, Fetch, FetchFailure, Method, Payload};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use store::{AccountBatch, AccountStore};
 
 /// The queue of promised callbacks.
 pub const QUEUE: &str = "webhook.callback";
-/// Largest answer that is read: TwiML may have 64 kB (11750).
-const ANSWER_MAX: usize = 65_536;
 
 /// Where an account's signing key comes from.
 pub trait SigningKeys: Send + Sync {
@@ -60,17 +58,17 @@ pub fn promise(batch: &mut AccountBatch, clock: &Clock, callback: Callback) {
 
 /// The one place that asks customers' URLs.
 pub struct Webhooks {
-    client: Client,
+    client: Arc<Client>,
     keys: Arc<dyn SigningKeys>,
     clock: Clock,
 }
 
 impl Webhooks {
-    pub fn new(client: Client, keys: Arc<dyn SigningKeys>, clock: Clock) -> Arc<Self> {
+    pub fn new(client: Arc<Client>, keys: Arc<dyn SigningKeys>, clock: Clock) -> Arc<Self> {
         Arc::new(Self { client, keys, clock })
     }
 
-    /// Asks, and adds the record of it to `batch`.
+    /// Asks for a document, and adds the record of it to `batch`.
     ///
     /// # Errors
     /// What [`Client::fetch`] says; the alert is in `batch` already.
@@ -85,12 +83,11 @@ impl Webhooks {
             _ => Method::Post,
         };
         let fetch = Fetch {
-            url: question.url.to_owned(),
             method,
-            content: Content::Form(question.params),
+            payload: Payload::Form(question.params),
             auth_token: self.keys.signing_key(account).await,
-            body_max: ANSWER_MAX,
             cookie_scope: question.cookie_scope.map(|scope| format!("{account}/{scope}")),
+            ..Fetch::new(question.url)
         };
         let outcome = self.client.fetch(fetch).await;
         let (attempts, failure) = match &outcome {
@@ -126,8 +123,22 @@ impl Webhooks {
 
     /// Writes the exact HTTP of one attempt.
     fn record(&self, batch: &mut AccountBatch, resource: &str, attempt: &Attempt) {
-        let body = serde_json::to_string(attempt).expect("an attempt is plain text");
-        batch.event("webhook", resource, self.clock.now(), body);
+        let headers = |pairs: &[(String, String)]| -> Vec<Value> {
+            pairs.iter().map(|(name, value)| json!([name, value])).collect()
+        };
+        let body = json!({
+            "url": attempt.url,
+            "method": attempt.method.as_str(),
+            "request_headers": headers(&attempt.request_headers),
+            "request_body": String::from_utf8_lossy(&attempt.request_body),
+            "status": attempt.status,
+            "response_headers": headers(&attempt.response_headers),
+            "response_body": String::from_utf8_lossy(&attempt.response_body),
+            "started": attempt.started.iso8601(),
+            "duration_ms": attempt.duration_ms,
+            "error": attempt.error,
+        });
+        batch.event("webhook", resource, self.clock.now(), body.to_string());
     }
 }
 

@@ -121,11 +121,12 @@ impl Messaging {
                     return Ok(Err(failure.code));
                 }
             };
-            let blob = self.parts.blobs.put(&media.bytes).await?;
-            let size = i64::try_from(media.bytes.len()).unwrap_or(i64::MAX);
-            let sid = self.keep_media(message.sid, &media.content_type, &blob, size, now, batch);
+            let kind = media.content_type.unwrap_or_else(|| "application/octet-stream".to_owned());
+            let blob = self.parts.blobs.put(&media.body).await?;
+            let size = i64::try_from(media.body.len()).unwrap_or(i64::MAX);
+            let sid = self.keep_media(message.sid, &kind, &blob, size, now, batch);
             let url = self.media_url(account, message.sid, sid);
-            all.push(OutboundMedia { content_type: media.content_type, url });
+            all.push(OutboundMedia { content_type: kind, url });
         }
         Ok(Ok(all))
     }

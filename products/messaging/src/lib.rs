@@ -43,7 +43,7 @@ pub struct Parts {
     pub accounts: Arc<dyn AccountDirectory>,
     pub webhooks: Arc<Webhooks>,
     /// Fetches the media of outbound messages.
-    pub client: Client,
+    pub client: Arc<Client>,
     /// Where applications reach this platform's media: `http://127.0.0.1:4010`.
     pub public_url: String,
     /// Unknown senders are adopted.

@@ -4,7 +4,7 @@
 //! queued ──Taken──▶ sending ▶ sent ──Delivered──▶ delivered ──Read──▶ read
 //!    │                          ├──Undelivered──▶ undelivered
 //!    └──Failed──▶ failed        └──Failed──▶ failed
-//! scheduled ──Due──▶ queued,  scheduled ──Cancel──▶ canceled
+//! scheduled ──Cancel──▶ canceled
 //! ```
 //!
 //! Receipts may come twice, late, early or never: what does not fit is no step.
@@ -32,8 +32,6 @@ pub enum Status {
 /// What happens to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A scheduled message is due.
-    Due,
     Cancel,
     /// The carrier took it.
     Taken,
@@ -73,7 +71,6 @@ pub fn apply(status: Status, event: Event) -> Steps {
         _ => vec![],
     };
     let (last, code) = match (event, status) {
-        (Event::Due, Scheduled) => (Some(Queued), None),
         (Event::Cancel, Scheduled) => (Some(Canceled), None),
         (Event::Taken, _) => (None, None),
         // A late positive receipt corrects a negative one; rare, but real.
@@ -169,7 +166,6 @@ mod tests {
         assert_eq!(path(Queued, Event::Taken), [Sending, Sent]);
         assert_eq!(path(Sent, Event::Delivered), [Delivered]);
         assert_eq!(path(Delivered, Event::Read), [Read]);
-        assert_eq!(path(Scheduled, Event::Due), [Queued]);
         assert_eq!(path(Scheduled, Event::Cancel), [Canceled]);
         let lost = apply(Sent, Event::Undelivered { code: 30003 });
         assert_eq!((lost.through, lost.code), (vec![Undelivered], Some(30003)));
@@ -188,7 +184,6 @@ mod tests {
     #[test]
     fn what_has_ended_stays_ended() {
         let events = [
-            Event::Due,
             Event::Cancel,
             Event::Taken,
             Event::Delivered,

@@ -214,6 +214,30 @@ impl NumberDirectory for Numbers {
 }
 
 impl Numbers {
+    /// A number of `account`: its newest, or a fresh one from the inventory.
+    pub async fn first_number(&self, account: Sid) -> Result<String, StoreError> {
+        let sql = "SELECT value FROM claim WHERE account_sid = $1 AND name = $2
+                   AND sid LIKE 'PN%' ORDER BY sid DESC LIMIT 1";
+        let store = self.store.account(account);
+        if let Some(row) = store.point(sql, vec![CLAIM.into()]).await? {
+            return Ok(row.text(0).to_owned());
+        }
+        let filter = numbering::Filter::default();
+        let local = numbering::NumberType::Local;
+        let offers = numbering::search("US", local, &filter, 100, &|_| false).unwrap_or_default();
+        for offer in offers {
+            let number = offer.phone_number;
+            let body = incoming::new_number(number, &offer.friendly_name);
+            let sid = self.clock.sid("PN");
+            match self.insert(account, incoming::KIND, sid, &number.to_string(), body).await {
+                Ok(()) => return Ok(number.to_string()),
+                Err(StoreError::Duplicate(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(StoreError::Failed("the inventory has no free number".into()))
+    }
+
     async fn adopt_number(&self, account: Sid, number: E164) -> Result<(), StoreError> {
         let sid = self.clock.sid("PN");
         let body = incoming::new_number(number, "Adopted");

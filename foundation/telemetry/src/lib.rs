@@ -1,0 +1,120 @@
+//! Logs and metrics.
+//!
+//! Logs are `tracing` events with stable field names, as text on a terminal or
+//! JSON; bodies and numbers never appear above `debug`. Metrics live in one
+//! registry per process, so that tests stay apart.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use tracing_subscriber::EnvFilter;
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    Text,
+    Json,
+}
+
+/// Starts logging to standard error; `filter` as in `RUST_LOG`.
+pub fn init_logs(format: Format, filter: &str) {
+    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second start, as tests do it, keeps the first.
+    let _ = match format {
+        Format::Text => builder.with_target(false).try_init(),
+        Format::Json => builder.json().try_init(),
+    };
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    product: String,
+    method: String,
+    status: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProductLabel {
+    product: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabel {
+    queue: String,
+}
+
+/// Every metric of the process.
+pub struct Metrics {
+    registry: Registry,
+    requests: Family<RequestLabels, Counter>,
+    durations: Family<ProductLabel, Histogram>,
+    connections: Gauge,
+    jobs: Family<QueueLabel, Gauge>,
+    dead_jobs: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("offhook");
+        let requests = Family::<RequestLabels, Counter>::default();
+        registry.register("requests", "Answered API requests", requests.clone());
+        let durations = Family::<ProductLabel, Histogram>::new_with_constructor(|| {
+            Histogram::new([
+                0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0,
+            ])
+        });
+        registry.register("request_seconds", "Time to answer API requests", durations.clone());
+        let connections = Gauge::default();
+        registry.register("connections", "Open client connections", connections.clone());
+        let jobs = Family::<QueueLabel, Gauge>::default();
+        registry.register("jobs", "Promises that are not kept yet", jobs.clone());
+        let dead_jobs = Gauge::default();
+        registry.register("dead_jobs", "Promises that were given up", dead_jobs.clone());
+        Self { registry, requests, durations, connections, jobs, dead_jobs }
+    }
+}
+
+impl Metrics {
+    /// Counts one answered API request.
+    pub fn answered(&self, product: &str, method: &str, status: u16, took: Duration) {
+        let labels = RequestLabels {
+            product: product.to_owned(),
+            method: method.to_owned(),
+            status: u32::from(status),
+        };
+        self.requests.get_or_create(&labels).inc();
+        let label = ProductLabel { product: product.to_owned() };
+        self.durations.get_or_create(&label).observe(took.as_secs_f64());
+    }
+
+    pub fn connection_opened(&self) {
+        self.connections.inc();
+    }
+
+    pub fn connection_closed(&self) {
+        self.connections.dec();
+    }
+
+    /// Sets what is read from the store at scrape time.
+    pub fn set_jobs(&self, waiting: &[(String, i64)], dead: i64) {
+        self.jobs.clear();
+        for (queue, count) in waiting {
+            self.jobs.get_or_create(&QueueLabel { queue: queue.clone() }).set(*count);
+        }
+        self.dead_jobs.set(dead);
+    }
+
+    /// The Prometheus text form.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        encode(&mut out, &self.registry).expect("writing to a String does not fail");
+        out
+    }
+}

@@ -1,0 +1,148 @@
+//! `offhook handset`: the simulated phones.
+
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use clap::Subcommand;
+use http::Method;
+use serde_json::{Value, json};
+
+use super::client::Client;
+use super::output::{cell, cut, print_json, print_table};
+use super::{Failure, Outcome};
+
+#[derive(Subcommand)]
+pub enum HandsetCommand {
+    /// List the phones that were used or set
+    List,
+    /// Show a phone and its messages, newest first
+    Show {
+        /// The phone's number
+        number: String,
+        /// Messages to show
+        #[arg(long, default_value_t = 20)]
+        limit: u32,
+    },
+    /// Type a message on a phone
+    Send {
+        /// The phone's number
+        number: String,
+        /// Whom to text; by default the main account's number
+        #[arg(long)]
+        to: Option<String>,
+        /// File to attach; may be repeated
+        #[arg(long)]
+        attach: Vec<PathBuf>,
+        /// Text
+        #[arg(default_value = "")]
+        body: String,
+    },
+    /// Tell a phone how to behave
+    Set {
+        /// The phone's number
+        number: String,
+        /// on, off, landline, unknown, full, slow, filtered or silent
+        behaviour: Option<String>,
+        /// A name for the phone
+        #[arg(long)]
+        name: Option<String>,
+    },
+}
+
+pub async fn run(args: HandsetCommand, client: &Client, json: bool) -> Outcome {
+    match args {
+        HandsetCommand::List => list(client, json).await,
+        HandsetCommand::Show { number, limit } => show(client, json, &number, limit).await,
+        HandsetCommand::Send { number, to, attach, body } => {
+            let to = match to {
+                Some(to) => to,
+                None => client.env().await?.phone_number,
+            };
+            let media: Result<Vec<Value>, Failure> = attach.iter().map(|p| attachment(p)).collect();
+            let typed = json!({"to": to, "body": body, "media": media?});
+            let path = format!("/handsets/{number}/messages");
+            let sent = client.own(Method::POST, &path, Some(typed)).await?;
+            if json {
+                print_json(&sent);
+            } else {
+                println!("{} to {}", cell(&sent, "sid"), cell(&sent, "to"));
+            }
+            Ok(())
+        }
+        HandsetCommand::Set { number, behaviour, name } => {
+            let mut change = serde_json::Map::new();
+            change.extend(behaviour.map(|value| ("behaviour".to_owned(), value.into())));
+            change.extend(name.map(|value| ("name".to_owned(), value.into())));
+            let path = format!("/handsets/{number}");
+            let handset = client.own(Method::PUT, &path, Some(change.into())).await?;
+            print_handset(&handset, json);
+            Ok(())
+        }
+    }
+}
+
+async fn list(client: &Client, json: bool) -> Outcome {
+    let answer = client.own(Method::GET, "/handsets", None).await?;
+    if json {
+        print_json(&answer);
+        return Ok(());
+    }
+    let row = |handset: &Value| {
+        vec![cell(handset, "number"), cell(handset, "behaviour"), cell(handset, "name")]
+    };
+    let rows: Vec<_> = answer["handsets"].as_array().into_iter().flatten().map(row).collect();
+    print_table(&["NUMBER", "BEHAVIOUR", "NAME"], &rows);
+    Ok(())
+}
+
+async fn show(client: &Client, json: bool, number: &str, limit: u32) -> Outcome {
+    let handset = client.own(Method::GET, &format!("/handsets/{number}"), None).await?;
+    let path = format!("/handsets/{number}/messages?limit={limit}");
+    let thread = client.own(Method::GET, &path, None).await?;
+    if json {
+        print_json(&json!({"handset": handset, "messages": thread["messages"]}));
+        return Ok(());
+    }
+    print_handset(&handset, false);
+    let row = |line: &Value| {
+        let mut body = cell(line, "body");
+        for media in line["media"].as_array().into_iter().flatten() {
+            body.push_str(&format!(" [{}]", media.as_str().unwrap_or_default()));
+        }
+        let arrow = if line["direction"] == "sent" { "→" } else { "←" };
+        vec![cell(line, "at"), format!("{arrow} {}", cell(line, "peer")), cut(&body, 100)]
+    };
+    let rows: Vec<_> = thread["messages"].as_array().into_iter().flatten().map(row).collect();
+    print_table(&["AT", "PEER", "TEXT"], &rows);
+    Ok(())
+}
+
+fn print_handset(handset: &Value, json: bool) {
+    if json {
+        print_json(handset);
+        return;
+    }
+    let name = cell(handset, "name");
+    let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
+    println!("{}{name} is {}", cell(handset, "number"), cell(handset, "behaviour"));
+}
+
+/// A file with the content type its name suggests.
+fn attachment(path: &Path) -> Result<Value, Failure> {
+    let bytes =
+        std::fs::read(path).map_err(|error| Failure(format!("{}: {error}", path.display())))?;
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let content_type = match extension.to_ascii_lowercase().as_str() {
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "gif" => "image/gif",
+        "mp3" => "audio/mpeg",
+        "mp4" => "video/mp4",
+        "pdf" => "application/pdf",
+        "vcf" => "text/vcard",
+        "txt" => "text/plain",
+        _ => "application/octet-stream",
+    };
+    let data = base64::engine::general_purpose::STANDARD.encode(bytes);
+    Ok(json!({"content_type": content_type, "data": data}))
+}

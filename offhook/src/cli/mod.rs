@@ -1,0 +1,129 @@
+//! The command line. Exit codes: 0 done, 1 refused or failed, 2 wrong usage.
+
+mod client;
+mod clock;
+mod env;
+mod handset;
+mod messages;
+mod number;
+mod output;
+mod sms;
+mod tail;
+mod up;
+
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use client::Client;
+
+/// The communications platform you run yourself.
+#[derive(Parser)]
+#[command(version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Args)]
+struct Global {
+    /// The instance to talk to; by default the one whose state is in ./.offhook
+    #[arg(long, global = true, env = "OFFHOOK_URL")]
+    url: Option<String>,
+    /// Where state is kept
+    #[arg(long, global = true, env = "OFFHOOK_DATA", default_value = "./.offhook")]
+    data: std::path::PathBuf,
+    /// Print JSON for programs
+    #[arg(long, global = true)]
+    json: bool,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the platform here
+    Up(Box<up::Up>),
+    /// Print credentials and a number for programs
+    Env(env::Env),
+    /// Send text messages
+    #[command(subcommand)]
+    Sms(sms::Sms),
+    /// See and use the simulated phones
+    #[command(subcommand)]
+    Handset(handset::HandsetCommand),
+    /// Buy, configure and release numbers
+    #[command(subcommand)]
+    Number(number::Number),
+    /// List messages, newest first
+    Messages(messages::Messages),
+    /// Show everything as it happens
+    Tail(tail::Tail),
+    /// See and move the clock (development profile)
+    #[command(subcommand)]
+    Clock(clock::ClockCommand),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+/// What a command could not do, in a sentence.
+pub struct Failure(String);
+
+impl<E: std::fmt::Display> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self(error.to_string())
+    }
+}
+
+type Outcome = Result<(), Failure>;
+
+/// Runs one command.
+pub fn run(cli: Cli) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("cannot start: {error}")),
+    };
+    match runtime.block_on(perform(cli)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(why)) => fail(&why),
+    }
+}
+
+fn fail(why: &str) -> ExitCode {
+    eprintln!("offhook: {why}");
+    ExitCode::FAILURE
+}
+
+async fn perform(cli: Cli) -> Outcome {
+    let Global { url, data, json } = cli.global;
+    let client = || Client::find(url.as_deref(), &data);
+    match cli.command {
+        Command::Up(up) => up::run(*up, &data).await,
+        Command::Env(args) => env::run(args, &client()?, json).await,
+        Command::Sms(args) => sms::run(args, &client()?, json).await,
+        Command::Handset(args) => handset::run(args, &client()?, json).await,
+        Command::Number(args) => number::run(args, &client()?, json).await,
+        Command::Messages(args) => messages::run(args, &client()?, json).await,
+        Command::Tail(args) => tail::run(args, &client()?, json).await,
+        Command::Clock(args) => clock::run(args, &client()?, json).await,
+        Command::Completions { shell } => {
+            let mut out = std::io::stdout();
+            clap_complete::generate(shell, &mut Cli::command(), "offhook", &mut out);
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

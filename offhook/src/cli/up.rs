@@ -1,0 +1,151 @@
+//! `offhook up`: start the platform here.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use ipnet::IpNet;
+use sim::Network;
+use store::Location;
+
+use super::Outcome;
+use super::client::URL_FILE;
+use crate::server::{self, Env, Settings};
+
+#[derive(Args)]
+pub struct Up {
+    /// Address to listen on
+    #[arg(long, env = "OFFHOOK_LISTEN", default_value = "127.0.0.1:4010")]
+    listen: SocketAddr,
+    /// postgres://user:password@host/database; by default SQLite in the data directory
+    #[arg(long, env = "OFFHOOK_DATABASE")]
+    database: Option<String>,
+    /// Adopt nothing and keep the clock fixed, also on loopback
+    #[arg(long, env = "OFFHOOK_STRICT")]
+    strict: bool,
+    /// URL under which applications reach this instance's media
+    #[arg(long, env = "OFFHOOK_PUBLIC_URL")]
+    public_url: Option<String>,
+    /// Networks or hosts that webhooks may reach beside public addresses, on other listeners
+    /// than loopback
+    #[arg(long = "allow-webhooks-to", env = "OFFHOOK_ALLOW_WEBHOOKS_TO", value_delimiter = ',')]
+    allow: Vec<String>,
+    /// Seed of the simulated network's delays and faults
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Delay of the simulated network in milliseconds: LEAST-MOST
+    #[arg(long, value_parser = parse_delay, default_value = "40-160")]
+    delay: (u64, u64),
+    /// Share of messages that the simulated network loses, 0 to 1
+    #[arg(long, value_parser = parse_share, default_value = "0")]
+    fault_rate: f64,
+    /// Requests of one account in flight beyond which 429 answers; 0 is no limit
+    #[arg(long, default_value_t = 0)]
+    concurrency_max: u32,
+    /// Append every API request and its answer to this file
+    #[arg(long)]
+    wire_log: Option<PathBuf>,
+    /// Log filter
+    #[arg(long, env = "RUST_LOG", default_value = "info")]
+    log: String,
+    /// Log as JSON
+    #[arg(long)]
+    log_json: bool,
+}
+
+fn parse_delay(text: &str) -> Result<(u64, u64), String> {
+    let wrong = || "give LEAST-MOST in milliseconds, such as 40-160, or one number".to_owned();
+    let (least, most) = text.split_once('-').unwrap_or((text, text));
+    let (least, most) = (least.parse().map_err(|_| wrong())?, most.parse().map_err(|_| wrong())?);
+    if least <= most && most <= 3_600_000 { Ok((least, most)) } else { Err(wrong()) }
+}
+
+fn parse_share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(share) if (0.0..=1.0).contains(&share) => Ok(share),
+        _ => Err("give a number from 0 to 1".to_owned()),
+    }
+}
+
+/// Public addresses, and the networks and hosts the operator lists.
+fn guarded(allow: &[String]) -> outbound::Policy {
+    let (mut networks, mut hosts) = (Vec::new(), Vec::new());
+    for entry in allow {
+        match (entry.parse::<IpNet>(), entry.parse::<IpAddr>()) {
+            (Ok(network), _) => networks.push(network),
+            (_, Ok(address)) => networks.push(address.into()),
+            _ => hosts.push(entry.clone()),
+        }
+    }
+    outbound::Policy::Guarded { allow: networks, hosts }
+}
+
+/// Runs until a signal, then drains.
+pub async fn run(up: Up, data: &Path) -> Outcome {
+    let format = if up.log_json { telemetry::Format::Json } else { telemetry::Format::Text };
+    telemetry::init_logs(format, &up.log);
+    let is_loopback = up.listen.ip().is_loopback();
+    let policy = if is_loopback { outbound::Policy::Open } else { guarded(&up.allow) };
+    let settings = Settings {
+        listen: up.listen,
+        data: data.to_owned(),
+        database: match up.database {
+            Some(url) => Location::Postgres(url),
+            None => Location::Sqlite(data.join("offhook.db")),
+        },
+        development: is_loopback && !up.strict,
+        policy,
+        public_url: up.public_url,
+        network: Network { seed: up.seed, delay_ms: up.delay, fault_rate: up.fault_rate },
+        concurrency_max: up.concurrency_max,
+        wire_log: up.wire_log,
+    };
+    let development = settings.development;
+    let running = server::start(settings).await?;
+    std::fs::write(data.join(URL_FILE), &running.platform.url)?;
+    let env = running.platform.env().await?;
+    banner(&env, development);
+    stopped().await?;
+    eprintln!("offhook: stopping");
+    running.stop().await;
+    let _ = std::fs::remove_file(data.join(URL_FILE));
+    Ok(())
+}
+
+/// What a newcomer needs to see.
+fn banner(env: &Env, development: bool) {
+    let profile = match development {
+        true => "development: unknown accounts and senders are adopted, the clock can be moved",
+        false => "strict: nothing is adopted, the clock is fixed",
+    };
+    println!(
+        "\n  Offhook {} is up\n\n    \
+         console   {url}/\n    \
+         API       {url}/_/api/2010-04-01/…\n    \
+         profile   {profile}\n\n    \
+         TWILIO_ACCOUNT_SID   {}\n    \
+         TWILIO_AUTH_TOKEN    {}\n    \
+         TWILIO_PHONE_NUMBER  {}\n\n  \
+         `offhook env` prints these for programs, `offhook tail` shows what happens.\n",
+        env!("CARGO_PKG_VERSION"),
+        env.account_sid,
+        env.auth_token,
+        env.phone_number,
+        url = env.url,
+    );
+}
+
+/// Resolves on SIGINT or SIGTERM.
+async fn stopped() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut terminate = signal(SignalKind::terminate())?;
+        tokio::select! {
+            outcome = tokio::signal::ctrl_c() => outcome,
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
+}

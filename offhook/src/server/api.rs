@@ -1,0 +1,537 @@
+//! `/_offhook/v1`: our own JSON API, and the pages beside it.
+//!
+//! On a loopback listener nobody signs in, but only requests that name a local
+//! host and come from no foreign page act (no DNS rebinding, no cross-site POST).
+//! On any other listener the main account's SID and auth token are asked for.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Path, Query, Request, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{Html, IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine;
+use clock::Clock;
+use contracts::{InboundMedia, InboundOutcome};
+use futures_util::Stream;
+use kernel::{ApiError, Sid, Timestamp};
+use numbering::{Address, ShortCode};
+use rest::Gate;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sim::{Behaviour, Handset};
+use store::{Batch, Row, Store, StoreError};
+
+use super::Platform;
+
+type App = Arc<Platform>;
+
+/// Events of one read.
+const EVENTS_MAX: i64 = 1000;
+/// Thread entries of one read.
+const THREAD_MAX: u32 = 1000;
+/// Seconds the clock may be advanced by at once: a hundred years.
+const ADVANCE_MAX: f64 = 100.0 * 366.0 * 86_400.0;
+
+/// What a program needs to know of this instance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Env {
+    pub account_sid: String,
+    pub auth_token: String,
+    pub phone_number: String,
+    pub test_account_sid: String,
+    pub test_auth_token: String,
+    pub url: String,
+}
+
+/// Pages and API as one router.
+pub fn router(platform: App) -> Router {
+    let api = Router::new()
+        .route("/env", get(env))
+        .route("/handsets", get(handsets))
+        .route("/handsets/{number}", get(handset).put(set_handset).post(set_handset))
+        .route("/handsets/{number}/messages", get(thread).post(send_from))
+        .route("/events", get(events))
+        .route("/events/stream", get(stream))
+        .route("/clock", get(clock_now).post(move_clock))
+        .route("/short-codes", post(add_short_code))
+        .route("/dead-jobs", get(dead_jobs))
+        .route("/dead-jobs/{id}/replay", post(replay));
+    Router::new()
+        .nest("/_offhook/v1", api)
+        .route("/metrics", get(metrics))
+        .layer(middleware::from_fn_with_state(platform.clone(), guard))
+        .route("/_offhook/openapi.json", get(openapi))
+        .route("/healthz", get(health))
+        .route("/", get(page))
+        .fallback(nowhere)
+        .with_state(platform)
+}
+
+/// A refusal in the form of every other error.
+struct Refusal(ApiError);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        rest::Router::refuse(&self.0).map(Body::from)
+    }
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "our API cannot reach the store");
+        Self(ApiError::new(20503, "The store is unavailable; try again"))
+    }
+}
+
+fn bad(why: impl Into<String>) -> Refusal {
+    Refusal(ApiError::new(20001, why))
+}
+
+fn unavailable(error: impl std::fmt::Display) -> Refusal {
+    Refusal(ApiError::new(20503, error.to_string()))
+}
+
+/// Reads a JSON body; an empty one is an empty object.
+fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Refusal> {
+    let body = if body.trim().is_empty() { "{}" } else { body };
+    serde_json::from_str(body).map_err(|error| bad(format!("The JSON body: {error}")))
+}
+
+/// Who may use our API.
+async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
+    let checked = match app.is_loopback {
+        true => check_local(request.headers()),
+        false => check_main_account(&app, request.headers()).await,
+    };
+    match checked {
+        Ok(()) => next.run(request).await,
+        Err(error) => Refusal(error).into_response(),
+    }
+}
+
+fn check_local(headers: &HeaderMap) -> Result<(), ApiError> {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = text(header::HOST).unwrap_or_default();
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    if !matches!(name, "localhost" | "127.0.0.1" | "[::1]" | "offhook.localhost") {
+        let why = format!("Host '{host}' is not a local name; use 127.0.0.1 or localhost");
+        return Err(ApiError::new(20403, why));
+    }
+    match text(header::ORIGIN) {
+        Some(origin) if origin.strip_prefix("http://") != Some(host) => {
+            Err(ApiError::new(20403, format!("Pages of {origin} may not use this API")))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn check_main_account(app: &Platform, headers: &HeaderMap) -> Result<(), ApiError> {
+    let login = rest::Login::from_headers(headers)?;
+    let principal = app.accounts.authenticate(login, None).await?;
+    let main = app.accounts.main_account().await.map_err(|_| ApiError::new(20503, "Try again"))?;
+    match (principal.account == main.sid, principal.credential) {
+        (true, rest::Credential::Token | rest::Credential::MainKey) => Ok(()),
+        _ => Err(ApiError::new(20403, "Use the main account's SID and auth token")),
+    }
+}
+
+impl Platform {
+    /// The main account's credentials and number; both are made on first use.
+    pub async fn env(&self) -> Result<Env, StoreError> {
+        let account = self.accounts.main_account().await?;
+        Ok(Env {
+            account_sid: account.sid.to_string(),
+            auth_token: account.auth_token.clone(),
+            phone_number: self.numbers.first_number(account.sid).await?,
+            test_account_sid: account.test_sid.to_string(),
+            test_auth_token: account.test_token.clone(),
+            url: self.url.clone(),
+        })
+    }
+}
+
+async fn env(State(app): State<App>) -> Result<Json<Env>, Refusal> {
+    Ok(Json(app.env().await?))
+}
+
+/// The normal form of a handset's number.
+fn number_of(text: &str) -> Result<String, Refusal> {
+    match Address::parse_to(text) {
+        Ok(Address::E164(number)) => Ok(number.to_string()),
+        _ => Err(bad(format!("'{text}' is not a phone number: use E.164, +14155550100"))),
+    }
+}
+
+async fn handsets(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+    let handsets = app.sim.handsets(1000).await.map_err(unavailable)?;
+    Ok(Json(json!({ "handsets": handsets })))
+}
+
+async fn handset(
+    State(app): State<App>,
+    Path(number): Path<String>,
+) -> Result<Json<Handset>, Refusal> {
+    Ok(Json(app.sim.handset(&number_of(&number)?).await.map_err(unavailable)?))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HandsetChange {
+    name: Option<String>,
+    behaviour: Option<Behaviour>,
+}
+
+async fn set_handset(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    body: String,
+) -> Result<Json<Handset>, Refusal> {
+    let change: HandsetChange = read(&body)?;
+    let mut handset = app.sim.handset(&number_of(&number)?).await.map_err(unavailable)?;
+    if let Some(name) = change.name {
+        handset.name = name.chars().take(64).collect();
+    }
+    handset.behaviour = change.behaviour.unwrap_or(handset.behaviour);
+    app.sim.set_handset(&handset).await.map_err(unavailable)?;
+    Ok(Json(handset))
+}
+
+#[derive(Deserialize)]
+struct ThreadQuery {
+    limit: Option<u32>,
+}
+
+async fn thread(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    Query(query): Query<ThreadQuery>,
+) -> Result<Json<Value>, Refusal> {
+    let limit = query.limit.unwrap_or(50).min(THREAD_MAX);
+    let entries = app.sim.thread(&number_of(&number)?, limit).await.map_err(unavailable)?;
+    let lines = entries.iter().map(|entry| {
+        json!({
+            "sid": entry.sid,
+            "direction": if entry.outgoing { "sent" } else { "received" },
+            "peer": entry.peer,
+            "body": entry.body,
+            "media": entry.media,
+            "at": entry.at.iso8601(),
+            "failed": entry.failed,
+        })
+    });
+    Ok(Json(json!({ "messages": lines.collect::<Vec<_>>() })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Typed {
+    to: String,
+    #[serde(default)]
+    body: String,
+    #[serde(default)]
+    media: Vec<TypedMedia>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TypedMedia {
+    content_type: String,
+    /// Base64.
+    data: String,
+}
+
+async fn send_from(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    body: String,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let typed: Typed = read(&body)?;
+    let from = number_of(&number)?;
+    if typed.body.is_empty() && typed.media.is_empty() {
+        return Err(bad("A 'body' or 'media' is required"));
+    }
+    if typed.body.chars().count() > 1600 || typed.media.len() > 10 {
+        return Err(bad("At most 1600 characters in 'body' and 10 items in 'media'"));
+    }
+    let mut media = Vec::with_capacity(typed.media.len());
+    for item in typed.media {
+        let bytes = base64::engine::general_purpose::STANDARD
+            .decode(&item.data)
+            .map_err(|error| bad(format!("'data' of a media is not base64: {error}")))?;
+        media.push(InboundMedia { content_type: item.content_type, bytes });
+    }
+    let sent = app.sim.send_from(&from, &typed.to, &typed.body, media).await;
+    match sent.map_err(unavailable)? {
+        InboundOutcome::Received { account, sid } => Ok((
+            StatusCode::CREATED,
+            Json(json!({"sid": sid, "account_sid": account, "from": from, "to": typed.to})),
+        )),
+        InboundOutcome::NoSuchNumber => {
+            let why = format!("No account owns {}; buy it or send from it once", typed.to);
+            Err(Refusal(ApiError::new(20404, why)))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct EventsQuery {
+    after: Option<i64>,
+    limit: Option<i64>,
+}
+
+async fn events(
+    State(app): State<App>,
+    Query(query): Query<EventsQuery>,
+) -> Result<Json<Value>, Refusal> {
+    let limit = query.limit.unwrap_or(100).clamp(1, EVENTS_MAX);
+    let rows = match query.after {
+        Some(after) => events_after(&app.store, after, limit).await?,
+        None => {
+            let sql = "SELECT seq, account_sid, kind, sid, at, body FROM event
+                       ORDER BY seq DESC LIMIT $1";
+            let mut rows = app.store.query(sql, vec![limit.into()]).await?;
+            rows.reverse();
+            rows
+        }
+    };
+    Ok(Json(json!({ "events": rows.iter().map(event_json).collect::<Vec<_>>() })))
+}
+
+async fn events_after(store: &Store, after: i64, limit: i64) -> Result<Vec<Row>, StoreError> {
+    let sql = "SELECT seq, account_sid, kind, sid, at, body FROM event WHERE seq > $1
+               ORDER BY seq LIMIT $2";
+    store.query(sql, vec![after.into(), limit.into()]).await
+}
+
+fn event_json(row: &Row) -> Value {
+    json!({
+        "seq": row.int(0),
+        "account_sid": row.text(1),
+        "kind": row.text(2),
+        "sid": row.text(3),
+        "at": row.time(4).iso8601(),
+        "data": serde_json::from_str::<Value>(row.text(5)).unwrap_or(Value::Null),
+    })
+}
+
+/// Events as they are committed; `?after=` or `Last-Event-ID` resumes without a gap.
+async fn stream(
+    State(app): State<App>,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
+    let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
+    let after = match query.after.or(resumed) {
+        Some(after) => after,
+        None => {
+            let newest = app.store.point("SELECT max(seq) FROM event", vec![]).await?;
+            newest.and_then(|row| row.opt_int(0)).unwrap_or(0)
+        }
+    };
+    let wakes = app.store.bus().wakes(bus::Topic::Events);
+    let watcher = Watcher { app, after, wakes, ready: VecDeque::new() };
+    let events = futures_util::stream::unfold(watcher, |mut watcher| async move {
+        let row = watcher.next().await;
+        let event = Event::default().id(row.int(0).to_string()).data(event_json(&row).to_string());
+        Some((Ok(event), watcher))
+    });
+    Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+/// Reads the events behind `after` as they come.
+struct Watcher {
+    app: App,
+    after: i64,
+    wakes: tokio::sync::watch::Receiver<u64>,
+    ready: VecDeque<Row>,
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Row {
+        loop {
+            if let Some(row) = self.ready.pop_front() {
+                self.after = row.int(0);
+                return row;
+            }
+            self.wakes.mark_unchanged();
+            match events_after(&self.app.store, self.after, 200).await {
+                Ok(rows) if !rows.is_empty() => self.ready.extend(rows),
+                // Nothing new, or the store is away: wait for a wake-up, or a second.
+                _ => {
+                    let _ =
+                        tokio::time::timeout(Duration::from_secs(1), self.wakes.changed()).await;
+                }
+            }
+        }
+    }
+}
+
+fn clock_json(clock: &Clock) -> Value {
+    json!({
+        "now": clock.now().iso8601(),
+        "offset_seconds": clock.offset_micros() / 1_000_000,
+        "movable": clock.is_movable(),
+    })
+}
+
+async fn clock_now(State(app): State<App>) -> Json<Value> {
+    Json(clock_json(&app.clock))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Move {
+    advance_seconds: Option<f64>,
+    set: Option<String>,
+    #[serde(default)]
+    resume: bool,
+}
+
+async fn move_clock(State(app): State<App>, body: String) -> Result<Json<Value>, Refusal> {
+    let moved = match read::<Move>(&body)? {
+        Move { advance_seconds: Some(seconds), set: None, resume: false } => {
+            if !(0.0..=ADVANCE_MAX).contains(&seconds) {
+                return Err(bad("advance_seconds must be from 0 to a hundred years"));
+            }
+            app.clock.advance(Duration::from_secs_f64(seconds))
+        }
+        Move { advance_seconds: None, set: Some(text), resume: false } => {
+            let at = Timestamp::parse(&text);
+            app.clock.set(at.map_err(|error| bad(format!("set: '{text}' is {error}")))?)
+        }
+        Move { advance_seconds: None, set: None, resume: true } => app.clock.resume(),
+        _ => return Err(bad("Give one of advance_seconds, set or resume")),
+    };
+    moved.map_err(|error| Refusal(ApiError::new(20403, error.to_string())))?;
+    let mut batch = Batch::new();
+    batch.run(
+        "INSERT INTO meta (name, value) VALUES ('clock_offset', $1)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        vec![app.clock.offset_micros().to_string().into()],
+    );
+    app.store.commit(batch).await?;
+    Ok(Json(clock_json(&app.clock)))
+}
+
+/// A moved clock stays moved over a restart, else time would step back.
+pub async fn restore_clock(store: &Store, clock: &Clock) -> Result<(), StoreError> {
+    let sql = "SELECT value FROM meta WHERE name = 'clock_offset'";
+    let Some(row) = store.point(sql, vec![]).await? else { return Ok(()) };
+    let offset: i64 = row.text(0).parse().unwrap_or(0);
+    let at = Timestamp::from_micros(clock.wall().as_micros().saturating_add(offset));
+    if offset != 0 && clock.set(at).is_ok() {
+        tracing::info!(now = %clock.now(), "the clock was moved before and still is");
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewShortCode {
+    short_code: String,
+    account_sid: Option<Sid>,
+}
+
+async fn add_short_code(
+    State(app): State<App>,
+    body: String,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let wanted: NewShortCode = read(&body)?;
+    let code = ShortCode::parse(&wanted.short_code)
+        .ok_or_else(|| bad("short_code must have 3 to 6 digits"))?
+        .to_string();
+    let account = match wanted.account_sid {
+        Some(account) => account,
+        None => app.accounts.main_account().await?.sid,
+    };
+    match app.numbers.add_short_code(account, &code).await {
+        Ok(sid) => Ok((StatusCode::CREATED, Json(json!({"sid": sid, "short_code": code})))),
+        Err(StoreError::Duplicate(_)) => {
+            Err(Refusal(ApiError::new(20409, format!("{code} belongs to an account already"))))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn dead_jobs(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+    let sql = "SELECT id, account_sid, queue, payload, attempt, last_error, died_at FROM dead_job
+               ORDER BY died_at DESC LIMIT 1000";
+    let rows = app.store.query(sql, vec![]).await?;
+    let jobs = rows.iter().map(|row| {
+        json!({
+            "id": row.text(0),
+            "account_sid": row.text(1),
+            "queue": row.text(2),
+            "payload": serde_json::from_str::<Value>(row.text(3)).unwrap_or(Value::Null),
+            "attempt": row.int(4),
+            "last_error": row.opt_text(5),
+            "died_at": row.time(6).iso8601(),
+        })
+    });
+    Ok(Json(json!({ "dead_jobs": jobs.collect::<Vec<_>>() })))
+}
+
+/// A dead job becomes a fresh one.
+async fn replay(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+    let mut batch = Batch::new();
+    batch.must(
+        "INSERT INTO job (id, account_sid, queue, lane, payload, due_at, leased_until, attempt)
+         SELECT id, account_sid, queue, lane, payload, CAST($2 AS BIGINT), 0, 0 FROM dead_job
+         WHERE id = $1",
+        vec![id.as_str().into(), app.clock.now().into()],
+    );
+    batch.run("DELETE FROM dead_job WHERE id = $1", vec![id.as_str().into()]);
+    batch.wakes_jobs();
+    match app.store.commit(batch).await {
+        Ok(_) => Ok(Json(json!({"id": id, "replayed": true}))),
+        Err(StoreError::Conflict) => {
+            Err(Refusal(ApiError::new(20404, format!("No dead job has the id {id}"))))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
+    let waiting = app.store.query("SELECT queue, count(*) FROM job GROUP BY queue", vec![]).await?;
+    let waiting: Vec<_> = waiting.iter().map(|row| (row.text(0).to_owned(), row.int(1))).collect();
+    let dead = app.store.point("SELECT count(*) FROM dead_job", vec![]).await?;
+    app.metrics.set_jobs(&waiting, dead.map_or(0, |row| row.int(0)));
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    Ok(([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response())
+}
+
+async fn health(State(app): State<App>) -> Response {
+    match app.store.point("SELECT 1", vec![]).await {
+        Ok(_) => Json(json!({"status": "ok", "store": app.store.kind()})).into_response(),
+        Err(error) => {
+            let body = Json(json!({"status": "unavailable", "error": error.to_string()}));
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    }
+}
+
+async fn openapi(State(app): State<App>) -> Json<Value> {
+    Json(rest::openapi(app.router.tables()))
+}
+
+/// A plain page until the console is built.
+async fn page(State(app): State<App>) -> Html<String> {
+    Html(include_str!("page.html").replace("{url}", &app.url))
+}
+
+async fn nowhere(request: Request) -> Response {
+    let path = request.uri().path();
+    let why = format!(
+        "Nothing is at {path}. A product's API is at its own host ({{product}}.twilio.com) or \
+         behind /_/{{product}}/, as in /_/api/2010-04-01/…"
+    );
+    Refusal(ApiError::new(20404, why)).into_response()
+}

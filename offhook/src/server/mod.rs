@@ -1,0 +1,190 @@
+//! The platform as one process: wiring only.
+
+mod api;
+mod front;
+mod ports;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use accounts::Accounts;
+use bus::Bus;
+use clock::Clock;
+use jobs::{Queue, Runner};
+use messaging::Messaging;
+use numbers::{Numbers, ValidationWorker};
+use rest::Router;
+use sim::{Network, Sim};
+use store::{BlobStore, Location, Sealer, Store};
+use telemetry::Metrics;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use webhooks::Webhooks;
+
+pub use api::Env;
+
+/// Everything `offhook up` decides.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub listen: SocketAddr,
+    /// Keys, blobs and, by default, the database.
+    pub data: PathBuf,
+    pub database: Location,
+    /// Unknown accounts and senders are adopted; the clock moves.
+    pub development: bool,
+    pub policy: outbound::Policy,
+    /// Where applications reach this platform; derived from the listener when absent.
+    pub public_url: Option<String>,
+    pub network: Network,
+    /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
+    pub concurrency_max: u32,
+    /// Append every API request and answer to this file, secrets left out.
+    pub wire_log: Option<PathBuf>,
+}
+
+/// A running platform.
+pub struct Platform {
+    pub store: Store,
+    pub clock: Clock,
+    pub accounts: Arc<Accounts>,
+    pub numbers: Arc<Numbers>,
+    pub sim: Arc<Sim>,
+    pub router: Router,
+    pub metrics: Metrics,
+    pub url: String,
+    pub is_loopback: bool,
+    pub wire_log: Option<front::WireLog>,
+}
+
+/// What keeps a started platform alive and stops it.
+pub struct Running {
+    pub platform: Arc<Platform>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+/// How long a stopping instance waits for requests and jobs at work.
+const DRAIN: Duration = Duration::from_secs(20);
+
+impl Running {
+    /// Stops taking requests and jobs, lets those at work finish.
+    pub async fn stop(self) {
+        // No receiver means that the tasks have ended already.
+        let _ = self.stop.send(true);
+        for task in self.tasks {
+            let _ = tokio::time::timeout(DRAIN, task).await;
+        }
+    }
+}
+
+/// Why an instance did not start.
+#[derive(Debug)]
+pub struct StartError(pub String);
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+fn failed(what: &str) -> impl Fn(String) -> StartError + '_ {
+    move |why| StartError(format!("{what}: {why}"))
+}
+
+/// Opens the store, wires products and carriers, and serves.
+pub async fn start(settings: Settings) -> Result<Running, StartError> {
+    let listener = TcpListener::bind(settings.listen)
+        .await
+        .map_err(|error| failed("cannot listen")(format!("{}: {error}", settings.listen)))?;
+    let local =
+        listener.local_addr().map_err(|error| failed("cannot listen")(error.to_string()))?;
+    let (platform, runner) = wire(&settings, local).await?;
+    let (stop, stopped) = watch::channel(false);
+    let tasks = vec![
+        tokio::spawn(runner.run(stopped.clone())),
+        tokio::spawn(front::serve(listener, platform.clone(), stopped)),
+    ];
+    Ok(Running { platform, stop, tasks })
+}
+
+async fn wire(
+    settings: &Settings,
+    local: SocketAddr,
+) -> Result<(Arc<Platform>, Arc<Runner>), StartError> {
+    let data = &settings.data;
+    std::fs::create_dir_all(data).map_err(|e| failed("data directory")(e.to_string()))?;
+    let sealer = Sealer::from_file(&data.join("secret.key"))
+        .map_err(|error| failed("secret.key")(error.to_string()))?;
+    let blobs =
+        BlobStore::open(data.join("blobs")).map_err(|error| failed("blobs")(error.to_string()))?;
+    let store = Store::open(&settings.database, Bus::default())
+        .await
+        .map_err(|error| failed("database")(error.to_string()))?;
+    let development = settings.development;
+    let clock = if development { Clock::movable() } else { Clock::fixed() };
+    api::restore_clock(&store, &clock).await.map_err(|e| failed("clock")(e.to_string()))?;
+
+    let accounts = Accounts::new(store.clone(), clock.clone(), sealer, development);
+    let client = outbound::Client::new(settings.policy.clone(), clock.clone())
+        .map_err(|error| failed("trusted certificates")(error.to_string()))?;
+    let client = Arc::new(client);
+    let keys = Arc::new(ports::Keys(accounts.clone()));
+    let webhooks = Webhooks::new(client.clone(), keys, clock.clone());
+    let notes = Arc::new(ports::Notes::new(store.clone(), "sim"));
+    let sim = Sim::new(notes, Queue::new(store.clone(), clock.clone()), settings.network);
+    let numbers =
+        Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
+    let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
+    let messaging = Messaging::new(messaging::Parts {
+        store: store.clone(),
+        clock: clock.clone(),
+        blobs,
+        numbers: numbers.clone(),
+        accounts: accounts.clone(),
+        webhooks: webhooks.clone(),
+        client,
+        public_url: url.clone(),
+        development,
+    });
+    messaging.connect(sim.clone());
+    sim.connect(messaging.clone());
+
+    let runner = Runner::new(store.clone(), clock.clone())
+        .with(webhooks)
+        .with(sim.clone())
+        .with(Arc::new(ValidationWorker(numbers.clone())));
+    let runner = Arc::new(messaging.work(runner));
+    if matches!(settings.database, Location::Sqlite(_)) {
+        let freed = runner.release_leases().await;
+        freed.map_err(|error| failed("database")(error.to_string()))?;
+    }
+    let router = Router::new(store.clone(), clock.clone(), accounts.clone(), development)
+        .with_concurrency_max(settings.concurrency_max);
+    let router = messaging.mount(numbers.mount(accounts.mount(router)));
+    let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
+    let platform = Arc::new(Platform {
+        store,
+        clock,
+        accounts,
+        numbers,
+        sim,
+        router,
+        metrics: Metrics::default(),
+        url,
+        is_loopback: local.ip().is_loopback(),
+        wire_log: wire_log.map_err(|error| failed("wire log")(error.to_string()))?,
+    });
+    Ok((platform, runner))
+}
+
+/// The URL of a listener as a local program reaches it.
+fn reachable(local: SocketAddr) -> String {
+    match local.ip() {
+        ip if ip.is_unspecified() => format!("http://127.0.0.1:{}", local.port()),
+        _ => format!("http://{local}"),
+    }
+}

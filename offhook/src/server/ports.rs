@@ -1,0 +1,91 @@
+//! Ports that need no product: carriers' notes and signing keys.
+
+use std::sync::Arc;
+
+use accounts::Accounts;
+use contracts::{AccountDirectory, BoxFuture, CarrierNotes, NotesError};
+use kernel::Sid;
+use store::{Batch, Store, StoreError};
+use webhooks::SigningKeys;
+
+/// The notes of one carrier, in the store.
+pub struct Notes {
+    store: Store,
+    carrier: &'static str,
+}
+
+impl Notes {
+    pub fn new(store: Store, carrier: &'static str) -> Self {
+        Self { store, carrier }
+    }
+
+    async fn commit(&self, batch: Batch) -> Result<(), NotesError> {
+        self.store.commit(batch).await.map(|_| ()).map_err(failed)
+    }
+}
+
+fn failed(error: StoreError) -> NotesError {
+    NotesError(error.to_string())
+}
+
+impl CarrierNotes for Notes {
+    fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, NotesError>> {
+        Box::pin(async move {
+            let sql = "SELECT value FROM carrier_note WHERE carrier = $1 AND note = $2";
+            let row = self.store.point(sql, vec![self.carrier.into(), key.into()]).await;
+            Ok(row.map_err(failed)?.map(|row| row.text(0).to_owned()))
+        })
+    }
+
+    fn put<'a>(&'a self, key: &'a str, value: String) -> BoxFuture<'a, Result<(), NotesError>> {
+        Box::pin(async move {
+            let mut batch = Batch::new();
+            batch.run(
+                "INSERT INTO carrier_note (carrier, note, value) VALUES ($1, $2, $3)
+                 ON CONFLICT (carrier, note) DO UPDATE SET value = excluded.value",
+                vec![self.carrier.into(), key.into(), value.into()],
+            );
+            self.commit(batch).await
+        })
+    }
+
+    fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NotesError>> {
+        Box::pin(async move {
+            let mut batch = Batch::new();
+            batch.run(
+                "DELETE FROM carrier_note WHERE carrier = $1 AND note = $2",
+                vec![self.carrier.into(), key.into()],
+            );
+            self.commit(batch).await
+        })
+    }
+
+    fn newest<'a>(
+        &'a self,
+        prefix: &'a str,
+        limit: u32,
+    ) -> BoxFuture<'a, Result<Vec<(String, String)>, NotesError>> {
+        Box::pin(async move {
+            // Keys are ASCII: U+10FFFF sorts behind everything that has the prefix.
+            let end = format!("{prefix}\u{10ffff}");
+            let sql = "SELECT note, value FROM carrier_note WHERE carrier = $1 AND note >= $2
+                       AND note < $3 ORDER BY note DESC LIMIT $4";
+            let params =
+                vec![self.carrier.into(), prefix.into(), end.into(), i64::from(limit).into()];
+            let rows = self.store.query(sql, params).await.map_err(failed)?;
+            Ok(rows.iter().map(|row| (row.text(0).to_owned(), row.text(1).to_owned())).collect())
+        })
+    }
+}
+
+/// Webhooks are signed with the primary token of their account.
+pub struct Keys(pub Arc<Accounts>);
+
+impl SigningKeys for Keys {
+    fn signing_key(&self, account: Sid) -> jobs::BoxFuture<'_, Option<String>> {
+        Box::pin(async move {
+            let facts = self.0.facts(account).await.ok().flatten()?;
+            Some(facts.auth_token)
+        })
+    }
+}
