@@ -84,6 +84,9 @@ impl<S: Sync> document::DraftHook for HookOf<'_, S> {
     }
 }
 
+/// Endpoint, operation and decoded path parameters of a request.
+type Found = (usize, usize, Vec<(String, String)>);
+
 /// One path of one resource.
 #[derive(Clone, Copy)]
 struct Route {
@@ -252,11 +255,7 @@ impl Router {
     }
 
     /// The endpoint, operation and decoded path parameters of a request.
-    fn find(
-        &self,
-        request: &Incoming,
-        format: Format,
-    ) -> Result<(usize, usize, Vec<(String, String)>), ApiError> {
+    fn find(&self, request: &Incoming, format: Format) -> Result<Found, ApiError> {
         let path = format.strip(&request.path);
         let path = if path.len() > 1 { path.strip_suffix('/').unwrap_or(path) } else { path };
         let routes = self.routes.get(request.product.as_str());

@@ -25,7 +25,7 @@ const QUEUE_MAX: usize = 8192;
 /// Reader connections; each carries many statements at once.
 const READERS: usize = 4;
 /// "offhook" in the low bytes: serialises migrations of several nodes.
-const MIGRATION_LOCK: i64 = 0x6f66_6668_6f6f_6b;
+const MIGRATION_LOCK: i64 = 0x006f_6666_686f_6f6b;
 
 type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
 

@@ -1,0 +1,60 @@
+//! Everything a developer runs: `cargo xtask up | test | tidy | bench | definitions`.
+//!
+//! No other tool is needed: what a step wants and the machine lacks is installed
+//! by [`needs`], or named with the command that installs it.
+
+mod definitions;
+mod layers;
+mod needs;
+mod postgres;
+mod run;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "usage: cargo xtask COMMAND
+
+  up [ARGS]      build and start the platform; ARGS go to `offhook up`
+  test [STEP]    run every check (fmt clippy tidy unit definitions sdk wire), or those named
+  tidy [--write] check the house rules; --write regenerates generated pages
+  bench [ARGS]   measure, beside yardsticks of the same run
+  definitions    hold the resource tables against the official definitions
+  definitions skeleton FILE RESOURCE
+                 print a skeleton table from the official definitions";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let outcome = match args.as_slice() {
+        ["up", rest @ ..] => up(rest),
+        ["test", steps @ ..] => test::run(steps),
+        ["tidy"] => tidy::run(false),
+        ["tidy", "--write"] => tidy::run(true),
+        ["bench", rest @ ..] => bench(rest),
+        ["definitions", rest @ ..] => definitions::run(rest),
+        _ => Err(USAGE.to_owned()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("{why}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What went wrong, in a sentence.
+type Outcome = Result<(), String>;
+
+fn up(args: &[&str]) -> Outcome {
+    run::cargo(&["build", "--release", "-p", "offhook"])?;
+    let mut command = vec!["up"];
+    command.extend(args);
+    run::command(&run::release_binary("offhook"), &command)
+}
+
+fn bench(args: &[&str]) -> Outcome {
+    run::cargo(&["build", "--release", "-p", "offhook", "-p", "benches"])?;
+    run::command(&run::release_binary("benches"), args)
+}

@@ -1,0 +1,69 @@
+//! Programs that the tests need, and the Debian packages that bring them.
+
+use std::path::Path;
+
+use crate::run;
+
+/// A program, how to tell that it is there, and the package that brings it.
+struct Need {
+    program: &'static str,
+    package: &'static str,
+}
+
+const SDK_NEEDS: &[Need] = &[
+    Need { program: "python3", package: "python3-venv" },
+    Need { program: "node", package: "nodejs" },
+    Need { program: "npm", package: "npm" },
+    Need { program: "go", package: "golang" },
+    Need { program: "mvn", package: "maven" },
+    Need { program: "openssl", package: "openssl" },
+    Need { program: "curl", package: "curl" },
+];
+
+/// Makes sure that the SDK stories can run.
+pub fn for_sdks() -> Result<(), String> {
+    let missing: Vec<&str> =
+        SDK_NEEDS.iter().filter(|need| !is_there(need.program)).map(|need| need.package).collect();
+    install(&missing)
+}
+
+/// The directory of PostgreSQL's own programs, installed when absent.
+pub fn postgres_programs() -> Result<String, String> {
+    if let Some(found) = find_postgres() {
+        return Ok(found);
+    }
+    install(&["postgresql"])?;
+    find_postgres().ok_or_else(|| "PostgreSQL was installed but initdb is nowhere".to_owned())
+}
+
+fn find_postgres() -> Option<String> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?;
+    let mut found: Vec<_> = versions
+        .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
+        .filter(|bin| bin.join("initdb").exists())
+        .collect();
+    found.sort();
+    found.pop().map(|bin| bin.display().to_string())
+}
+
+fn install(packages: &[&str]) -> Result<(), String> {
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let wanted = packages.join(" ");
+    let by_hand = format!("install these first: apt-get install {wanted}");
+    let is_root = run::output("id", &["-u"]).is_some_and(|id| id.trim() == "0");
+    if !is_root || !is_there("apt-get") {
+        return Err(by_hand);
+    }
+    println!("installing {wanted}");
+    run::command("apt-get", &["update", "-qq"])?;
+    let mut args = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    args.extend(packages);
+    run::command("apt-get", &args).map_err(|error| format!("{error}; {by_hand}"))
+}
+
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| Path::new(&dir).join(program).exists())
+}

@@ -1,0 +1,87 @@
+//! A PostgreSQL server for one test run: own directory, own port, gone at the end.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::{needs, run};
+
+/// A running server; stopped and removed when dropped.
+pub struct Postgres {
+    programs: String,
+    directory: PathBuf,
+    port: u16,
+}
+
+impl Postgres {
+    /// Starts a server on a free loopback port.
+    pub fn start() -> Result<Self, String> {
+        let programs = needs::postgres_programs()?;
+        let directory =
+            std::env::temp_dir().join(format!("offhook-postgres-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).map_err(|error| format!("{directory:?}: {error}"))?;
+        let port = TcpListener::bind("127.0.0.1:0")
+            .and_then(|listener| listener.local_addr())
+            .map_err(|error| format!("no free port: {error}"))?
+            .port();
+        let server = Self { programs, directory, port };
+        if is_root() {
+            // PostgreSQL refuses to run as root.
+            run::command("chown", &["postgres", &server.path("")])?;
+        }
+        let data = server.path("data");
+        server.run("initdb", &["-D", &data, "-A", "trust", "-U", "offhook", "-N"])?;
+        let options = format!(
+            "-p {port} -c listen_addresses=127.0.0.1 -c max_connections=400 -k {}",
+            server.path("")
+        );
+        let log = server.path("log");
+        server.run("pg_ctl", &["-D", &data, "-o", &options, "-l", &log, "-w", "start"])?;
+        Ok(server)
+    }
+
+    /// Where databases can be made.
+    pub fn url(&self) -> String {
+        format!("postgres://offhook@127.0.0.1:{}/postgres", self.port)
+    }
+
+    fn path(&self, name: &str) -> String {
+        self.directory.join(name).display().to_string()
+    }
+
+    fn run(&self, program: &str, args: &[&str]) -> Result<(), String> {
+        let program = format!("{}/{program}", self.programs);
+        let mut command = if is_root() {
+            let mut command = Command::new("runuser");
+            command.args(["-u", "postgres", "--", &program]);
+            command
+        } else {
+            Command::new(&program)
+        };
+        let output = command
+            .args(args)
+            .current_dir(&self.directory)
+            // A server that inherits our pipes keeps them open for ever.
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::null())
+            .status();
+        match output {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("{program} {}: {status}", args.join(" "))),
+            Err(error) => Err(format!("{program}: {error}")),
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let data = self.path("data");
+        let _ = self.run("pg_ctl", &["-D", &data, "-m", "immediate", "-w", "stop"]);
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+fn is_root() -> bool {
+    run::output("id", &["-u"]).is_some_and(|id| id.trim() == "0")
+}
