@@ -48,10 +48,11 @@ fn main() -> ExitCode {
 type Outcome = Result<(), String>;
 
 fn up(args: &[&str]) -> Outcome {
-    run::cargo(&["build", "--release", "-p", "offhook"])?;
+    run::cargo(&["build", "-p", "offhook"])?;
     let mut command = vec!["up"];
     command.extend(args);
-    run::command(&run::release_binary("offhook"), &command)
+    let binary = run::target().join("debug").join("offhook").display().to_string();
+    run::command(&binary, &command)
 }
 
 fn bench(args: &[&str]) -> Outcome {

@@ -10,12 +10,13 @@
 //! Code that serves an account gets an [`AccountStore`]: its `$1` is always that
 //! account, and a statement that does not use it so is refused.
 //!
-//! Bounds: the writer's queue holds 8,192 batches, a group 512 batches;
-//! beyond them [`Store::commit`] waits.
+//! Bounds: the writer's queue holds 8,192 batches, a group 512 batches; beyond
+//! them [`Store::commit`] waits. Writes of a [`Store::background`] yield to others.
 
 mod account;
 mod batch;
 mod blob;
+mod intake;
 mod postgres;
 mod seal;
 mod sqlite;
@@ -69,6 +70,7 @@ pub enum Location {
 pub struct Store {
     backend: Backend,
     bus: Bus,
+    background: bool,
 }
 
 #[derive(Clone)]
@@ -86,7 +88,13 @@ impl Store {
                 Backend::Postgres(Arc::new(postgres::Postgres::open(url).await?))
             }
         };
-        Ok(Self { backend, bus })
+        Ok(Self { backend, bus, background: false })
+    }
+
+    /// The same store for work nobody waits for: its writes yield to others',
+    /// but a share of every commit is theirs.
+    pub fn background(&self) -> Self {
+        Self { background: true, ..self.clone() }
     }
 
     /// `sqlite` or `postgres`.
@@ -118,8 +126,8 @@ impl Store {
     pub async fn commit(&self, batch: Batch) -> Result<Outcome, StoreError> {
         let (jobs, events) = (batch.has_jobs, batch.has_events);
         let outcome = match &self.backend {
-            Backend::Sqlite(db) => db.commit(batch).await,
-            Backend::Postgres(db) => db.commit(batch).await,
+            Backend::Sqlite(db) => db.commit(batch, self.background).await,
+            Backend::Postgres(db) => db.commit(batch, self.background).await,
         }?;
         if jobs {
             self.bus.wake(Topic::Jobs);

@@ -6,31 +6,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex};
 
 use futures_util::future::{join_all, try_join_all};
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc};
 use tokio_postgres::types::private::BytesMut;
 use tokio_postgres::types::{IsNull, ToSql, Type, to_sql_checked};
 use tokio_postgres::{Client, NoTls, Statement as Prepared};
 
 use crate::batch::{Expect, Statement};
+use crate::intake::{self, Intake, Write};
 use crate::{Batch, Outcome, Row, StoreError, Value};
 
 mod migrations {
     refinery::embed_migrations!("migrations/postgres");
 }
 
-/// Batches that share one commit at most.
-const GROUP_MAX: usize = 512;
-/// Batches that may wait for the writer before `commit` itself waits.
-const QUEUE_MAX: usize = 8192;
 /// Reader connections; each carries many statements at once.
 const READERS: usize = 4;
 /// "offhook" in the low bytes: serialises migrations of several nodes.
 const MIGRATION_LOCK: i64 = 0x006f_6666_686f_6f6b;
 
-type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
-
 pub(crate) struct Postgres {
-    writer: mpsc::Sender<(Batch, Reply)>,
+    writer: mpsc::Sender<Write>,
     readers: Vec<Connection>,
     next_reader: AtomicUsize,
 }
@@ -38,17 +33,14 @@ pub(crate) struct Postgres {
 impl Postgres {
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         migrate(url).await?;
-        let (writer, queue) = mpsc::channel(QUEUE_MAX);
+        let (writer, queue) = intake::channel();
         tokio::spawn(write_groups(Connection::new(url), queue));
         let readers = (0..READERS).map(|_| Connection::new(url)).collect();
         Ok(Self { writer, readers, next_reader: AtomicUsize::new(0) })
     }
 
-    pub async fn commit(&self, batch: Batch) -> Result<Outcome, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let gone = || StoreError::Unavailable("the writer has stopped".into());
-        self.writer.send((batch, reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+    pub async fn commit(&self, batch: Batch, background: bool) -> Result<Outcome, StoreError> {
+        intake::submit(&self.writer, batch, background).await
     }
 
     pub async fn query(&self, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
@@ -174,34 +166,33 @@ impl Session {
 
 /// The writer task. A group is tried as one transaction; when anything in it is
 /// refused, each batch is tried alone, so that one conflict fails one caller.
-async fn write_groups(connection: Connection, mut queue: mpsc::Receiver<(Batch, Reply)>) {
-    let mut group = Vec::with_capacity(GROUP_MAX);
-    while queue.recv_many(&mut group, GROUP_MAX).await > 0 {
-        let (batches, replies): (Vec<Batch>, Vec<Reply>) = group.drain(..).unzip();
-        let outcomes = write_group(&connection, &batches).await;
-        for (reply, outcome) in replies.into_iter().zip(outcomes) {
+async fn write_groups(connection: Connection, mut queue: Intake) {
+    loop {
+        let group = queue.group().await;
+        if group.is_empty() {
+            return;
+        }
+        let outcomes = write_group(&connection, &group).await;
+        for (write, outcome) in group.into_iter().zip(outcomes) {
             // A caller that no longer waits has given up on the answer, not on the write.
-            let _ = reply.send(outcome);
+            let _ = write.reply.send(outcome);
         }
     }
 }
 
-async fn write_group(
-    connection: &Connection,
-    batches: &[Batch],
-) -> Vec<Result<Outcome, StoreError>> {
+async fn write_group(connection: &Connection, group: &[Write]) -> Vec<Result<Outcome, StoreError>> {
     let session = match connection.session().await {
         Ok(session) => session,
-        Err(error) => return batches.iter().map(|_| Err(error.clone())).collect(),
+        Err(error) => return group.iter().map(|_| Err(error.clone())).collect(),
     };
-    let together = session.transact(&batches.iter().collect::<Vec<_>>()).await;
-    match together {
+    let batches: Vec<&Batch> = group.iter().map(|write| &write.batch).collect();
+    match session.transact(&batches).await {
         Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
-        Err(error) if batches.len() == 1 || session.client.is_closed() => {
-            batches.iter().map(|_| Err(error.clone())).collect()
+        Err(error) if group.len() == 1 || session.client.is_closed() => {
+            group.iter().map(|_| Err(error.clone())).collect()
         }
         Err(_) => {
-            let mut outcomes = Vec::with_capacity(batches.len());
+            let mut outcomes = Vec::with_capacity(group.len());
             for batch in batches {
                 let alone = session.transact(&[batch]).await;
                 outcomes.push(alone.map(|mut outcomes| outcomes.remove(0)));

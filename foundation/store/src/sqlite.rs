@@ -6,27 +6,22 @@ use std::time::Duration;
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement as Prepared, TransactionBehavior};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
 use crate::batch::{Expect, Statement};
+use crate::intake::{self, Intake, Write};
 use crate::{Batch, Outcome, Row, StoreError, Value};
 
 mod migrations {
     refinery::embed_migrations!("migrations/sqlite");
 }
 
-/// Batches that share one commit at most; more would only delay the first.
-const GROUP_MAX: usize = 512;
-/// Batches that may wait for the writer before `commit` itself waits.
-const QUEUE_MAX: usize = 8192;
 /// Idle reader connections that are kept.
 const READERS_MAX: usize = 8;
 
-type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
-
 pub(crate) struct Sqlite {
     path: PathBuf,
-    writer: mpsc::Sender<(Batch, Reply)>,
+    writer: mpsc::Sender<Write>,
     readers: Mutex<Vec<Connection>>,
 }
 
@@ -42,7 +37,7 @@ impl Sqlite {
         migrations::migrations::runner()
             .run(&mut connection)
             .map_err(|error| StoreError::Failed(format!("migration: {error}")))?;
-        let (writer, queue) = mpsc::channel(QUEUE_MAX);
+        let (writer, queue) = intake::channel();
         std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || write_groups(connection, queue))
@@ -50,11 +45,8 @@ impl Sqlite {
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::default() })
     }
 
-    pub async fn commit(&self, batch: Batch) -> Result<Outcome, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let gone = || StoreError::Unavailable("the writer has stopped".into());
-        self.writer.send((batch, reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+    pub async fn commit(&self, batch: Batch, background: bool) -> Result<Outcome, StoreError> {
+        intake::submit(&self.writer, batch, background).await
     }
 
     pub async fn query(&self, sql: String, params: Vec<Value>) -> Result<Vec<Row>, StoreError> {
@@ -98,40 +90,46 @@ impl Sqlite {
 }
 
 /// The writer thread: takes what is queued, commits it once, answers everybody.
-fn write_groups(mut connection: Connection, mut queue: mpsc::Receiver<(Batch, Reply)>) {
-    let mut group = Vec::with_capacity(GROUP_MAX);
-    while queue.blocking_recv_many(&mut group, GROUP_MAX) > 0 {
-        let (batches, replies): (Vec<Batch>, Vec<Reply>) = group.drain(..).unzip();
-        let outcomes = match write_group(&mut connection, &batches) {
+fn write_groups(mut connection: Connection, mut queue: Intake) {
+    loop {
+        let group = queue.blocking_group();
+        if group.is_empty() {
+            return;
+        }
+        let outcomes = match write_group(&mut connection, &group) {
             Ok(outcomes) => outcomes,
-            Err(error) => batches.iter().map(|_| Err(error.clone())).collect(),
+            Err(error) => group.iter().map(|_| Err(error.clone())).collect(),
         };
-        for (reply, outcome) in replies.into_iter().zip(outcomes) {
+        for (write, outcome) in group.into_iter().zip(outcomes) {
             // A caller that no longer waits has given up on the answer, not on the write.
-            let _ = reply.send(outcome);
+            let _ = write.reply.send(outcome);
         }
     }
 }
 
+/// One transaction around the group. When a batch is refused everything is undone
+/// and tried again with a savepoint around each, so that only that one fails.
 fn write_group(
     connection: &mut Connection,
-    batches: &[Batch],
+    group: &[Write],
 ) -> Result<Vec<Result<Outcome, StoreError>>, StoreError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut outcomes = Vec::with_capacity(batches.len());
-    for batch in batches {
-        // A single statement is atomic by itself; a conflict of it has touched nothing.
-        let savepoint = batch.statements.len() > 1;
-        if savepoint {
-            transaction.prepare_cached("SAVEPOINT batch")?.execute([])?;
+    let together: Result<Vec<_>, StoreError> =
+        group.iter().map(|write| write_batch(&transaction, &write.batch).map(Ok)).collect();
+    if let Ok(outcomes) = together {
+        transaction.commit()?;
+        return Ok(outcomes);
+    }
+    transaction.rollback()?;
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let mut outcomes = Vec::with_capacity(group.len());
+    for write in group {
+        transaction.prepare_cached("SAVEPOINT batch")?.execute([])?;
+        let outcome = write_batch(&transaction, &write.batch);
+        if outcome.is_err() {
+            transaction.prepare_cached("ROLLBACK TO batch")?.execute([])?;
         }
-        let outcome = write_batch(&transaction, batch);
-        if savepoint {
-            if outcome.is_err() {
-                transaction.prepare_cached("ROLLBACK TO batch")?.execute([])?;
-            }
-            transaction.prepare_cached("RELEASE batch")?.execute([])?;
-        }
+        transaction.prepare_cached("RELEASE batch")?.execute([])?;
         outcomes.push(outcome);
     }
     transaction.commit()?;

@@ -134,13 +134,16 @@ async fn wire(
     let client = Arc::new(client);
     let keys = Arc::new(ports::Keys(accounts.clone()));
     let webhooks = Webhooks::new(client.clone(), keys, clock.clone());
-    let notes = Arc::new(ports::Notes::new(store.clone(), "sim"));
-    let sim = Sim::new(notes, Queue::new(store.clone(), clock.clone()), settings.network);
+    // What workers and carriers write yields to what API callers wait for.
+    let background = store.background();
+    let notes = Arc::new(ports::Notes::new(background.clone(), "sim"));
+    let queue = Queue::new(background.clone(), clock.clone());
+    let sim = Sim::new(notes, queue, settings.network);
     let numbers =
         Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
     let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
     let messaging = Messaging::new(messaging::Parts {
-        store: store.clone(),
+        store: background.clone(),
         clock: clock.clone(),
         blobs,
         numbers: numbers.clone(),
@@ -153,7 +156,7 @@ async fn wire(
     messaging.connect(sim.clone());
     sim.connect(messaging.clone());
 
-    let runner = Runner::new(store.clone(), clock.clone())
+    let runner = Runner::new(background, clock.clone())
         .with(webhooks)
         .with(sim.clone())
         .with(Arc::new(ValidationWorker(numbers.clone())));

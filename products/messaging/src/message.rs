@@ -135,8 +135,8 @@ impl Message {
         self.announce(batch, self.status, self.date_created);
     }
 
-    /// Takes the steps: new status, price when it leaves, an event and a callback
-    /// for each step. The write conflicts if somebody else stepped first.
+    /// Takes the steps: new status, price when it leaves, a callback for each step,
+    /// an event for where they lead. The write conflicts if somebody else stepped first.
     pub fn step(&mut self, steps: &Steps, now: Timestamp, clock: &Clock, batch: &mut AccountBatch) {
         let Some(&last) = steps.through.last() else { return };
         let read = self.version;
@@ -147,9 +147,9 @@ impl Message {
                 self.bill(now, batch);
             }
             self.error_code = steps.code.filter(|_| status == last).map(i64::from);
-            self.announce(batch, status, now);
             self.call_back(batch, clock, now);
         }
+        self.announce(batch, last, now);
         if self.extra.obfuscate && last.is_final() {
             let keep = self.to.len().saturating_sub(4);
             self.to = format!("{}XXXX", &self.to[..keep]);

@@ -1,0 +1,98 @@
+//! A plain HTTP/1.1 load: keep-alive connections, one request each at a time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// What one load measured.
+pub struct Measured {
+    pub per_second: f64,
+    pub p50_ms: f64,
+    pub p99_ms: f64,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Sends `total` requests over `connections` connections; each must be answered 201.
+pub async fn run(
+    address: &str,
+    connections: usize,
+    total: usize,
+    request: Arc<dyn Fn(usize) -> String + Send + Sync>,
+) -> Result<Measured, Failure> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let started = Instant::now();
+    let mut tasks = Vec::new();
+    for _ in 0..connections {
+        let (address, next, request) = (address.to_owned(), next.clone(), request.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut stream = TcpStream::connect(&address).await?;
+            stream.set_nodelay(true)?;
+            let mut buffer = vec![0u8; 16 * 1024];
+            let mut times = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= total {
+                    return Ok::<_, Failure>(times);
+                }
+                let text = request(at);
+                let began = Instant::now();
+                stream.write_all(text.as_bytes()).await?;
+                let (status, _) = read_response(&mut stream, &mut buffer).await?;
+                if status != 201 {
+                    return Err(format!("answered {status}, not 201").into());
+                }
+                times.push(began.elapsed());
+            }
+        }));
+    }
+    let mut times: Vec<Duration> = Vec::with_capacity(total);
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    let elapsed = started.elapsed().as_secs_f64();
+    times.sort_unstable();
+    let at = |share: f64| {
+        let index = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
+        times.get(index).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
+    };
+    Ok(Measured { per_second: total as f64 / elapsed, p50_ms: at(0.50), p99_ms: at(0.99) })
+}
+
+/// Status and body of one response with a Content-Length.
+pub async fn read_response(
+    stream: &mut TcpStream,
+    buffer: &mut Vec<u8>,
+) -> Result<(u16, Vec<u8>), Failure> {
+    let mut filled = 0;
+    loop {
+        if filled == buffer.len() {
+            buffer.resize(filled * 2, 0);
+        }
+        let read = stream.read(&mut buffer[filled..]).await?;
+        if read == 0 {
+            return Err("the server closed the connection".into());
+        }
+        filled += read;
+        let Some(end) = buffer[..filled].windows(4).position(|w| w == b"\r\n\r\n") else {
+            continue;
+        };
+        let head = std::str::from_utf8(&buffer[..end])?;
+        let status = head.get(9..12).unwrap_or_default().parse()?;
+        let length: usize = head
+            .lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .map_or(Ok(0), |(_, value)| value.trim().parse())?;
+        let whole = end + 4 + length;
+        if filled >= whole {
+            return Ok((status, buffer[end + 4..whole].to_vec()));
+        }
+        if buffer.len() < whole {
+            buffer.resize(whole, 0);
+        }
+    }
+}

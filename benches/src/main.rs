@@ -1,0 +1,113 @@
+//! What the platform does per second, beside yardsticks of the same run.
+//!
+//! Every figure of one table comes from one run on one machine: a bare axum
+//! handler that only parses the form and answers the same JSON, the same handler
+//! with one group-committed row (SQLite, `synchronous=FULL`), and the platform
+//! with authentication, validation, message, job and event rows and their
+//! indexes. Loads are bounded in count. Nothing here asserts a time.
+
+mod list;
+mod load;
+mod process;
+mod yardstick;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Accepted messages per second, latency, memory and start-up time (the default)
+    Accept {
+        /// Requests of each measurement
+        #[arg(long, default_value_t = 30_000)]
+        requests: usize,
+        /// Connections at once; may be repeated
+        #[arg(long)]
+        connections: Vec<usize>,
+    },
+    /// Cost of a list page with few and with many messages
+    List {
+        /// How many messages are many
+        #[arg(long, default_value_t = 1_000_000)]
+        messages: u64,
+    },
+    /// Serves a yardstick; the benchmark starts it itself
+    #[command(hide = true)]
+    Yardstick {
+        /// `bare` or `durable`
+        kind: String,
+        port: u16,
+        directory: PathBuf,
+    },
+}
+
+type Outcome = Result<(), Box<dyn std::error::Error>>;
+
+fn main() -> Outcome {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let default = Command::Accept { requests: 30_000, connections: Vec::new() };
+    match Cli::parse().command.unwrap_or(default) {
+        Command::Yardstick { kind, port, directory } => {
+            runtime.block_on(yardstick::serve(&kind, port, &directory))
+        }
+        Command::Accept { requests, connections } => {
+            let connections =
+                if connections.is_empty() { vec![1, 16, 64, 256] } else { connections };
+            runtime.block_on(accept(requests, &connections))
+        }
+        Command::List { messages } => runtime.block_on(list::run(messages)),
+    }
+}
+
+async fn accept(requests: usize, connections: &[usize]) -> Outcome {
+    println!("accepted messages, {requests} requests per cell, client and server on one machine");
+    println!(
+        "{:<9} {:>5} {:>10} {:>9} {:>9} {:>9}",
+        "server", "conns", "per s", "p50 ms", "p99 ms", "of durable"
+    );
+    let mut servers = Vec::new();
+    for kind in ["bare", "durable"] {
+        servers.push(process::Server::yardstick(kind).await?);
+    }
+    let (platform, started) = process::Server::platform().await?;
+    let idle = platform.resident_kib();
+    servers.push(platform);
+    for &count in connections {
+        let mut durable = 0.0;
+        for server in &servers {
+            // One connection at a time needs fewer requests for the same certainty.
+            let requests = if count == 1 { requests / 6 } else { requests };
+            server.load(count, requests / 10).await?;
+            let result = server.load(count, requests).await?;
+            if server.name == "durable" {
+                durable = result.per_second;
+            }
+            let share = match server.name {
+                "offhook" if durable > 0.0 => {
+                    format!("{:.0} %", 100.0 * result.per_second / durable)
+                }
+                _ => String::new(),
+            };
+            println!(
+                "{:<9} {count:>5} {:>10.0} {:>9.2} {:>9.2} {share:>10}",
+                server.name, result.per_second, result.p50_ms, result.p99_ms
+            );
+        }
+    }
+    let platform = &servers[2];
+    println!("\nstart to first accepted message  {started:.0} ms");
+    println!("resident when idle               {:.1} MB", idle as f64 / 1024.0);
+    println!("resident under load              {:.1} MB", platform.resident_kib() as f64 / 1024.0);
+    let (messages, waited) = platform.drain().await?;
+    println!(
+        "drained: {messages} messages delivered to simulated phones, last one {waited:.1} s after the load"
+    );
+    Ok(())
+}

@@ -1,0 +1,189 @@
+//! Servers under measurement: each its own process with its own directory.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use serde_json::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::load::{self, Measured};
+
+type Failure = Box<dyn std::error::Error>;
+
+/// A running server; ended and removed when dropped.
+pub struct Server {
+    pub name: &'static str,
+    child: Child,
+    address: String,
+    directory: PathBuf,
+    /// Account, token and sender of the platform.
+    login: Option<(String, String, String)>,
+}
+
+impl Server {
+    /// Starts one of our yardsticks.
+    pub async fn yardstick(kind: &'static str) -> Result<Self, Failure> {
+        let (port, directory) = (free_port()?, fresh_directory(kind)?);
+        let child = Command::new(std::env::current_exe()?)
+            .args(["yardstick", kind, &port.to_string()])
+            .arg(&directory)
+            .stdin(Stdio::null())
+            .spawn()?;
+        let server = Self { name: kind, child, address: local(port), directory, login: None };
+        server.wait().await?;
+        Ok(server)
+    }
+
+    /// Starts the platform; also how many milliseconds passed from the start of
+    /// the process to its first accepted message.
+    pub async fn platform() -> Result<(Self, f64), Failure> {
+        // The first start makes keys, schema, account and number.
+        let directory = fresh_directory("offhook")?;
+        let mut first = Self::start_platform(directory).await?;
+        first.login = Some(first.ask_login().await?);
+        first.stop_politely();
+        let login = first.login.clone();
+        let directory = std::mem::take(&mut first.directory);
+        drop(first);
+        let began = Instant::now();
+        let mut server = Self::start_platform(directory).await?;
+        server.login = login;
+        server.load(1, 1).await?;
+        let started = began.elapsed().as_secs_f64() * 1000.0;
+        Ok((server, started))
+    }
+
+    async fn start_platform(directory: PathBuf) -> Result<Self, Failure> {
+        let binary = std::env::current_exe()?.with_file_name("offhook");
+        let port = free_port()?;
+        let child = Command::new(binary)
+            .args(["up", "--listen", &local(port), "--log", "warn", "--delay", "0-0", "--data"])
+            .arg(&directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let server = Self { name: "offhook", child, address: local(port), directory, login: None };
+        server.wait().await?;
+        Ok(server)
+    }
+
+    async fn wait(&self) -> Result<(), Failure> {
+        for _ in 0..10_000 {
+            if TcpStream::connect(&self.address).await.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        Err(format!("{} does not answer", self.name).into())
+    }
+
+    async fn get(&self, path: &str) -> Result<Value, Failure> {
+        let mut stream = TcpStream::connect(&self.address).await?;
+        let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        stream.write_all(request.as_bytes()).await?;
+        let mut buffer = vec![0; 64 * 1024];
+        let answer = load::read_response(&mut stream, &mut buffer).await;
+        let (_, body) = answer.map_err(|error| error.to_string())?;
+        Ok(serde_json::from_slice(&body)?)
+    }
+
+    async fn ask_login(&self) -> Result<(String, String, String), Failure> {
+        let env = self.get("/_offhook/v1/env").await?;
+        let text = |name: &str| env[name].as_str().unwrap_or_default().to_owned();
+        Ok((text("account_sid"), text("auth_token"), text("phone_number")))
+    }
+
+    /// `total` messages over `connections` connections.
+    pub async fn load(&self, connections: usize, total: usize) -> Result<Measured, Failure> {
+        let (path, authorization, from) = match &self.login {
+            Some((sid, token, from)) => {
+                let basic = base64::engine::general_purpose::STANDARD;
+                let login = basic.encode(format!("{sid}:{token}"));
+                let path = format!("/2010-04-01/Accounts/{sid}/Messages.json");
+                (path, format!("Authorization: Basic {login}\r\n"), from.clone())
+            }
+            None => ("/messages".to_owned(), String::new(), "+14155550100".to_owned()),
+        };
+        let host = self.address.clone();
+        let request = move |at: usize| {
+            let to = format!("+1415{:07}", 2_000_000 + at % 7_000_000);
+            let body: String = form_urlencoded::Serializer::new(String::new())
+                .append_pair("To", &to)
+                .append_pair("From", &from)
+                .append_pair("Body", "Your code is 123456. It is valid for ten minutes.")
+                .finish();
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}\
+                 Content-Type: application/x-www-form-urlencoded\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+        };
+        let measured = load::run(&self.address, connections, total, Arc::new(request)).await;
+        measured.map_err(|error| format!("{}: {error}", self.name).into())
+    }
+
+    /// Waits until the platform has kept every promise; deliveries and seconds.
+    pub async fn drain(&self) -> Result<(i64, f64), Failure> {
+        let began = Instant::now();
+        let database = rusqlite::Connection::open(self.directory.join("offhook.db"))?;
+        let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0));
+        while count("SELECT count(*) FROM job")? > 0 {
+            if began.elapsed() > Duration::from_secs(600) {
+                return Err("jobs are left after ten minutes".into());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let delivered = count("SELECT count(*) FROM message WHERE status = 'delivered'")?;
+        Ok((delivered, began.elapsed().as_secs_f64()))
+    }
+
+    /// Resident memory in KiB, as the kernel counts it.
+    pub fn resident_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
+    fn stop_politely(&mut self) {
+        let id = self.child.id().to_string();
+        if Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|status| status.success()) {
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        if !self.directory.as_os_str().is_empty() {
+            let _ = std::fs::remove_dir_all(&self.directory);
+        }
+    }
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn local(port: u16) -> String {
+    format!("127.0.0.1:{port}")
+}
+
+/// A directory on the disk that the repository is on, not in memory.
+pub fn fresh_directory(name: &str) -> std::io::Result<PathBuf> {
+    let near = std::env::current_exe()?;
+    let near = near.parent().map_or_else(std::env::temp_dir, std::path::Path::to_path_buf);
+    let path = near.join(format!("bench-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path)?;
+    Ok(path)
+}
