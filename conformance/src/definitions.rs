@@ -22,7 +22,7 @@ pub(crate) struct Definition {
 }
 
 /// One method of one path.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Operation {
     /// First label of the host: `api`, `preview-iam`.
     pub host: String,

@@ -4,11 +4,13 @@
 //! recorded answers, `skeleton` drafts the table of a resource. The definitions
 //! come from the npm package `@twilio/cli-core` and are never committed.
 //!
-//! Two committed lists go with it: `gaps.txt`, what is known to be missing and may
-//! only shrink, and `extras.txt`, what we have beyond the definitions and why.
+//! Three committed lists go with it: `gaps.txt`, what is known to be missing and may
+//! only shrink; `extras.txt`, what we have beyond the definitions and why; and
+//! `deviations.txt`, where answers differ because Twilio's real answers do.
 
 mod compare;
 mod definitions;
+mod deviations;
 mod formats;
 mod gaps;
 mod schema;
@@ -23,7 +25,8 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::compare::{COLUMNS, Comparison};
 use crate::definitions::Definitions;
-use crate::wire_log::Report;
+use crate::deviations::{DEVIATIONS, Deviations};
+use crate::wire_log::{Allowed, Report};
 
 /// Hold the platform against Twilio's OpenAPI definitions
 #[derive(Parser)]
@@ -165,7 +168,10 @@ fn print_all<T: std::fmt::Display>(title: &str, lines: &[T]) {
 
 fn check_logs(definitions: &Path, files: &[PathBuf]) -> anyhow::Result<bool> {
     let definitions = Definitions::load(definitions)?;
-    let allowed = gaps::allowed(gaps::EXTRAS)?;
+    let allowed = Allowed {
+        extras: gaps::allowed(gaps::EXTRAS)?,
+        deviations: Deviations::parse(DEVIATIONS)?,
+    };
     let mut report = Report::default();
     for file in files {
         let log = std::fs::read_to_string(file)

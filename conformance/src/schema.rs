@@ -194,7 +194,7 @@ pub(crate) fn check_error(status: u16, body: &Json) -> Vec<Fault> {
     if !map.get("code").is_some_and(|code| code.is_u64()) {
         fault("code", "not an integer");
     }
-    if !map.get("message").and_then(Json::as_str).is_some_and(|text| !text.is_empty()) {
+    if map.get("message").and_then(Json::as_str).is_none_or(str::is_empty) {
         fault("message", "not a text");
     }
     if !map.get("more_info").and_then(Json::as_str).is_some_and(|t| !t.is_empty() && is_uri(t)) {

@@ -7,7 +7,16 @@ use anyhow::Context;
 use serde_json::Value as Json;
 
 use crate::definitions::{Definition, Definitions, Operation};
+use crate::deviations::Deviations;
 use crate::schema::{Checker, Fault, check_error};
+
+/// What answers may have beside what the definitions say.
+#[derive(Debug, Default)]
+pub(crate) struct Allowed {
+    /// Keys of the list of extras.
+    pub extras: BTreeSet<String>,
+    pub deviations: Deviations,
+}
 
 /// The outcome of one or more logs.
 #[derive(Debug, Default)]
@@ -58,7 +67,7 @@ impl Report {
     pub fn read(
         &mut self,
         definitions: &Definitions,
-        allowed: &BTreeSet<String>,
+        allowed: &Allowed,
         log: &str,
     ) -> anyhow::Result<()> {
         for (at, text) in log.lines().enumerate().filter(|(_, text)| !text.trim().is_empty()) {
@@ -71,7 +80,7 @@ impl Report {
         Ok(())
     }
 
-    fn line(&mut self, definitions: &Definitions, allowed: &BTreeSet<String>, line: &Line<'_>) {
+    fn line(&mut self, definitions: &Definitions, allowed: &Allowed, line: &Line<'_>) {
         let found = find(definitions, line.product, line.method, line.path);
         let Some((file, operation)) = found else {
             let request = format!("{} {} {}", line.product, line.method, line.path);
@@ -150,7 +159,7 @@ fn literals(shape: &str, path: &str) -> Option<usize> {
 fn check(
     file: &Definition,
     operation: &Operation,
-    allowed: &BTreeSet<String>,
+    allowed: &Allowed,
     line: &Line<'_>,
 ) -> Vec<Fault> {
     let fault = |what: String| vec![Fault { pointer: String::new(), what }];
@@ -175,7 +184,12 @@ fn check(
         return fault(format!("content type '{}' where JSON is declared", line.content_type));
     }
     match body {
-        Ok(body) => Checker::new(file, operation.resource(), allowed).check(schema, &body),
+        Ok(body) => {
+            let resource = operation.resource();
+            let mut faults = Checker::new(file, resource, &allowed.extras).check(schema, &body);
+            faults.retain(|fault| !allowed.deviations.allow(&file.name, operation, fault));
+            faults
+        }
         Err(_) => fault("the body is not JSON".into()),
     }
 }
@@ -218,7 +232,7 @@ mod tests {
         let definitions = Definitions { files: vec![Definition::new("api_v2010", doc)] };
         let log: Vec<_> = lines.iter().map(Json::to_string).collect();
         let mut report = Report::default();
-        report.read(&definitions, &BTreeSet::new(), &log.join("\n")).unwrap();
+        report.read(&definitions, &Allowed::default(), &log.join("\n")).unwrap();
         report
     }
 
@@ -253,7 +267,7 @@ mod tests {
             line("GET", "/2010-04-01/Xs/a.json", 404, "{}"),
             line("GET", "/2010-04-01/Xs/a.json", 404, "<html>"),
         ] {
-            let report = report(&[wrong.clone()]);
+            let report = report(std::slice::from_ref(&wrong));
             assert_eq!((report.checked, report.failed), (1, 1), "{wrong}");
             assert!(!report.passed());
         }
