@@ -11,7 +11,7 @@ use crate::formats::{Demand, demand};
 /// The Rust source of a resource's tables, or none when the file does not know it.
 pub(crate) fn skeleton(file: &Definition, resource: &str) -> Option<String> {
     let all: Vec<_> = file.operations.iter().filter(|op| op.resource() == resource).collect();
-    let first = all.first()?;
+    let first = all.iter().find(|op| is_at_list(op)).or(all.first())?;
     let mut out = format!("//! `{}`: from `{}`, to be edited.\n\n", first.path, file.name);
     out.push_str("use rest::{Field, Op, Param, Resource, Table, Wire};\n\n");
     let mut ops = Vec::new();

@@ -197,8 +197,14 @@ fn check(
 /// Segments that are SIDs become `{}`, so that equal requests are counted together.
 fn without_sids(request: &str) -> String {
     let is_sid = |part: &str| part.len() == 34 && part.bytes().all(|b| b.is_ascii_alphanumeric());
-    let parts: Vec<_> =
-        request.split('/').map(|part| if is_sid(part) { "{}" } else { part }).collect();
+    let parts: Vec<_> = request
+        .split('/')
+        .map(|part| match part.split_once('.').unwrap_or((part, "")) {
+            (sid, "") if is_sid(sid) => "{}".to_owned(),
+            (sid, extension) if is_sid(sid) => format!("{{}}.{extension}"),
+            _ => part.to_owned(),
+        })
+        .collect();
     parts.join("/")
 }
 
@@ -281,6 +287,7 @@ mod tests {
             line("GET", "/2010-04-01/Xs", 200, "<xml/>"),
         ]);
         assert_eq!((report.checked, report.unknown.len(), report.not_json), (0, 1, 1));
+        assert!(report.unknown.contains_key("api GET /2010-04-01/Ys/{}.json"));
         assert!(!report.passed());
     }
 }
