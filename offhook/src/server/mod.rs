@@ -111,6 +111,27 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     Ok(Running { platform, stop, tasks })
 }
 
+/// Everything wired as [`start`] does, but without a listener and with no job at work:
+/// for checks of what is mounted. `data` is a scratch directory.
+///
+/// # Errors
+/// When the store in `data` cannot be opened.
+pub async fn assemble(data: &std::path::Path) -> Result<Arc<Platform>, StartError> {
+    let local = SocketAddr::from(([127, 0, 0, 1], 4010));
+    let settings = Settings {
+        listen: local,
+        data: data.to_owned(),
+        database: Location::Sqlite(data.join("offhook.db")),
+        development: true,
+        policy: outbound::Policy::Open,
+        public_url: None,
+        network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
+        concurrency_max: 0,
+        wire_log: None,
+    };
+    Ok(wire(&settings, local).await?.0)
+}
+
 async fn wire(
     settings: &Settings,
     local: SocketAddr,

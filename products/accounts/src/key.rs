@@ -31,6 +31,14 @@ const IAM_FIELDS: &[Field] = &[
     Field::new("date_updated", Wire::Rfc2822),
     Field::new("policy", Wire::Json),
 ];
+/// A list shows flags where a key shows its policy.
+const LISTED_IAM_FIELDS: &[Field] = &[
+    Field::sid("sid", &["SK"]),
+    Field::text("friendly_name"),
+    Field::new("date_created", Wire::Rfc2822),
+    Field::new("date_updated", Wire::Rfc2822),
+    Field::new("flags", Wire::Json).empty("[]"),
+];
 const NEW_IAM_FIELDS: &[Field] = &[
     Field::sid("sid", &["SK"]),
     Field::text("friendly_name"),
@@ -91,6 +99,7 @@ pub static IAM_KEY: Resource<Accounts> = Resource {
         .fields(NEW_IAM_FIELDS)
         .by(|accounts, ctx| Box::pin(create(accounts, ctx))),
         Op::list(&[Param::sid("AccountSid", &["AC"]).required(20001)])
+            .fields(LISTED_IAM_FIELDS)
             .by(|_, ctx| Box::pin(list(ctx))),
         Op::fetch().by(|_, ctx| Box::pin(fetch(ctx))),
         Op::update(&[

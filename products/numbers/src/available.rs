@@ -33,7 +33,7 @@ pub static COUNTRY: Resource<Numbers> = Resource {
 };
 
 const FILTERS: &[Param] = &[
-    Param::text("AreaCode", 3).code(21451),
+    Param::integer("AreaCode", 0, 999).code(21451),
     Param::text("Contains", 32).code(21421),
     Param::boolean("SmsEnabled"),
     Param::boolean("MmsEnabled"),

@@ -28,25 +28,22 @@ const SHARED: [Param; 22] = [
     Param::sid("BundleSid", &["BU"]),
 ];
 
-const fn with<const N: usize>(extra: [Param; N]) -> [Param; 24] {
-    let mut all = [Param::text("", 0); 24];
+/// The shared parameters, then the operation's own.
+const fn with<const N: usize, const ALL: usize>(extra: [Param; N]) -> [Param; ALL] {
+    assert!(ALL == SHARED.len() + N);
+    let mut all = [SHARED[0]; ALL];
     let mut at = 0;
-    while at < SHARED.len() {
-        all[at] = SHARED[at];
+    while at < ALL {
+        all[at] = if at < SHARED.len() { SHARED[at] } else { extra[at - SHARED.len()] };
         at += 1;
-    }
-    let mut more = 0;
-    while more < N {
-        all[at + more] = extra[more];
-        more += 1;
     }
     all
 }
 
 pub(crate) static CREATE: [Param; 24] =
     with([Param::address("PhoneNumber"), Param::text("AreaCode", 3).code(21451)]);
-pub(crate) static CREATE_TYPED: [Param; 24] = with([Param::address("PhoneNumber").required(21421)]);
-pub(crate) static UPDATE: [Param; 24] = with([Param::sid("AccountSid", &["AC"]).code(21470)]);
+pub(crate) static CREATE_TYPED: [Param; 23] = with([Param::address("PhoneNumber").required(21421)]);
+pub(crate) static UPDATE: [Param; 23] = with([Param::sid("AccountSid", &["AC"]).code(21470)]);
 
 pub(crate) const LIST: &[Param] = &[
     Param::boolean("Beta"),
