@@ -260,7 +260,14 @@ fn redact(body: &str) -> String {
         match value {
             serde_json::Value::Object(map) => {
                 for (name, value) in map {
-                    let secret = ["auth_token", "secondary_auth_token", "secret", "access_token"];
+                    let secret = [
+                        "auth_token",
+                        "secondary_auth_token",
+                        "secret",
+                        "access_token",
+                        "refresh_token",
+                        "id_token",
+                    ];
                     match value {
                         serde_json::Value::String(text) if secret.contains(&name.as_str()) => {
                             *text = "*".repeat(text.len());

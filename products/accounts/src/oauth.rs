@@ -56,14 +56,27 @@ pub static APP: Resource<Accounts> = Resource {
         Op::create(APP_PARAMS)
             .json()
             .with(|_, ctx, draft| Box::pin(async move { complete(ctx, draft) })),
-        Op::update(APP_UPDATE_PARAMS).json(),
+        Op::update(APP_UPDATE_PARAMS)
+            .json()
+            .with(|_, ctx, draft| Box::pin(async move { complete(ctx, draft) })),
         Op::delete(),
     ],
 };
 
-/// A new app gets a secret; only its hash is kept.
+/// A policy has both of its lists. A new app gets a secret; only its hash is kept.
 fn complete(ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
-    debug_assert_eq!(draft.verb, Verb::Create);
+    let policy = draft.fields.get("policy").cloned().unwrap_or(json!({}));
+    let list = |name: &str| policy.get(name).filter(|list| list.is_array()).cloned();
+    draft.set(
+        "policy",
+        json!({
+            "allow": list("allow").unwrap_or(json!([])),
+            "deny": list("deny").unwrap_or(json!([])),
+        }),
+    );
+    if draft.verb == Verb::Update {
+        return Ok(());
+    }
     let secret = ctx.clock.alphanumeric_token(32);
     draft.set("secret_hash", hash(&secret));
     draft.set("status", "active");
