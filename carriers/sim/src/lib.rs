@@ -1,8 +1,8 @@
 //! The simulated network: handsets that behave as told.
 //!
 //! A first-class carrier, not a mock: it keeps its handsets and their threads
-//! durably, delivers late, in order and only once, and fails in the ways real
-//! networks fail. Every number is a handset that is on until it is told
+//! durably, delivers late and only once, and fails in the ways real networks
+//! fail. Every number is a handset that is on until it is told
 //! otherwise. Delays and faults come from a seed.
 //!
 //! It deliberately knows no accounts, webhooks or products: it takes messages

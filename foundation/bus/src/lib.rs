@@ -7,9 +7,13 @@
 //! Bounds: a [`Topic`] holds one pending wake-up; [`Bus::invalidations`] keeps
 //! 1,024 and a receiver that falls behind is told so and drops its whole cache.
 
+mod cache;
+
 use std::sync::Arc;
 
 use tokio::sync::{broadcast, watch};
+
+pub use cache::{Cache, Ticket};
 
 /// What a wake-up is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

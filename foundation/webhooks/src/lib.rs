@@ -13,7 +13,7 @@ use std::sync::Arc;
 use clock::Clock;
 use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
 use kernel::Sid;
-use outbound::{Answer, Attempt, Client, Fetch, FetchFailure, Method, Payload};
+use outbound::{Answer, Attempt, Client, Fetch, FetchFailure, Method, Payload, Purpose};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{AccountBatch, AccountStore};
@@ -78,6 +78,16 @@ impl Webhooks {
         question: Question<'_>,
         batch: &mut AccountBatch,
     ) -> Result<Answer, FetchFailure> {
+        self.request(account, question, Purpose::Document, batch).await
+    }
+
+    async fn request(
+        &self,
+        account: Sid,
+        question: Question<'_>,
+        purpose: Purpose,
+        batch: &mut AccountBatch,
+    ) -> Result<Answer, FetchFailure> {
         let method = match question.method {
             "GET" => Method::Get,
             _ => Method::Post,
@@ -87,6 +97,7 @@ impl Webhooks {
             payload: Payload::Form(question.params),
             auth_token: self.keys.signing_key(account).await,
             cookie_scope: question.cookie_scope.map(|scope| format!("{account}/{scope}")),
+            purpose,
             ..Fetch::new(question.url)
         };
         let outcome = self.client.fetch(fetch).await;
@@ -163,7 +174,7 @@ impl Worker for Webhooks {
                 cookie_scope: None,
             };
             // The answer to a status callback is ignored; a failure is an alert already.
-            let _ = self.ask(job.account, question, &mut batch).await;
+            let _ = self.request(job.account, question, Purpose::Callback, &mut batch).await;
             Ok(batch)
         })
     }
