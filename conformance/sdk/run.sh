@@ -72,8 +72,8 @@ install() {
     java)
         mkdir -p "$out/java"
         is_fresh java "$here/java/pom.xml" "$here/java/src/main/java/Story.java" ||
-            { mvn -q -B -f "$here/java/pom.xml" -Dout="$out/java" compile \
-                dependency:copy-dependencies -DoutputDirectory="$out/java/lib" &&
+            { mvn -q -B -Dstyle.color=never -f "$here/java/pom.xml" -Dout="$out/java" compile \
+                dependency:copy-dependencies -DoutputDirectory="$out/java/lib" >&2 &&
                 mark java "$here/java/pom.xml" "$here/java/src/main/java/Story.java"; }
         ;;
     esac
