@@ -210,7 +210,8 @@ impl Form {
 
     /// The half-open range that `Name`, `Name<` and `Name>` ask for
     /// (rest-conventions §3): `<` is on or before, `>` on or after, the bare name
-    /// that day or instant; a bare date means the whole day.
+    /// that day or instant; a bare date means the whole day. So does midnight under
+    /// the bare name: SDKs can send a day in no other way.
     pub fn range(
         &self,
         [exact, before, after]: [&str; 3],
@@ -218,7 +219,8 @@ impl Form {
         let span = |name: &str| {
             let text = self.text(name)?;
             let start = Timestamp::parse(text).ok()?;
-            let day = Timestamp::is_date_only(text);
+            let midnight = start.as_micros() % 86_400_000_000 == 0;
+            let day = Timestamp::is_date_only(text) || (midnight && name == exact);
             let length = std::time::Duration::from_secs(if day { 86_400 } else { 1 });
             Some((start, start + length))
         };
@@ -370,6 +372,7 @@ mod tests {
         let names = ["DateSent", "DateSent<", "DateSent>"];
         for (body, range) in [
             ("DateSent=2024-02-01", (Some(day), Some(next))),
+            ("DateSent=2024-02-01T00:00:00Z", (Some(day), Some(next))),
             ("DateSent%3E=2024-02-01", (Some(day), None)),
             ("DateSent>=2024-02-01", (Some(day), None)),
             ("DateSent%3C=2024-02-01", (None, Some(next))),

@@ -105,6 +105,11 @@ impl Accounts {
                 return Err(unauthenticated(UNKNOWN));
             }
             check_adoptable(password)?;
+            // A deleted key stays deleted.
+            let sql = "SELECT seq FROM event WHERE kind = 'key.deleted' AND sid = $1 LIMIT 1";
+            if !self.store.query(sql, vec![sid.into()]).await.map_err(failed)?.is_empty() {
+                return Err(unauthenticated(UNKNOWN));
+            }
             return self.adopt_key(sid, password, path_account).await;
         };
         if !equal(password, &key.secret) {

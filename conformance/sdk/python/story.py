@@ -1,0 +1,610 @@
+"""The story of the official Python SDK as an unmodified client of Offhook."""
+
+import json
+import os
+import re
+import sys
+import threading
+import time
+import traceback
+import urllib.request
+from datetime import datetime, timedelta, timezone
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+
+from twilio.base.exceptions import TwilioException, TwilioRestException
+from twilio.http.http_client import TwilioHttpClient
+from twilio.request_validator import RequestValidator
+from twilio.rest import Client
+from twilio.twiml.messaging_response import MessagingResponse
+
+URL = os.environ["OFFHOOK_URL"]
+ACCOUNT = os.environ["TWILIO_ACCOUNT_SID"]
+TOKEN = os.environ["TWILIO_AUTH_TOKEN"]
+NUMBER = os.environ["TWILIO_PHONE_NUMBER"]
+TEST_ACCOUNT = os.environ["TEST_ACCOUNT_SID"]
+TEST_TOKEN = os.environ["TEST_AUTH_TOKEN"]
+
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010806000000"
+    "1f15c4890000000d49444154789c6360606060000000050001a5f64540"
+    "0000000049454e44ae426082"
+)
+
+
+class OffhookHttpClient(TwilioHttpClient):
+    """Sends requests of X.twilio.com to /_/X/ of the instance."""
+
+    def request(self, method, url, *args, **kwargs):
+        parts = urlsplit(url)
+        product = parts.hostname.split(".")[0]
+        query = f"?{parts.query}" if parts.query else ""
+        return super().request(method, f"{URL}/_/{product}{parts.path}{query}", *args, **kwargs)
+
+
+def connect(user, password, account=None):
+    return Client(user, password, account_sid=account, http_client=OffhookHttpClient())
+
+
+class Hook(BaseHTTPRequestHandler):
+    """Webhooks and media of this program."""
+
+    seen = []
+    replies = {}
+
+    def answer(self):
+        length = int(self.headers.get("Content-Length") or 0)
+        text = self.rfile.read(length).decode()
+        path = urlsplit(self.path)
+        kind, body = "text/xml", b""
+        if path.path == "/pixel.png":
+            kind, body = "image/png", PIXEL
+        else:
+            form = parse_qsl(text, keep_blank_values=True)
+            query = parse_qsl(path.query, keep_blank_values=True)
+            Hook.seen.append(
+                {
+                    "method": self.command,
+                    "path": path.path,
+                    "url": f"http://{self.headers['Host']}{self.path}",
+                    "form": dict(form),
+                    "query": dict(query),
+                    "signature": self.headers.get("X-Twilio-Signature", ""),
+                }
+            )
+            body = Hook.replies.get(path.path, "").encode()
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_POST = do_HEAD = answer
+
+    def log_message(self, *args):
+        pass
+
+
+server = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+HOOK = f"http://127.0.0.1:{server.server_port}"
+
+client = connect(ACCOUNT, TOKEN)
+validator = RequestValidator(TOKEN)
+passed = failed = 0
+state = {}
+
+
+def check(name):
+    """Runs a step and prints its line."""
+
+    def run(step):
+        global passed, failed
+        try:
+            step()
+            passed += 1
+            print(f"ok python {name}", flush=True)
+        except Exception as error:
+            failed += 1
+            why = " ".join(str(error).split()) or type(error).__name__
+            if not isinstance(error, (AssertionError, TwilioRestException)):
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                why = f"{type(error).__name__}: {why} (line {frame.lineno})"
+            print(f"not ok python {name}: {why}", flush=True)
+
+    return run
+
+
+def expect(got, wanted, what):
+    assert got == wanted, f"{what} is {got!r}, not {wanted!r}"
+
+
+def refused(code, status, action):
+    """The error that `action` must raise."""
+    try:
+        action()
+    except TwilioRestException as error:
+        expect(error.code, code, "code")
+        expect(error.status, status, "status")
+        assert error.msg, "the exception has no message"
+        return error
+    raise AssertionError(f"no error, {code} expected")
+
+
+def list_refused(code, status, action):
+    """The same of a list: there this SDK's exception carries the response."""
+    try:
+        action()
+    except TwilioException as error:
+        response = error.args[1]
+        body = json.loads(response.text)
+        expect(response.status_code, status, "HTTP status")
+        expect((body["code"], body["status"]), (code, status), "code and status")
+        expect(body["more_info"], f"https://www.twilio.com/docs/errors/{code}", "more_info")
+        return
+    raise AssertionError(f"no error, {code} expected")
+
+
+def until(what, probe, seconds=5):
+    """Polls until `probe` answers something true."""
+    end = time.monotonic() + seconds
+    while True:
+        found = probe()
+        if found:
+            return found
+        assert time.monotonic() < end, f"{what} within {seconds} s"
+        time.sleep(0.05)
+
+
+def offhook(path, body=None):
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"{URL}/_offhook/v1{path}", data, headers)
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
+
+
+def type_on(phone, body, to=NUMBER):
+    return offhook(f"/handsets/{phone}/messages", {"to": to, "body": body})["sid"]
+
+
+def thread_of(phone):
+    return offhook(f"/handsets/{phone}/messages")["messages"]
+
+
+def hooks(path):
+    return [hook for hook in Hook.seen if hook["path"] == path]
+
+
+def final(sid, status="delivered"):
+    return until(
+        f"{sid} {status}",
+        lambda: (m := client.messages(sid).fetch()).status == status and m,
+    )
+
+
+def send(to, body="Hello", **more):
+    return client.messages.create(to=to, from_=NUMBER, body=body, **more)
+
+
+def own_number():
+    [number] = client.incoming_phone_numbers.list(phone_number=NUMBER)
+    return client.incoming_phone_numbers(number.sid)
+
+
+@check("create a message")
+def _():
+    message = send("+14155550101", "Hello from Python")
+    expect(message.status, "queued", "status")
+    expect(message.num_segments, "1", "num_segments")
+    expect(message.direction, "outbound-api", "direction")
+    expect(message.from_, NUMBER, "from")
+    assert re.fullmatch("SM[0-9a-f]{32}", message.sid), message.sid
+    assert isinstance(message.date_created, datetime), message.date_created
+    expect(send("+14155550101", "é" * 161).num_segments, "2", "num_segments of 161 characters")
+    expect(send("+14155550101", "ж" * 71).num_segments, "2", "num_segments of 71 UCS-2 characters")
+    state["message"] = message.sid
+
+
+@check("fetch a message")
+def _():
+    message = client.messages(state["message"]).fetch()
+    expect(message.sid, state["message"], "sid")
+    expect(message.to, "+14155550101", "to")
+    expect(message.body, "Hello from Python", "body")
+    expect(message.account_sid, ACCOUNT, "account_sid")
+
+
+@check("a message is delivered")
+def _():
+    message = final(state["message"])
+    expect(message.error_code, None, "error_code")
+    assert isinstance(message.date_sent, datetime), message.date_sent
+
+
+@check("list messages by pages")
+def _():
+    sids = [send("+14155550102", f"Page {n}").sid for n in range(7)]
+    page = client.messages.page(to="+14155550102", page_size=3)
+    sizes, walked = [], []
+    while page is not None:
+        rows = [row.sid for row in page]
+        sizes.append(len(rows))
+        walked += rows
+        page = page.next_page()
+    expect(sizes, [3, 3, 1], "page sizes")
+    expect(walked, sids[::-1], "walked SIDs")
+    streamed = [m.sid for m in client.messages.stream(to="+14155550102", page_size=2)]
+    expect(streamed, sids[::-1], "streamed SIDs")
+    everything = [m.sid for m in client.messages.list(page_size=3)]
+    expect(len(set(everything)), len(everything), "distinct SIDs of the whole list")
+    assert set(sids) <= set(everything), "the whole list lacks a message"
+
+
+@check("list messages with filters")
+def _():
+    sid = send("+14155550103").sid
+    final(sid)
+    now = datetime.now(timezone.utc)
+    to = {"to": "+14155550103"}
+    found = lambda **filters: [m.sid for m in client.messages.list(**filters)]
+    expect(found(**to), [sid], "to")
+    expect(found(from_=NUMBER, **to), [sid], "from")
+    expect(found(from_="+14155550199", **to), [], "another from")
+    expect(found(date_sent=now.date(), **to), [sid], "date_sent today")
+    expect(found(date_sent=(now - timedelta(days=2)).date(), **to), [], "date_sent two days ago")
+    expect(found(date_sent_after=now - timedelta(hours=1), **to), [sid], "date_sent_after")
+    expect(found(date_sent_after=now + timedelta(hours=1), **to), [], "date_sent_after the future")
+    expect(found(date_sent_before=now + timedelta(hours=1), **to), [sid], "date_sent_before")
+    expect(found(date_sent_before=now - timedelta(hours=1), **to), [], "date_sent_before the past")
+
+
+@check("redact a message")
+def _():
+    expect(client.messages(state["message"]).update(body="").body, "", "body of the answer")
+    expect(client.messages(state["message"]).fetch().body, "", "body fetched")
+
+
+@check("delete a message")
+def _():
+    expect(client.messages(state["message"]).delete(), True, "delete")
+    refused(20404, 404, lambda: client.messages(state["message"]).fetch())
+
+
+@check("error 21211: a bad To")
+def _():
+    error = refused(21211, 400, lambda: send("+1415"))
+    expect(error.method, "POST", "method")
+
+
+@check("error 21603: no sender")
+def _():
+    refused(21603, 400, lambda: client.messages.create(to="+14155550101", body="x"))
+
+
+@check("error 21604: no recipient")
+def _():
+    refused(21604, 400, lambda: send(""))
+
+
+@check("error 21617: a long body")
+def _():
+    refused(21617, 400, lambda: send("+14155550101", "x" * 1601))
+
+
+@check("error 20003: a wrong token")
+def _():
+    wrong = connect(ACCOUNT, "0" * 32)
+    refused(20003, 401, lambda: wrong.messages.create(to="+14155550101", from_=NUMBER, body="x"))
+
+
+@check("error 20404: an unknown SID")
+def _():
+    error = refused(20404, 404, lambda: client.messages("SM" + "0" * 32).fetch())
+    assert "/Messages/SM" in error.uri, error.uri
+
+
+@check("status callbacks arrive in order and signed")
+def _():
+    sid = send("+14155550104", status_callback=f"{HOOK}/status").sid
+    until("three callbacks", lambda: len(hooks("/status")) >= 3)
+    final(sid)
+    statuses = [hook["form"]["MessageStatus"] for hook in hooks("/status")]
+    expect(statuses, ["sending", "sent", "delivered"], "statuses")
+    for hook in hooks("/status"):
+        expect(hook["method"], "POST", "method")
+        expect(hook["form"]["MessageSid"], sid, "MessageSid")
+        expect(hook["form"]["AccountSid"], ACCOUNT, "AccountSid")
+        assert validator.validate(hook["url"], hook["form"], hook["signature"]), "bad signature"
+        tampered = {**hook["form"], "MessageStatus": "failed"}
+        assert not validator.validate(hook["url"], tampered, hook["signature"]), "no signature"
+
+
+@check("an inbound message reaches the webhook signed")
+def _():
+    reply = MessagingResponse()
+    reply.message("You said <hi> & it works")
+    Hook.replies["/sms"] = str(reply)
+    number = own_number().update(sms_url=f"{HOOK}/sms", sms_method="POST")
+    expect(number.sms_url, f"{HOOK}/sms", "sms_url")
+    sid = type_on("+14155550105", "hi über & out")
+    [hook] = until("the webhook", lambda: hooks("/sms"))
+    form = hook["form"]
+    expect(hook["method"], "POST", "method")
+    expect(form["From"], "+14155550105", "From")
+    expect(form["To"], NUMBER, "To")
+    expect(form["Body"], "hi über & out", "Body")
+    expect(form["NumMedia"], "0", "NumMedia")
+    expect(form["MessageSid"], sid, "MessageSid")
+    expect(form["AccountSid"], ACCOUNT, "AccountSid")
+    assert validator.validate(hook["url"], form, hook["signature"]), "bad signature"
+    message = client.messages(sid).fetch()
+    expect((message.direction, message.status), ("inbound", "received"), "direction and status")
+
+
+@check("a TwiML reply reaches the phone")
+def _():
+    arrived = lambda: [m for m in thread_of("+14155550105") if m["direction"] == "received"]
+    [line] = until("the reply", arrived)
+    expect(line["body"], "You said <hi> & it works", "body")
+    expect(line["peer"], NUMBER, "peer")
+    expect(client.messages(line["sid"]).fetch().direction, "outbound-reply", "direction")
+
+
+@check("a GET webhook is signed")
+def _():
+    own_number().update(sms_url=f"{HOOK}/get?kept=1", sms_method="GET")
+    sid = type_on("+14155550106", "by GET & more")
+    [hook] = until("the webhook", lambda: hooks("/get"))
+    expect(hook["method"], "GET", "method")
+    expect(hook["query"]["kept"], "1", "own query")
+    expect(hook["query"]["Body"], "by GET & more", "Body")
+    expect(hook["query"]["MessageSid"], sid, "MessageSid")
+    assert validator.validate(hook["url"], {}, hook["signature"]), "bad signature"
+    cleared = own_number().update(sms_url="", sms_method="POST")
+    expect(cleared.sms_url or "", "", "sms_url")
+
+
+@check("search available numbers")
+def _():
+    found = client.available_phone_numbers("US").local.list(contains="415", limit=5)
+    assert 0 < len(found) <= 5, f"{len(found)} numbers"
+    for number in found:
+        assert number.phone_number.startswith("+1"), number.phone_number
+        assert "415" in number.phone_number, number.phone_number
+        expect(number.iso_country, "US", "iso_country")
+        expect(number.capabilities["SMS"], True, "SMS capability")
+    state["available"] = found[0].phone_number
+
+
+@check("buy a number")
+def _():
+    number = client.incoming_phone_numbers.create(phone_number=state["available"])
+    expect(number.phone_number, state["available"], "phone_number")
+    assert number.sid.startswith("PN"), number.sid
+    expect(number.capabilities["sms"], True, "sms capability")
+    state["number"] = number.sid
+
+
+@check("update a number")
+def _():
+    number = client.incoming_phone_numbers(state["number"]).update(friendly_name="Front desk")
+    expect(number.friendly_name, "Front desk", "friendly_name")
+    expect(client.incoming_phone_numbers(state["number"]).fetch().friendly_name, "Front desk", "fetched")
+
+
+@check("list numbers with a filter")
+def _():
+    found = lambda **filters: [n.sid for n in client.incoming_phone_numbers.list(**filters)]
+    expect(found(phone_number=state["available"]), [state["number"]], "phone_number")
+    expect(found(friendly_name="Front desk"), [state["number"]], "friendly_name")
+    expect(found(friendly_name="Nobody"), [], "another friendly_name")
+    assert len(found()) >= 2, "the whole list lacks a number"
+
+
+@check("release a number")
+def _():
+    expect(client.incoming_phone_numbers(state["number"]).delete(), True, "delete")
+    refused(20404, 404, lambda: client.incoming_phone_numbers(state["number"]).fetch())
+
+
+@check("create and fetch an application")
+def _():
+    made = client.applications.create(friendly_name="Desk app", sms_url=f"{HOOK}/app")
+    assert made.sid.startswith("AP"), made.sid
+    fetched = client.applications(made.sid).fetch()
+    expect(fetched.friendly_name, "Desk app", "friendly_name")
+    expect(fetched.sms_url, f"{HOOK}/app", "sms_url")
+    state["app"] = made.sid
+
+
+@check("update and list applications")
+def _():
+    expect(client.applications(state["app"]).update(friendly_name="Till").friendly_name, "Till", "friendly_name")
+    expect([a.sid for a in client.applications.list(friendly_name="Till")], [state["app"]], "list")
+    expect(client.applications.list(friendly_name="Desk app"), [], "list by the old name")
+
+
+@check("delete an application")
+def _():
+    expect(client.applications(state["app"]).delete(), True, "delete")
+    refused(20404, 404, lambda: client.applications(state["app"]).fetch())
+
+
+@check("create an API key")
+def _():
+    key = client.new_keys.create(friendly_name="Story key")
+    assert re.fullmatch("SK[0-9a-f]{32}", key.sid), key.sid
+    assert re.fullmatch("[0-9a-zA-Z]{32}", key.secret), "secret"
+    state["key"], state["secret"] = key.sid, key.secret
+    fetched = client.keys(key.sid).fetch()
+    expect(fetched.friendly_name, "Story key", "friendly_name")
+    assert "secret" not in vars(fetched), "the secret is shown again"
+
+
+@check("an API key authenticates")
+def _():
+    keyed = connect(state["key"], state["secret"], ACCOUNT)
+    message = keyed.messages.create(to="+14155550101", from_=NUMBER, body="By key")
+    expect(message.account_sid, ACCOUNT, "account_sid")
+    list_refused(20003, 401, lambda: keyed.keys.list())
+    refused(20003, 401, lambda: connect(state["key"], "x" * 32, ACCOUNT).messages(message.sid).fetch())
+
+
+@check("a deleted API key is refused")
+def _():
+    expect(client.keys(state["key"]).delete(), True, "delete")
+    keyed = connect(state["key"], state["secret"], ACCOUNT)
+    refused(20003, 401, lambda: keyed.messages.create(to="+14155550101", from_=NUMBER, body="x"))
+
+
+@check("create a subaccount")
+def _():
+    sub = client.api.v2010.accounts.create(friendly_name="Branch")
+    assert re.fullmatch("AC[0-9a-f]{32}", sub.sid), sub.sid
+    expect(sub.status, "active", "status")
+    expect(sub.owner_account_sid, ACCOUNT, "owner_account_sid")
+    state["sub"], state["sub_token"] = sub.sid, sub.auth_token
+    assert sub.sid in [a.sid for a in client.api.v2010.accounts.list(friendly_name="Branch")], "list"
+
+
+@check("the parent reaches the subaccount")
+def _():
+    parent = connect(ACCOUNT, TOKEN, state["sub"])
+    found = parent.available_phone_numbers("US").local.list(contains="628", limit=1)
+    number = parent.incoming_phone_numbers.create(phone_number=found[0].phone_number)
+    expect(number.account_sid, state["sub"], "account_sid of the number")
+    message = parent.messages.create(to="+14155550107", from_=number.phone_number, body="Hi")
+    expect(message.account_sid, state["sub"], "account_sid of the message")
+    child = connect(state["sub"], state["sub_token"])
+    expect(child.messages(message.sid).fetch().sid, message.sid, "the child's fetch")
+    refused(20404, 404, lambda: client.messages(message.sid).fetch())
+    upward = connect(state["sub"], state["sub_token"], ACCOUNT)
+    list_refused(20003, 401, lambda: upward.messages.list(limit=1))
+
+
+@check("rotate an auth token")
+def _():
+    child = connect(state["sub"], state["sub_token"])
+    secondary = child.accounts.v1.secondary_auth_token().create().secondary_auth_token
+    assert re.fullmatch("[0-9a-f]{32}", secondary), "secondary token"
+    renewed = connect(state["sub"], secondary)
+    expect(renewed.balance.fetch().account_sid, state["sub"], "account of the secondary token")
+    expect(child.balance.fetch().account_sid, state["sub"], "account of the primary token")
+    expect(child.accounts.v1.auth_token_promotion().update().auth_token, secondary, "promoted token")
+    expect(renewed.messages.list(limit=1)[0].account_sid, state["sub"], "account of the promoted token")
+    refused(20003, 401, lambda: child.balance.fetch())
+    state["sub_token"] = secondary
+
+
+@check("a suspended subaccount is refused")
+def _():
+    child = connect(state["sub"], state["sub_token"])
+    suspended = client.api.v2010.accounts(state["sub"]).update(status="suspended")
+    expect(suspended.status, "suspended", "status")
+    refused(20005, 403, lambda: child.balance.fetch())
+    client.api.v2010.accounts(state["sub"]).update(status="active")
+    expect(child.balance.fetch().account_sid, state["sub"], "account_sid")
+
+
+@check("close a subaccount")
+def _():
+    closed = client.api.v2010.accounts(state["sub"]).update(status="closed")
+    expect(closed.status, "closed", "status")
+    refused(20005, 403, lambda: connect(state["sub"], state["sub_token"]).balance.fetch())
+    refused(21479, 400, lambda: client.api.v2010.accounts(state["sub"]).update(status="active"))
+
+
+@check("fetch the balance")
+def _():
+    balance = client.balance.fetch()
+    expect(balance.account_sid, ACCOUNT, "account_sid")
+    expect(balance.currency, "USD", "currency")
+    float(balance.balance)
+
+
+test = connect(TEST_ACCOUNT, TEST_TOKEN)
+
+
+def magic(from_, to):
+    return test.messages.create(to=to, from_=from_, body="x")
+
+
+@check("test credentials send")
+def _():
+    message = magic("+15005550006", "+14155550108")
+    expect(message.status, "queued", "status")
+    expect(message.account_sid, TEST_ACCOUNT, "account_sid")
+    time.sleep(0.5)
+    expect(thread_of("+14155550108"), [], "messages on the phone")
+
+
+@check("test credentials raise the magic errors")
+def _():
+    for code, from_, to in [
+        (21212, "+15005550001", "+14155550108"),
+        (21606, "+15005550007", "+14155550108"),
+        (21611, "+15005550008", "+14155550108"),
+        (21606, NUMBER, "+14155550108"),
+        (21211, "+15005550006", "+15005550001"),
+        (21612, "+15005550006", "+15005550002"),
+        (21408, "+15005550006", "+15005550003"),
+        (21610, "+15005550006", "+15005550004"),
+        (21614, "+15005550006", "+15005550009"),
+    ]:
+        refused(code, 400, lambda: magic(from_, to))
+    buy = test.incoming_phone_numbers.create
+    expect(buy(phone_number="+15005550006").phone_number, "+15005550006", "number bought")
+    refused(21422, 400, lambda: buy(phone_number="+15005550000"))
+    refused(21421, 400, lambda: buy(phone_number="+15005550001"))
+
+
+@check("error 20008: a list with test credentials")
+def _():
+    list_refused(20008, 403, lambda: test.messages.list(limit=1))
+
+
+@check("send a picture")
+def _():
+    message = send("+14155550109", "Look", media_url=[f"{HOOK}/pixel.png"])
+    assert re.fullmatch("MM[0-9a-f]{32}", message.sid), message.sid
+    expect(message.num_media, "1", "num_media")
+    state["picture"] = message.sid
+    final(message.sid)
+
+
+@check("list the media of a message")
+def _():
+    [media] = client.messages(state["picture"]).media.list()
+    assert media.sid.startswith("ME"), media.sid
+    expect(media.content_type, "image/png", "content_type")
+    expect(media.parent_sid, state["picture"], "parent_sid")
+    path = f"/_/api/2010-04-01/Accounts/{ACCOUNT}/Messages/{state['picture']}/Media/{media.sid}"
+    with urllib.request.urlopen(URL + path) as response:
+        expect(response.read(), PIXEL, "bytes")
+
+
+@check("the picture is on the phone")
+def _():
+    [line] = thread_of("+14155550109")
+    expect(line["body"], "Look", "body")
+    expect(len(line["media"]), 1, "media")
+
+
+@check("STOP blocks further messages")
+def _():
+    final(send("+14155550110", "Welcome").sid)
+    type_on("+14155550110", "STOP")
+    refused(21610, 400, lambda: send("+14155550110", "Still there?"))
+
+
+@check("START allows them again")
+def _():
+    type_on("+14155550110", "START")
+    final(send("+14155550110", "Welcome back").sid)
+    assert "Welcome back" in [m["body"] for m in thread_of("+14155550110")], "not on the phone"
+
+
+print(f"python: {passed} passed, {failed} failed")
+sys.exit(1 if failed else 0)
