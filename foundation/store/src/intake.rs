@@ -10,7 +10,7 @@ use crate::{Batch, Outcome, StoreError};
 const GROUP_MAX: usize = 512;
 /// Background batches in a group that also serves foreground ones: enough that
 /// promises are always kept, few enough that nobody waits for them.
-const BACKGROUND_SHARE: usize = 32;
+const BACKGROUND_SHARE: usize = 8;
 /// Batches that may wait for the writer before `commit` itself waits.
 const QUEUE_MAX: usize = 8192;
 
@@ -112,9 +112,9 @@ mod tests {
             group.iter().filter(|write| write.background == background).count()
         };
         let first = intake.blocking_group();
-        assert_eq!((count(&first, false), count(&first, true)), (500, 12));
+        assert_eq!((count(&first, false), count(&first, true)), (500, 8));
         let second = intake.blocking_group();
-        assert_eq!((count(&second, false), count(&second, true)), (0, 488));
+        assert_eq!((count(&second, false), count(&second, true)), (0, 492));
         drop(sender);
         assert!(intake.blocking_group().is_empty());
     }
