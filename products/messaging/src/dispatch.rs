@@ -55,8 +55,7 @@ impl Messaging {
         batch: &mut AccountBatch,
     ) -> Result<(), Failure> {
         let parts = &self.parts;
-        let now = parts.clock.now();
-        let event = match self.outgoing(store, message, batch, now).await? {
+        let event = match self.outgoing(store, message, batch).await? {
             Err(code) => Event::Failed { code },
             Ok(outgoing) => match self.carrier().submit(&outgoing).await {
                 Submission::Accepted => Event::Taken,
@@ -75,22 +74,21 @@ impl Messaging {
         store: &AccountStore,
         message: &Message,
         batch: &mut AccountBatch,
-        now: Timestamp,
     ) -> Result<Result<OutboundMessage, u32>, Failure> {
         let account = store.account();
-        let facts = self.parts.accounts.facts(account).await.map_err(|e| Failure::Retry(e.0))?;
-        if !facts.is_some_and(|facts| facts.is_active) {
-            return Ok(Err(30002));
+        if let Some(code) = self.refusal(account, message).await? {
+            return Ok(Err(code));
         }
-        let validity = message.extra.validity_seconds.unwrap_or(VALIDITY_SECONDS);
-        let validity = Duration::from_secs(u64::try_from(validity).unwrap_or(0));
-        if now.since(message.date_created) > validity {
-            return Ok(Err(30036));
-        }
-        let media = match self.fetch_media(account, message, batch, now).await? {
+        let media = match self.media(store, message, batch).await? {
             Ok(media) => media,
             Err(code) => return Ok(Err(code)),
         };
+        // Fetching takes its time, in which a message expires or an account is suspended.
+        if !media.is_empty()
+            && let Some(code) = self.refusal(account, message).await?
+        {
+            return Ok(Err(code));
+        }
         Ok(Ok(OutboundMessage {
             account,
             sid: message.sid,
@@ -102,15 +100,33 @@ impl Messaging {
         }))
     }
 
-    /// Fetches and keeps what `MediaUrl` names; the code of the first that cannot be had.
-    async fn fetch_media(
+    /// The code with which a message may not leave any more.
+    async fn refusal(&self, account: Sid, message: &Message) -> Result<Option<u32>, Failure> {
+        let facts = self.parts.accounts.facts(account).await.map_err(|e| Failure::Retry(e.0))?;
+        if !facts.is_some_and(|facts| facts.is_active) {
+            return Ok(Some(30002));
+        }
+        let validity = message.extra.validity_seconds.unwrap_or(VALIDITY_SECONDS);
+        let validity = Duration::from_secs(u64::try_from(validity).unwrap_or(0));
+        let expired = self.parts.clock.now().since(message.date_created) > validity;
+        Ok(expired.then_some(30036))
+    }
+
+    /// What `MediaUrl` names, fetched and kept once; the code of the first that cannot be had.
+    async fn media(
         &self,
-        account: Sid,
+        store: &AccountStore,
         message: &Message,
         batch: &mut AccountBatch,
-        now: Timestamp,
     ) -> Result<Result<Vec<OutboundMedia>, u32>, Failure> {
-        let mut all = Vec::new();
+        if message.extra.media_urls.is_empty() {
+            return Ok(Ok(Vec::new()));
+        }
+        let mut all = self.kept_media(store, message).await?;
+        if !all.is_empty() {
+            return Ok(Ok(all));
+        }
+        let mut kept = store.batch();
         for url in &message.extra.media_urls {
             let media = match self.parts.client.get_media(url, MEDIA_BYTES_MAX).await {
                 Ok(media) => media,
@@ -124,11 +140,32 @@ impl Messaging {
             let kind = media.content_type.unwrap_or_else(|| "application/octet-stream".to_owned());
             let blob = self.parts.blobs.put(&media.body).await?;
             let size = i64::try_from(media.body.len()).unwrap_or(i64::MAX);
-            let sid = self.keep_media(message.sid, &kind, &blob, size, now, batch);
-            let url = self.media_url(account, message.sid, sid);
+            let now = self.parts.clock.now();
+            let sid = self.keep_media(message.sid, &kind, &blob, size, now, &mut kept);
+            let url = self.media_url(store.account(), message.sid, sid);
             all.push(OutboundMedia { content_type: kind, url });
         }
+        // Kept before the carrier has them: a receipt that overtakes this job makes its batch
+        // conflict, and the handset has been told where they are.
+        store.commit(kept).await?;
         Ok(Ok(all))
+    }
+
+    /// Media that an earlier run of the job has kept.
+    async fn kept_media(
+        &self,
+        store: &AccountStore,
+        message: &Message,
+    ) -> Result<Vec<OutboundMedia>, Failure> {
+        let sql = "SELECT id, content_type FROM media WHERE account_sid = $1 AND message_id = $2
+                   ORDER BY id";
+        let rows = store.query(sql, vec![message.sid.hex().into()]).await?;
+        let media = rows.iter().filter_map(|row| {
+            let sid = format!("ME{}", row.text(0)).parse().ok()?;
+            let url = self.media_url(store.account(), message.sid, sid);
+            Some(OutboundMedia { content_type: row.text(1).to_owned(), url })
+        });
+        Ok(media.collect())
     }
 
     /// Where applications and handsets fetch a media.

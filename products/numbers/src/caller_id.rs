@@ -13,7 +13,7 @@ use numbering::Address;
 use rest::{Access, Ctx, Field, Op, Param, Record, Reply, Resource, Table, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use store::{AccountBatch, AccountStore};
+use store::{AccountBatch, AccountStore, StoreError};
 use webhooks::Callback;
 
 use crate::Numbers;
@@ -96,9 +96,7 @@ async fn request(numbers: &Numbers, ctx: &Ctx) -> Result<Reply, ApiError> {
             format!("{number} can be used already: it is an owned number"),
         ));
     }
-    let claim = claim_value(ctx.account, &number.to_string());
-    let sql = "SELECT sid FROM claim WHERE account_sid = $1 AND name = $2 AND value = $3";
-    let known = ctx.store.point(sql, vec![KIND.into(), claim.into()]).await;
+    let known = validated(&ctx.store, &number.to_string()).await;
     if known.map_err(|error| rest::store_error(ctx, error))?.is_some() {
         return Err(ApiError::new(21450, format!("{number} is validated already")));
     }
@@ -130,6 +128,14 @@ async fn request(numbers: &Numbers, ctx: &Ctx) -> Result<Reply, ApiError> {
     Ok(Reply::Record(record))
 }
 
+/// The caller id that a number is already.
+async fn validated(store: &AccountStore, number: &str) -> Result<Option<Sid>, StoreError> {
+    let sql = "SELECT sid FROM claim WHERE account_sid = $1 AND name = $2 AND value = $3";
+    let claim = claim_value(store.account(), number);
+    let row = store.point(sql, vec![KIND.into(), claim.into()]).await?;
+    Ok(row.map(|row| row.sid(0)))
+}
+
 /// A caller id is validated once per account.
 fn claim_value(account: Sid, number: &str) -> String {
     format!("{account}/{number}")
@@ -151,11 +157,18 @@ impl Worker for ValidationWorker {
         Box::pin(async move {
             let numbers = &self.0;
             let validation: Validation = job.read()?;
-            let answered = numbers.calls.place(&validation.number, &validation.code).await;
-            let entered = answered.map_err(|error| Failure::Retry(error.0))?;
             let mut batch = store.batch();
-            let sid = numbers.clock.sid("PN");
-            if entered {
+            // Two requests for one number end in one caller id: the later call is not made.
+            let known = validated(store, &validation.number).await?;
+            let entered = match known {
+                Some(_) => true,
+                None => {
+                    let call = numbers.calls.place(&validation.number, &validation.code).await;
+                    call.map_err(|error| Failure::Retry(error.0))?
+                }
+            };
+            let sid = known.unwrap_or_else(|| numbers.clock.sid("PN"));
+            if entered && known.is_none() {
                 keep(numbers, job.account, sid, &validation, &mut batch);
             }
             if let Some(url) = &validation.callback {
