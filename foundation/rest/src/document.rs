@@ -38,11 +38,26 @@ pub struct Draft {
     pub batch: AccountBatch,
     revealed: Vec<(String, Json)>,
     moved_to: Option<Sid>,
+    afterwards: Vec<Box<dyn FnOnce() + Send>>,
 }
 
 impl Draft {
+    /// Does `what` when the document is committed, and not at all if it is not.
+    pub fn afterwards(&mut self, what: impl FnOnce() + Send + 'static) {
+        self.afterwards.push(Box::new(what));
+    }
+
     fn new(verb: Verb, sid: String, fields: Map<String, Json>, batch: AccountBatch) -> Self {
-        Self { verb, sid, fields, previous: None, batch, revealed: Vec::new(), moved_to: None }
+        Self {
+            verb,
+            sid,
+            fields,
+            previous: None,
+            batch,
+            revealed: Vec::new(),
+            moved_to: None,
+            afterwards: Vec::new(),
+        }
     }
 
     /// Hands the document to another account with this update.
@@ -235,6 +250,7 @@ pub(crate) async fn run(ctx: &Ctx, hook: &dyn DraftHook) -> Result<Reply, ApiErr
             );
             announce(&mut draft, kind, "deleted", ctx.now);
             ctx.store.commit(draft.batch).await.map_err(|error| store_error(ctx, error))?;
+            draft.afterwards.into_iter().for_each(|what| what());
             Ok(Reply::Empty)
         }
     }
@@ -264,6 +280,7 @@ async fn create(
     );
     announce(&mut draft, kind, "created", ctx.now);
     ctx.store.commit(draft.batch).await.map_err(|error| store_error(ctx, error))?;
+    draft.afterwards.into_iter().for_each(|what| what());
     draft.fields.extend(draft.revealed);
     Ok(Doc {
         sid: draft.sid,
@@ -307,6 +324,7 @@ async fn update(
         Err(StoreError::Conflict) => return Ok(None),
         Err(error) => return Err(store_error(ctx, error)),
     }
+    draft.afterwards.into_iter().for_each(|what| what());
     let doc = Doc { fields: draft.fields, date_updated: ctx.now, version: doc.version + 1, ..doc };
     Ok(Some((account, doc)))
 }

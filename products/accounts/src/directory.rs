@@ -1,7 +1,6 @@
 //! All accounts, as rows and in memory.
 
-use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use contracts::{AccountDirectory, AccountFacts, BoxFuture, Unavailable};
 use kernel::{Sid, Timestamp};
@@ -9,8 +8,6 @@ use store::{Batch, Row, StoreError};
 
 use crate::Accounts;
 
-/// Accounts and keys kept in memory; beyond it the memory starts over.
-const CACHE_MAX: usize = 100_000;
 /// What a new account may spend before its balance is negative, in micro-dollars.
 /// Differs: Twilio's trial credit varies; here every account opens with 100 USD.
 pub(crate) const OPENING_CREDIT: i64 = 100_000_000;
@@ -50,65 +47,20 @@ pub(crate) struct ApiKey {
     pub secret: String,
 }
 
-#[derive(Default)]
-pub(crate) struct Cache {
-    /// By account SID and by test SID.
-    accounts: RwLock<HashMap<Sid, Arc<Account>>>,
-    keys: RwLock<HashMap<Sid, Arc<ApiKey>>>,
-}
-
-impl Cache {
-    fn forget(&self) {
-        self.accounts.write().unwrap_or_else(|poison| poison.into_inner()).clear();
-        self.keys.write().unwrap_or_else(|poison| poison.into_inner()).clear();
-    }
-}
-
-fn cached<T: Clone>(map: &RwLock<HashMap<Sid, T>>, sid: Sid) -> Option<T> {
-    map.read().unwrap_or_else(|poison| poison.into_inner()).get(&sid).cloned()
-}
-
-fn keep<T: Clone>(map: &RwLock<HashMap<Sid, T>>, sid: Sid, value: &T) {
-    let mut map = map.write().unwrap_or_else(|poison| poison.into_inner());
-    if map.len() >= CACHE_MAX {
-        map.clear();
-    }
-    map.insert(sid, value.clone());
-}
-
-/// Drops the memory whenever somebody changes an account or key.
-pub(crate) fn forget_when_told(accounts: &Arc<Accounts>) {
-    let mut news = accounts.store.bus().invalidations();
-    let accounts = Arc::downgrade(accounts);
-    tokio::spawn(async move {
-        use tokio::sync::broadcast::error::RecvError;
-        loop {
-            let told = match news.recv().await {
-                Ok(key) => &*key == "accounts",
-                Err(RecvError::Lagged(_)) => true,
-                Err(RecvError::Closed) => return,
-            };
-            let Some(accounts) = accounts.upgrade() else { return };
-            if told {
-                accounts.directory.forget();
-            }
-        }
-    });
-}
-
 const COLUMNS: &str = "account_sid, owner_sid, friendly_name, status, type, auth_token,
     secondary_token, secondary_created, test_sid, test_token, date_created, date_updated, version";
 
 impl Accounts {
     /// An account by its SID or its test SID.
     pub async fn account(&self, sid: Sid) -> Result<Option<Arc<Account>>, StoreError> {
-        if let Some(account) = cached(&self.directory.accounts, sid) {
+        if let Some(account) = self.known_accounts.get(&sid) {
             return Ok(Some(account));
         }
+        let ticket = self.known_accounts.ticket();
         let sql = format!("SELECT {COLUMNS} FROM account WHERE account_sid = $1 OR test_sid = $1");
         let Some(row) = self.store.point(&sql, vec![sid.into()]).await? else { return Ok(None) };
         let account = Arc::new(self.open_account(&row)?);
-        keep(&self.directory.accounts, sid, &account);
+        self.known_accounts.keep(ticket, sid, account.clone());
         Ok(Some(account))
     }
 
@@ -169,9 +121,10 @@ impl Accounts {
 
     /// An API key by its SID.
     pub(crate) async fn key(&self, sid: Sid) -> Result<Option<Arc<ApiKey>>, StoreError> {
-        if let Some(key) = cached(&self.directory.keys, sid) {
+        if let Some(key) = self.known_keys.get(&sid) {
             return Ok(Some(key));
         }
+        let ticket = self.known_keys.ticket();
         let sql = "SELECT account_sid, kind, policy, secret FROM api_key WHERE sid = $1";
         let Some(row) = self.store.point(sql, vec![sid.into()]).await? else { return Ok(None) };
         let policy = row.opt_text(2).map(crate::key::allowed).unwrap_or_default();
@@ -181,14 +134,14 @@ impl Accounts {
             policy,
             secret: self.open_secret(row.blob(3))?,
         });
-        keep(&self.directory.keys, sid, &key);
+        self.known_keys.keep(ticket, sid, key.clone());
         Ok(Some(key))
     }
 
     /// Tells every cache, this one at once, that accounts or keys changed.
     pub(crate) fn changed(&self) {
-        self.directory.forget();
-        self.store.bus().invalidate("accounts");
+        self.known_accounts.invalidate();
+        self.known_keys.invalidate();
     }
 
     /// `active`, or what keeps the account from acting, its owner included.

@@ -106,8 +106,8 @@ impl Accounts {
             }
             check_adoptable(password)?;
             // A deleted key stays deleted.
-            let sql = "SELECT seq FROM event WHERE kind = 'key.deleted' AND sid = $1 LIMIT 1";
-            if !self.store.query(sql, vec![sid.into()]).await.map_err(failed)?.is_empty() {
+            let sql = "SELECT sid FROM claim WHERE name = 'deleted-key' AND value = $1";
+            if self.store.point(sql, vec![sid.into()]).await.map_err(failed)?.is_some() {
                 return Err(unauthenticated(UNKNOWN));
             }
             return self.adopt_key(sid, password, path_account).await;

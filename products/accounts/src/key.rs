@@ -252,6 +252,11 @@ async fn delete(accounts: &Accounts, ctx: &Ctx) -> Result<Reply, ApiError> {
         "DELETE FROM api_key WHERE account_sid = $1 AND sid = $2",
         vec![key.sid.as_str().into()],
     );
+    // The development profile adopts unknown keys, but never one that was deleted.
+    batch.run(
+        "INSERT INTO claim (account_sid, sid, name, value) VALUES ($1, $2, 'deleted-key', $2)",
+        vec![key.sid.as_str().into()],
+    );
     batch.event("key.deleted", &key.sid, ctx.now, "{}".into());
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     accounts.changed();

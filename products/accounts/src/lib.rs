@@ -18,28 +18,32 @@ mod oauth;
 
 use std::sync::Arc;
 
+use bus::Cache;
 use clock::Clock;
+use kernel::Sid;
 use rest::Router;
 use store::{Sealer, Store, StoreError};
 
 pub use directory::Account;
+use directory::ApiKey;
 
 /// The product's state.
 pub struct Accounts {
     store: Store,
     clock: Clock,
     sealer: Sealer,
-    directory: directory::Cache,
+    /// By account SID and by test SID.
+    known_accounts: Arc<Cache<Sid, Arc<Account>>>,
+    known_keys: Arc<Cache<Sid, Arc<ApiKey>>>,
     /// Unknown credentials are adopted.
     development: bool,
 }
 
 impl Accounts {
     pub fn new(store: Store, clock: Clock, sealer: Sealer, development: bool) -> Arc<Self> {
-        let directory = directory::Cache::default();
-        let accounts = Arc::new(Self { store, clock, sealer, directory, development });
-        directory::forget_when_told(&accounts);
-        accounts
+        let known_accounts = Cache::new(store.bus(), "accounts");
+        let known_keys = Cache::new(store.bus(), "api-keys");
+        Arc::new(Self { store, clock, sealer, known_accounts, known_keys, development })
     }
 
     /// Adds this product's resources.

@@ -1,8 +1,5 @@
 //! Which account owns a number, in memory and in the claim table.
 
-use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
-
 use contracts::{BoxFuture, InboundRoute, NumberDirectory, NumberOwner, Unavailable};
 use kernel::Sid;
 use numbering::{Address, E164};
@@ -14,61 +11,18 @@ use crate::{Numbers, application, incoming, short_code};
 
 /// Name of the claims on numbers and short codes.
 pub(crate) const CLAIM: &str = "number";
-/// Owners kept in memory; beyond it the memory starts over.
-const CACHE_MAX: usize = 100_000;
-
-#[derive(Default)]
-pub(crate) struct Cache(RwLock<HashMap<String, NumberOwner>>);
-
-impl Cache {
-    fn get(&self, address: &str) -> Option<NumberOwner> {
-        self.0.read().unwrap_or_else(|poison| poison.into_inner()).get(address).cloned()
-    }
-
-    fn put(&self, address: &str, owner: &NumberOwner) {
-        let mut map = self.0.write().unwrap_or_else(|poison| poison.into_inner());
-        if map.len() >= CACHE_MAX {
-            map.clear();
-        }
-        map.insert(address.to_owned(), owner.clone());
-    }
-
-    fn forget(&self) {
-        self.0.write().unwrap_or_else(|poison| poison.into_inner()).clear();
-    }
-}
-
-/// Drops the memory whenever somebody buys, moves or releases a number.
-pub(crate) fn forget_when_told(numbers: &Arc<Numbers>) {
-    use tokio::sync::broadcast::error::RecvError;
-    let mut news = numbers.store.bus().invalidations();
-    let numbers = Arc::downgrade(numbers);
-    tokio::spawn(async move {
-        loop {
-            let told = match news.recv().await {
-                Ok(key) => &*key == "numbers",
-                Err(RecvError::Lagged(_)) => true,
-                Err(RecvError::Closed) => return,
-            };
-            let Some(numbers) = numbers.upgrade() else { return };
-            if told {
-                numbers.owners.forget();
-            }
-        }
-    });
-}
 
 impl Numbers {
     /// Tells every cache, this one at once, that owners changed.
     pub(crate) fn changed(&self) {
-        self.owners.forget();
-        self.store.bus().invalidate("numbers");
+        self.owners.invalidate();
     }
 
     async fn find_owner(&self, address: &str) -> Result<Option<NumberOwner>, StoreError> {
         if let Some(owner) = self.owners.get(address) {
             return Ok(Some(owner));
         }
+        let ticket = self.owners.ticket();
         let sql = "SELECT account_sid, sid FROM claim WHERE name = $1 AND value = $2";
         let row = self.store.point(sql, vec![CLAIM.into(), address.into()]).await?;
         let Some(row) = row else { return Ok(None) };
@@ -79,7 +33,7 @@ impl Numbers {
             flags.and_then(|flags| flags.get(name)).and_then(Json::as_bool).unwrap_or(true)
         };
         let owner = NumberOwner { account, sid, sms: capable("sms"), mms: capable("mms") };
-        self.owners.put(address, &owner);
+        self.owners.keep(ticket, address.to_owned(), owner.clone());
         Ok(Some(owner))
     }
 

@@ -2,7 +2,7 @@
 
 use kernel::{ApiError, Redacted, Sid};
 use numbering::{Address, E164, Filter, NumberType};
-use rest::{Access, Ctx, Doc, Draft, Op, Page, Record, Reply, Resource, Run, Table, Verb};
+use rest::{Access, Ctx, Doc, Draft, Op, Page, Record, Reply, Resource, Run, Table};
 use serde_json::{Map, Value as Json, json};
 use store::StoreError;
 
@@ -33,8 +33,7 @@ pub static INCOMING: Resource<Numbers> = Resource {
         }),
         Op::delete().with(|numbers, _, draft| {
             Box::pin(async move {
-                debug_assert_eq!(draft.verb, Verb::Delete);
-                numbers.changed();
+                forget_owner_afterwards(numbers, draft);
                 Ok(())
             })
         }),
@@ -228,8 +227,14 @@ async fn transfer(
         vec![sid.as_str().into(), target.into()],
     );
     draft.move_to(target);
-    numbers.changed();
+    forget_owner_afterwards(numbers, draft);
     Ok(())
+}
+
+/// The memory of owners must not be filled again before the change is committed.
+fn forget_owner_afterwards(numbers: &Numbers, draft: &mut Draft) {
+    let owners = numbers.owners.clone();
+    draft.afterwards(move || owners.invalidate());
 }
 
 async fn list(ctx: &Ctx, kind: Option<NumberType>) -> Result<Reply, ApiError> {

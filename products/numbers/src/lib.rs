@@ -14,8 +14,9 @@ mod short_code;
 
 use std::sync::Arc;
 
+use bus::Cache;
 use clock::Clock;
-use contracts::{AccountDirectory, ValidationCalls};
+use contracts::{AccountDirectory, NumberOwner, ValidationCalls};
 use rest::Router;
 use store::Store;
 
@@ -25,7 +26,8 @@ pub use caller_id::ValidationWorker;
 pub struct Numbers {
     store: Store,
     clock: Clock,
-    owners: directory::Cache,
+    /// By number or short code.
+    owners: Arc<Cache<String, NumberOwner>>,
     accounts: Arc<dyn AccountDirectory>,
     calls: Arc<dyn ValidationCalls>,
     development: bool,
@@ -39,10 +41,8 @@ impl Numbers {
         calls: Arc<dyn ValidationCalls>,
         development: bool,
     ) -> Arc<Self> {
-        let owners = directory::Cache::default();
-        let numbers = Arc::new(Self { store, clock, owners, accounts, calls, development });
-        directory::forget_when_told(&numbers);
-        numbers
+        let owners = Cache::new(store.bus(), "numbers");
+        Arc::new(Self { store, clock, owners, accounts, calls, development })
     }
 
     /// Adds this product's resources.
