@@ -19,9 +19,8 @@ mod oauth;
 use std::sync::Arc;
 
 use clock::Clock;
-use kernel::Sid;
 use rest::Router;
-use store::{Sealer, Store};
+use store::{Sealer, Store, StoreError};
 
 pub use directory::Account;
 
@@ -64,20 +63,28 @@ impl Accounts {
     }
 
     /// The main account of this instance; made on first use.
-    pub async fn main_account(&self) -> Result<Arc<Account>, store::StoreError> {
-        let sql = "SELECT value FROM meta WHERE name = 'main_account'";
-        if let Some(row) = self.store.point(sql, vec![]).await? {
-            let sid: Sid = row.sid(0);
-            if let Some(account) = self.account(sid).await? {
-                return Ok(account);
-            }
+    pub async fn main_account(&self) -> Result<Arc<Account>, StoreError> {
+        if let Some(account) = self.known_main_account().await? {
+            return Ok(account);
         }
         let sid = self.clock.sid("AC");
         let token = self.clock.hex_token(32);
         let mut batch = self.new_account(sid, sid, "Main account", &token);
         batch.run("INSERT INTO meta (name, value) VALUES ('main_account', $1)", vec![sid.into()]);
-        self.store.commit(batch).await?;
-        let found = self.account(sid).await?;
-        found.ok_or_else(|| store::StoreError::Failed("the main account vanished".into()))
+        match self.store.commit(batch).await {
+            // Somebody else made it at the same time: then theirs counts.
+            Ok(_) | Err(StoreError::Duplicate(_)) => {}
+            Err(error) => return Err(error),
+        }
+        let found = self.known_main_account().await?;
+        found.ok_or_else(|| StoreError::Failed("the main account vanished".into()))
+    }
+
+    async fn known_main_account(&self) -> Result<Option<Arc<Account>>, StoreError> {
+        let sql = "SELECT value FROM meta WHERE name = 'main_account'";
+        match self.store.point(sql, vec![]).await? {
+            Some(row) => self.account(row.sid(0)).await,
+            None => Ok(None),
+        }
     }
 }
