@@ -2,7 +2,7 @@
 
 use kernel::{ApiError, Redacted, Sid};
 use numbering::{Address, E164, Filter, NumberType};
-use rest::{Access, Ctx, Doc, Draft, Op, Page, Record, Reply, Resource, Run, Table, Verb};
+use rest::{Access, Ctx, Doc, Draft, Op, Page, Record, Reply, Resource, Run, Table};
 use serde_json::{Map, Value as Json, json};
 use store::StoreError;
 
@@ -31,13 +31,7 @@ pub static INCOMING: Resource<Numbers> = Resource {
         Op::update(&UPDATE).with(|numbers, ctx, draft| {
             Box::pin(async move { before_update(numbers, ctx, draft).await })
         }),
-        Op::delete().with(|numbers, _, draft| {
-            Box::pin(async move {
-                debug_assert_eq!(draft.verb, Verb::Delete);
-                numbers.changed();
-                Ok(())
-            })
-        }),
+        Op::delete().by(|numbers, ctx| Box::pin(release(numbers, ctx))),
     ],
 };
 
@@ -230,6 +224,24 @@ async fn transfer(
     draft.move_to(target);
     numbers.changed();
     Ok(())
+}
+
+/// Gives a number up. Owners are forgotten behind the commit, not before it: a message that
+/// arrives in between would have the old owner remembered.
+async fn release(numbers: &Numbers, ctx: &Ctx) -> Result<Reply, ApiError> {
+    let sid = ctx.param_sid("Sid", &["PN"])?.to_string();
+    let found = rest::load(&ctx.store, KIND, "", &sid).await;
+    found.map_err(|error| rest::store_error(ctx, error))?.ok_or_else(|| ctx.not_found())?;
+    let mut batch = ctx.store.batch();
+    batch.run(
+        "DELETE FROM resource WHERE account_sid = $1 AND kind = $2 AND sid = $3",
+        vec![KIND.into(), sid.as_str().into()],
+    );
+    batch.run("DELETE FROM claim WHERE account_sid = $1 AND sid = $2", vec![sid.as_str().into()]);
+    batch.event("incoming-phone-number.deleted", &sid, ctx.now, "{}".into());
+    ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
+    numbers.changed();
+    Ok(Reply::Empty)
 }
 
 async fn list(ctx: &Ctx, kind: Option<NumberType>) -> Result<Reply, ApiError> {
