@@ -416,3 +416,22 @@ async fn strict_adopts_nothing() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_main_account_is_made_once_however_many_ask() {
+    for database in store::testing::databases().await {
+        let clock = clock::Clock::movable();
+        let sealer = store::Sealer::from_file(&database.directory().join("key")).unwrap();
+        let accounts = accounts::Accounts::new(database.store.clone(), clock, sealer, true);
+        let asked = (0..8).map(|_| {
+            let accounts = accounts.clone();
+            tokio::spawn(async move { accounts.main_account().await.expect("there is one").sid })
+        });
+        let mut sids = Vec::new();
+        for task in asked.collect::<Vec<_>>() {
+            sids.push(task.await.unwrap());
+        }
+        sids.dedup();
+        assert_eq!(sids.len(), 1, "{sids:?}");
+    }
+}

@@ -238,6 +238,42 @@ async fn a_loop_is_cut_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn replies_go_where_and_as_often_as_they_may() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let (_, second) = world.buy(&world.login, "212").await;
+        let friend = "+14155550122";
+        let elsewhere = format!("<Message to=\"{friend}\" from=\"{second}\">for you</Message>");
+        world.configure(&[("SmsUrl", &sink.on("/friend", Act::twiml(&elsewhere)))]).await;
+        typed(&world, "tell them").await;
+        assert_eq!(world.bodies(friend, 1).await, ["for you"]);
+        assert_eq!(world.received(friend).await[0]["peer"], second);
+
+        // What cannot be sent is an alert, and the rest is done.
+        let child = world.subaccount("Child").await;
+        let (_, theirs) = world.buy(&child, "415").await;
+        let stolen = format!("<Message from=\"{theirs}\">no</Message><Message>yes</Message>");
+        world.configure(&[("SmsUrl", &sink.on("/stolen", Act::twiml(&stolen)))]).await;
+        let sid = typed(&world, "again").await;
+        world.alert(&sid, 21660).await;
+        assert_eq!(world.bodies(USER, 1).await, ["yes"]);
+
+        let many: String = (0..12).map(|at| format!("<Message>{at}</Message>")).collect();
+        world.configure(&[("SmsUrl", &sink.on("/many", Act::twiml(&many)))]).await;
+        let sid = typed(&world, "many").await;
+        world.alert(&sid, 14109).await;
+        world.bodies(USER, 11).await;
+        eventually("everything is done", || async {
+            let waiting = world.platform().store.query("SELECT id FROM job", vec![]).await.unwrap();
+            waiting.is_empty().then_some(())
+        })
+        .await;
+        assert_eq!(world.received(USER).await.len(), 11);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn applications_win_over_numbers_and_no_url_is_no_request() {
     for world in worlds().await {
         let sink = WebhookSink::start().await;

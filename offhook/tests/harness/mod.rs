@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use sim::Network;
 use store::testing::TestDatabase;
 
-pub use http::{Reply, Request, encode, exchange};
+pub use http::{Reply, Request, encode, exchange, raw};
 pub use sink::{Act, Seen, WebhookSink};
 
 /// How long something that must happen may take.
