@@ -5,8 +5,11 @@ use std::time::Instant;
 use crate::postgres::Postgres;
 use crate::{Outcome, definitions, needs, run, tidy};
 
+/// A step adds what its runner counted to the totals.
+type Step = fn(&mut Totals) -> Outcome;
+
 /// The steps in their order; each may be asked for by name.
-const STEPS: &[(&str, fn(&mut Totals) -> Outcome)] = &[
+const STEPS: &[(&str, Step)] = &[
     ("fmt", |_| run::cargo(&["fmt", "--all", "--check"])),
     ("clippy", |_| run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
     ("tidy", |_| tidy::run(false)),
