@@ -435,3 +435,42 @@ async fn the_main_account_is_made_once_however_many_ask() {
         assert_eq!(sids.len(), 1, "{sids:?}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_several_adopt_at_once_is_adopted_once() {
+    for world in worlds().await {
+        let world = std::sync::Arc::new(world);
+        let at_once = |logins: Vec<Login>, path: String| {
+            let world = world.clone();
+            async move {
+                let asked = logins.into_iter().map(|login| {
+                    let (world, path) = (world.clone(), path.clone());
+                    tokio::spawn(async move { world.get_as(&login, &path).await.status })
+                });
+                let mut statuses = Vec::new();
+                for task in asked.collect::<Vec<_>>() {
+                    statuses.push(task.await.unwrap());
+                }
+                statuses
+            }
+        };
+        let key = Login::new("SKabababababababababababababababab", "secret");
+        let statuses = at_once(vec![key; 8], world.path("Messages.json")).await;
+        assert_eq!(statuses, [200; 8]);
+        let sid = "ACabababababababababababababababab";
+        let same = vec![Login::new(sid, "token"); 8];
+        assert_eq!(at_once(same, account_path(sid, "Messages.json")).await, [200; 8]);
+        // Of several secrets one wins, and the others open nothing.
+        for sid in ["ACcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd", "SKcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd"] {
+            let path = match sid.starts_with("AC") {
+                true => account_path(sid, "Messages.json"),
+                false => world.path("Messages.json"),
+            };
+            let logins = (0..8).map(|at| Login::new(sid, format!("token {at}"))).collect();
+            let mut statuses = at_once(logins, path).await;
+            statuses.sort_unstable();
+            assert_eq!(statuses, [200, 401, 401, 401, 401, 401, 401, 401], "{sid}");
+        }
+        std::sync::Arc::into_inner(world).expect("nobody else asks").stop().await;
+    }
+}

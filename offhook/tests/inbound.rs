@@ -85,6 +85,14 @@ async fn media_from_a_handset_reaches_the_application() {
         let at = url.strip_prefix(&world.url).expect("the platform serves it");
         let bytes = world.send(harness::Request::new("GET", at)).await;
         assert_eq!((bytes.status, &*bytes.body), (200, &b"\xff\xd8\xff picture"[..]));
+        // A type that is none cannot break the answer.
+        let media = json!([{"content_type": "im\r\nX-Evil: 1", "data": data}]);
+        let body = json!({"to": world.number, "body": "", "media": media});
+        world.own("POST", &format!("handsets/{USER}/messages"), body).await;
+        let url = sink.wait("/sms", 2).await[1].value("MediaUrl0");
+        let at = url.strip_prefix(&world.url).expect("the platform serves it");
+        let bytes = world.send(harness::Request::new("GET", at)).await;
+        assert_eq!((bytes.status, bytes.header("x-evil")), (200, None), "{bytes:?}");
         world.stop().await;
     }
 }

@@ -369,3 +369,20 @@ async fn caller_ids_are_validated_by_a_call() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_buyers_of_one_area_code_get_a_number_each() {
+    for world in worlds().await {
+        let world = std::sync::Arc::new(world);
+        let buyers = (0..8).map(|_| {
+            let world = world.clone();
+            tokio::spawn(async move { world.buy(&world.login, "646").await.1 })
+        });
+        let mut bought = std::collections::HashSet::new();
+        for buyer in buyers.collect::<Vec<_>>() {
+            assert!(bought.insert(buyer.await.expect("a number for everyone")));
+        }
+        assert_eq!(bought.len(), 8);
+        std::sync::Arc::into_inner(world).expect("nobody else buys").stop().await;
+    }
+}

@@ -9,6 +9,7 @@ use crate::directory::{Account, ApiKey};
 use crate::{Accounts, oauth};
 
 const WRONG_TOKEN: &str = "Authenticate: the auth token does not belong to this account";
+const WRONG_SECRET: &str = "Authenticate: the secret does not belong to this API key";
 const UNKNOWN: &str = "Authentication Error - invalid username: use an account SID (AC…) or an \
                        API key SID (SK…) of this instance";
 
@@ -75,8 +76,12 @@ impl Accounts {
                 return Err(unauthenticated(UNKNOWN));
             }
             check_adoptable(password)?;
-            self.adopt(sid, sid, password).await?;
-            return Ok(principal(sid, Credential::Token, sid, true));
+            let adopted = self.adopt(sid, sid, password).await?;
+            // Somebody else may have adopted it at the same time, with another token.
+            return match equal(password, &adopted.auth_token) {
+                true => Ok(principal(sid, Credential::Token, sid, true)),
+                false => Err(unauthenticated(WRONG_TOKEN)),
+            };
         };
         if account.test_sid == sid {
             return match equal(password, &account.test_token) {
@@ -113,9 +118,7 @@ impl Accounts {
             return self.adopt_key(sid, password, path_account).await;
         };
         if !equal(password, &key.secret) {
-            return Err(unauthenticated(
-                "Authenticate: the secret does not belong to this API key",
-            ));
+            return Err(unauthenticated(WRONG_SECRET));
         }
         self.check_account_active(key.account).await?;
         Ok(principal(key.account, credential(&key), sid, false))
@@ -182,8 +185,17 @@ impl Accounts {
             .key_rows(account, sid, "Adopted key", "standard", None, secret)
             .into_batch()
             .map_err(failed)?;
-        self.store.commit(batch).await.map_err(failed)?;
-        self.changed();
+        match self.store.commit(batch).await {
+            Ok(_) => self.changed(),
+            // Another request adopted it at the same time: then that one's secret counts.
+            Err(StoreError::Duplicate(_)) => {
+                let key = self.key(sid).await.map_err(failed)?;
+                let key = key.filter(|key| equal(secret, &key.secret));
+                let key = key.ok_or_else(|| unauthenticated(WRONG_SECRET))?;
+                return Ok(principal(key.account, credential(&key), sid, true));
+            }
+            Err(error) => return Err(failed(error)),
+        }
         tracing::info!(account_sid = %account, key_sid = %sid, "adopted an API key (development profile)");
         Ok(principal(account, Credential::StandardKey, sid, true))
     }

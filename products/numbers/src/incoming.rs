@@ -60,15 +60,33 @@ typed!(LOCAL, "Local", NumberType::Local);
 typed!(MOBILE, "Mobile", NumberType::Mobile);
 typed!(TOLL_FREE, "TollFree", NumberType::TollFree);
 
+/// Times another number of an area code is tried when somebody was faster.
+const PURCHASES_MAX: usize = 20;
+
 async fn create(numbers: &Numbers, ctx: &Ctx, kind: Option<NumberType>) -> Result<Reply, ApiError> {
-    let number = match (ctx.form.text("PhoneNumber"), ctx.form.text("AreaCode")) {
-        _ if ctx.is_test() => return create_with_test_credentials(ctx),
-        (Some(text), _) => wanted(text)?,
-        (None, Some(area)) => in_area(numbers, area).await?,
-        (None, None) => {
-            return Err(ApiError::new(21421, "A 'PhoneNumber' or an 'AreaCode' is required"));
+    match (ctx.form.text("PhoneNumber"), ctx.form.text("AreaCode")) {
+        _ if ctx.is_test() => create_with_test_credentials(ctx),
+        (Some(text), _) => buy(numbers, ctx, kind, wanted(text)?).await,
+        (None, Some(area)) => {
+            for _ in 1..PURCHASES_MAX {
+                match buy(numbers, ctx, kind, in_area(numbers, area).await?).await {
+                    Err(error) if error.code == 21422 => {}
+                    outcome => return outcome,
+                }
+            }
+            buy(numbers, ctx, kind, in_area(numbers, area).await?).await
         }
-    };
+        (None, None) => Err(ApiError::new(21421, "A 'PhoneNumber' or an 'AreaCode' is required")),
+    }
+}
+
+/// 21422 / 400 when somebody has it.
+async fn buy(
+    numbers: &Numbers,
+    ctx: &Ctx,
+    kind: Option<NumberType>,
+    number: E164,
+) -> Result<Reply, ApiError> {
     let offer = numbering::contains(number).ok_or_else(|| invalid(&number.to_string()))?;
     if kind.is_some_and(|kind| kind != offer.number_type) {
         let why = format!("{number} is a {:?} number; buy it at that path", offer.number_type);
