@@ -135,6 +135,9 @@ async fn keys_open_what_their_kind_may() {
         let shown = world.get(&one).await.json();
         assert_eq!((&shown["friendly_name"], &shown["secret"]), (&"ci".into(), &Value::Null));
 
+        let bad = world.get(&format!("{keys}?Page=1&PageToken=PAzz")).await;
+        assert_error(&bad, 21481, 400, "PageToken");
+
         let messages = world.path("Messages.json");
         assert_eq!(world.get_as(&standard, &messages).await.status, 200);
         let form = [("To", TO), ("From", &*world.number), ("Body", "x")];

@@ -187,6 +187,9 @@ async fn media_is_fetched_kept_shown_and_deleted() {
         let next = world.get(paged["next_page_uri"].as_str().unwrap()).await.json();
         assert_eq!(next["media_list"][0]["sid"], media[1]["sid"]);
 
+        let bad = world.get(&path(".json?Page=1&PageToken=PAzz")).await;
+        assert_error(&bad, 21481, 400, "PageToken");
+
         let shown = world.get(&path(&format!("/{one}.json"))).await.json();
         assert_eq!(shown, media[0]);
         let bytes = world.send(Request::new("GET", &path(&format!("/{one}")))).await;

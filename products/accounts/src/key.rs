@@ -199,6 +199,11 @@ fn check_own_account(ctx: &Ctx) -> Result<(), ApiError> {
 
 async fn list(ctx: &Ctx) -> Result<Reply, ApiError> {
     check_own_account(ctx)?;
+    if let Cursor::After(key) | Cursor::Before(key) = &ctx.page.cursor
+        && !Sid::is_form("SK", key)
+    {
+        return Err(ApiError::new(21481, format!("PageToken names '{key}', which is no key")));
+    }
     let (beyond, order, bound) = match &ctx.page.cursor {
         Cursor::Offset => ("", "DESC", None),
         Cursor::After(key) => ("AND sid < $4", "DESC", Some(key.as_str())),

@@ -8,7 +8,7 @@ use rest::{Access, Ctx, Cursor, Field, Op, Page, Param, Record, Reply, Resource,
 use store::{Row, Value};
 
 use crate::Messaging;
-use crate::resource::existing;
+use crate::resource::{cursor_id, existing};
 
 const FIELDS: &[Field] = &[
     Field::sid("account_sid", &["AC"]),
@@ -49,11 +49,10 @@ async fn list(ctx: &Ctx) -> Result<Reply, ApiError> {
     let mut sql = format!("SELECT {COLUMNS} FROM media WHERE account_sid = $1 AND message_id = $2");
     let mut params: Vec<Value> = vec![message.sid.hex().into()];
     let (from, before) = ctx.form.range(["DateCreated", "DateCreated<", "DateCreated>"]);
-    let id = |key: &str| key.parse::<kernel::Sid>().map(|sid| sid.hex()).unwrap_or_default();
     let (bound, order): (Option<(&str, Value)>, &str) = match &ctx.page.cursor {
         Cursor::Offset => (None, "DESC"),
-        Cursor::After(key) => (Some(("id <", id(key).into())), "DESC"),
-        Cursor::Before(key) => (Some(("id >", id(key).into())), "ASC"),
+        Cursor::After(key) => (Some(("id <", cursor_id(key)?.into())), "DESC"),
+        Cursor::Before(key) => (Some(("id >", cursor_id(key)?.into())), "ASC"),
     };
     let conditions = [
         from.map(|at| ("date_created >=", Value::from(at))),

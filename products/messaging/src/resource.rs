@@ -193,9 +193,9 @@ async fn list(ctx: &Ctx) -> Result<Reply, ApiError> {
 }
 
 /// The id behind a page token's SID; 21481 when it is none.
-fn cursor_id(key: &str) -> Result<String, ApiError> {
+pub(crate) fn cursor_id(key: &str) -> Result<String, ApiError> {
     let sid = key.parse::<Sid>().map_err(|_| {
-        ApiError::new(21481, format!("PageToken names '{key}', which is no message"))
+        ApiError::new(21481, format!("PageToken names '{key}', which is none of this list"))
     })?;
     Ok(sid.hex())
 }
