@@ -1,10 +1,10 @@
 //! Claims due jobs and has them done.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bus::Topic;
@@ -20,8 +20,10 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Jobs at work at one time.
 const AT_ONCE: usize = 256;
-/// A lease outlives the longest job; after it another node may take over.
-const LEASE: Duration = Duration::from_secs(60);
+/// How long a dead node keeps its jobs from the others.
+const LEASE: Duration = Duration::from_secs(15);
+/// How often the leases of jobs at work are renewed.
+const RENEWAL: Duration = Duration::from_secs(5);
 const JOB_TIME_MAX: Duration = Duration::from_secs(55);
 const ATTEMPTS_MAX: u32 = 8;
 /// How long a missed wake-up may delay work.
@@ -32,11 +34,13 @@ pub struct Runner {
     store: Store,
     clock: Clock,
     workers: HashMap<&'static str, Arc<dyn Worker>>,
+    /// Ids of the jobs at work here.
+    at_work: Mutex<HashSet<String>>,
 }
 
 impl Runner {
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock, workers: HashMap::new() }
+        Self { store, clock, workers: HashMap::new(), at_work: Mutex::default() }
     }
 
     /// # Panics
@@ -60,6 +64,7 @@ impl Runner {
         let mut at_work = JoinSet::new();
         let mut wakes = self.store.bus().wakes(Topic::Jobs);
         let mut moves = self.clock.moves();
+        let mut renewal = tokio::time::interval(RENEWAL);
         while !*stop.borrow() {
             wakes.mark_unchanged();
             moves.mark_unchanged();
@@ -71,7 +76,10 @@ impl Runner {
                 let permit = room.clone().acquire_owned().await.expect("the room is never closed");
                 let runner = self.clone();
                 at_work.spawn(async move {
+                    let id = job.id.clone();
+                    runner.ids().insert(id.clone());
                     runner.perform(job).await;
+                    runner.ids().remove(&id);
                     drop(permit);
                 });
             }
@@ -84,10 +92,34 @@ impl Runner {
                 _ = wakes.changed() => {}
                 _ = moves.changed() => {}
                 _ = at_work.join_next(), if !at_work.is_empty() => {}
+                _ = renewal.tick() => self.renew_leases().await,
                 () = tokio::time::sleep(nap) => {}
             }
         }
         while at_work.join_next().await.is_some() {}
+    }
+
+    fn ids(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.at_work.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// Keeps the jobs at work here from other nodes.
+    async fn renew_leases(&self) {
+        let ids: Vec<String> = self.ids().iter().cloned().collect();
+        if ids.is_empty() {
+            return;
+        }
+        let until = self.clock.wall() + LEASE;
+        let mut batch = Batch::new();
+        for id in ids {
+            batch.run(
+                "UPDATE job SET leased_until = $1 WHERE id = $2 AND leased_until > 0",
+                vec![until.into(), id.into()],
+            );
+        }
+        if let Err(error) = self.store.commit(batch).await {
+            tracing::error!(%error, "leases could not be renewed");
+        }
     }
 
     /// Takes due jobs, of each lane only the oldest.

@@ -117,6 +117,11 @@ impl Form {
     pub fn parse(op: &OpDecl, pairs: Pairs) -> Result<Self, ApiError> {
         let mut form = Self::default();
         for (name, value) in pairs.0 {
+            // `DateSent<=x` with the whole operator percent-encoded names `DateSent<=`.
+            let name = match name.strip_suffix("=") {
+                Some(short) if short.ends_with(['<', '>']) => short.to_owned(),
+                _ => name,
+            };
             for param in op.params {
                 if param.name == name {
                     if param.repeats || !form.has(param.name) {
@@ -150,6 +155,11 @@ impl Form {
             // An empty value clears a field on update and counts as absent elsewhere.
             if value.is_empty() {
                 continue;
+            }
+            // No text column can hold it. Addresses are judged by their handlers.
+            if value.contains('\0') && (param.wire != Wire::Address || verb == Verb::List) {
+                let why = format!("{} has a NUL character: leave it out", param.name);
+                return Err(ApiError::new(20001, why));
             }
             if value.chars().nth(param.max_chars as usize).is_some() {
                 let why = format!("{} is longer than {} characters", param.name, param.max_chars);
@@ -347,6 +357,7 @@ mod tests {
             ("To=a&SmartEncoded=maybe", 20001),
             ("To=a&DateSent=soon", 20001),
             ("To=%FF", 20001),
+            ("To=a&Body=x%00y", 20001),
         ] {
             assert_eq!(parse(body).map_err(|error| error.code).err(), Some(code), "{body}");
         }
@@ -376,6 +387,8 @@ mod tests {
             ("DateSent%3E=2024-02-01", (Some(day), None)),
             ("DateSent>=2024-02-01", (Some(day), None)),
             ("DateSent%3C=2024-02-01", (None, Some(next))),
+            ("DateSent%3C%3D=2024-02-01", (None, Some(next))),
+            ("DateSent%3E%3D=2024-02-01", (Some(day), None)),
             ("", (None, None)),
         ] {
             assert_eq!(parse(&format!("To=1&{body}")).unwrap().range(names), range, "{body}");

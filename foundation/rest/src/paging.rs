@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use kernel::ApiError;
+use kernel::{ApiError, Sid};
 
 use crate::form::Pairs;
 use crate::reply::{Page, write_string};
@@ -39,7 +39,7 @@ impl PageRequest {
     ///
     /// # Errors
     /// 20001 / 400 for a size or number that is none; 21481 / 400 for a bad token.
-    pub fn parse(pairs: &Pairs, size_max: u32) -> Result<Self, ApiError> {
+    pub(crate) fn parse(pairs: &Pairs, table: &Table) -> Result<Self, ApiError> {
         let value = |name: &str| {
             let found = pairs.0.iter().find(|(known, _)| known == name);
             found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
@@ -52,18 +52,23 @@ impl PageRequest {
                 Err(ApiError::new(20001, why))
             }
         };
+        // Lists of resources with SIDs page by SID.
+        let is_key = |key: &str| match table.sid_prefix {
+            "" => !key.is_empty(),
+            _ => key.parse::<Sid>().is_ok(),
+        };
         let size = number("PageSize", 1)?.unwrap_or(u64::from(PAGE_SIZE_DEFAULT));
         let page = number("Page", 0)?.unwrap_or(0);
         let cursor = match value("PageToken") {
             None => Cursor::Offset,
             Some(token) => match (token.get(..2), token.get(2..)) {
-                (Some("PA"), Some(key)) if !key.is_empty() => Cursor::After(key.to_owned()),
-                (Some("PB"), Some(key)) if !key.is_empty() => Cursor::Before(key.to_owned()),
+                (Some("PA"), Some(key)) if is_key(key) => Cursor::After(key.to_owned()),
+                (Some("PB"), Some(key)) if is_key(key) => Cursor::Before(key.to_owned()),
                 _ => return Err(ApiError::new(21481, format!("PageToken '{token}' is not valid"))),
             },
         };
         Ok(Self {
-            size: size.min(u64::from(size_max)) as u32,
+            size: size.min(u64::from(table.page_size_max)) as u32,
             number: u32::try_from(page).unwrap_or(u32::MAX),
             cursor,
             asked: ["PageSize", "Page", "PageToken"].iter().any(|name| value(name).is_some()),
@@ -226,7 +231,8 @@ mod tests {
     fn parse(query: &str) -> Result<PageRequest, u32> {
         let mut pairs = Pairs::default();
         pairs.add(query.as_bytes()).unwrap();
-        PageRequest::parse(&pairs, 1000).map_err(|error| error.code)
+        let table = Table::v2010("Message", "/list", "/list/{Sid}").sid("SM");
+        PageRequest::parse(&pairs, &table).map_err(|error| error.code)
     }
 
     #[test]
@@ -236,7 +242,10 @@ mod tests {
         assert_eq!(parse("PageSize=0"), Err(20001));
         assert_eq!(parse("Page=-1"), Err(20001));
         assert_eq!(parse("PageToken=nonsense"), Err(21481));
-        assert_eq!(parse("PageToken=PASM1").unwrap().cursor, Cursor::After("SM1".into()));
+        assert_eq!(parse("PageToken=PASM1"), Err(21481));
+        let sid = "SM0123456789abcdef0123456789abcdef";
+        let token = parse(&format!("PageToken=PA{sid}")).unwrap();
+        assert_eq!(token.cursor, Cursor::After(sid.into()));
     }
 
     #[test]
@@ -244,7 +253,8 @@ mod tests {
         let forward = parse("PageSize=2").unwrap();
         assert_eq!(forward.cut(vec![9, 8, 7]), (vec![9, 8], true));
         assert_eq!(forward.cut(vec![9, 8]), (vec![9, 8], false));
-        let back = parse("PageSize=2&Page=0&PageToken=PBx").unwrap();
+        let back =
+            parse("PageSize=2&Page=0&PageToken=PBSM0123456789abcdef0123456789abcdef").unwrap();
         assert_eq!(back.cut(vec![7, 8, 9]), (vec![8, 7], true));
     }
 }

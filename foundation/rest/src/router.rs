@@ -228,7 +228,7 @@ impl Router {
         let _in_flight = self.enter(account, extra)?;
 
         let pairs = read_pairs(request, op.json)?;
-        let page = PageRequest::parse(&pairs, table.page_size_max)?;
+        let page = PageRequest::parse(&pairs, table)?;
         let form = Form::parse(&op, pairs).map_err(|error| hint_at_encoding(error, request))?;
         let ctx = Ctx {
             account,

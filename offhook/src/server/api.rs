@@ -258,6 +258,9 @@ async fn send_from(
     if typed.body.is_empty() && typed.media.is_empty() {
         return Err(bad("A 'body' or 'media' is required"));
     }
+    if typed.body.contains('\0') {
+        return Err(bad("'body' has a NUL character: leave it out"));
+    }
     if typed.body.chars().count() > 1600 || typed.media.len() > 10 {
         return Err(bad("At most 1600 characters in 'body' and 10 items in 'media'"));
     }
@@ -302,7 +305,11 @@ async fn events(
             rows
         }
     };
-    Ok(Json(json!({ "events": rows.iter().map(event_json).collect::<Vec<_>>() })))
+    let mut events = Vec::with_capacity(rows.len());
+    for row in &rows {
+        events.push(event_json(&app.store, row).await);
+    }
+    Ok(Json(json!({ "events": events })))
 }
 
 async fn events_after(store: &Store, after: i64, limit: i64) -> Result<Vec<Row>, StoreError> {
@@ -311,14 +318,25 @@ async fn events_after(store: &Store, after: i64, limit: i64) -> Result<Vec<Row>,
     store.query(sql, vec![after.into(), limit.into()]).await
 }
 
-fn event_json(row: &Row) -> Value {
+/// An event for people. Events of messages hold no text: it is read from the
+/// message, so that what was redacted or deleted is gone here too.
+async fn event_json(store: &Store, row: &Row) -> Value {
+    let (kind, sid) = (row.text(2), row.text(3));
+    let mut data = serde_json::from_str::<Value>(row.text(5)).unwrap_or(Value::Null);
+    if kind.starts_with("message.")
+        && let Ok(message) = sid.parse::<Sid>()
+    {
+        let sql = "SELECT body FROM message WHERE account_sid = $1 AND id = $2";
+        let found = store.point(sql, vec![row.text(1).into(), message.hex().into()]).await;
+        data["body"] = found.ok().flatten().map(|row| row.text(0).to_owned()).into();
+    }
     json!({
         "seq": row.int(0),
         "account_sid": row.text(1),
-        "kind": row.text(2),
-        "sid": row.text(3),
+        "kind": kind,
+        "sid": sid,
         "at": row.time(4).iso8601(),
-        "data": serde_json::from_str::<Value>(row.text(5)).unwrap_or(Value::Null),
+        "data": data,
     })
 }
 
@@ -340,7 +358,8 @@ async fn stream(
     let watcher = Watcher { app, after, wakes, ready: VecDeque::new() };
     let events = futures_util::stream::unfold(watcher, |mut watcher| async move {
         let row = watcher.next().await;
-        let event = Event::default().id(row.int(0).to_string()).data(event_json(&row).to_string());
+        let json = event_json(&watcher.app.store, &row).await;
+        let event = Event::default().id(row.int(0).to_string()).data(json.to_string());
         Some((Ok(event), watcher))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))

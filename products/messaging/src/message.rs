@@ -151,8 +151,7 @@ impl Message {
         }
         self.announce(batch, last, now);
         if self.extra.obfuscate && last.is_final() {
-            let keep = self.to.len().saturating_sub(4);
-            self.to = format!("{}XXXX", &self.to[..keep]);
+            self.to = masked(&self.to);
         }
         self.date_updated = now;
         self.version += 1;
@@ -193,9 +192,10 @@ impl Message {
         body.push_str("\",\"from\":");
         push_json(&mut body, self.from.as_deref().unwrap_or_default());
         body.push_str(",\"to\":");
-        push_json(&mut body, &self.to);
-        body.push_str(",\"body\":");
-        push_json(&mut body, &self.body);
+        push_json(
+            &mut body,
+            &if self.extra.obfuscate { masked(&self.to) } else { self.to.clone() },
+        );
         if let Some(code) = self.error_code {
             body.push_str(&format!(",\"error_code\":{code}"));
         }
@@ -264,6 +264,20 @@ impl Message {
         record.set("subresource_uris", serde_json::Value::Object(links));
         record.with_cursor(sid)
     }
+}
+
+/// The address with its last four characters covered.
+fn masked(address: &str) -> String {
+    let keep = address.char_indices().rev().nth(3).map_or(0, |(at, _)| at);
+    format!("{}XXXX", &address[..keep])
+}
+
+/// Removes what was said in the recorded webhooks of a message.
+pub(crate) fn forget_webhooks(sid: Sid, batch: &mut AccountBatch) {
+    batch.run(
+        "UPDATE event SET body = '{}' WHERE account_sid = $1 AND sid = $2 AND kind = 'webhook'",
+        vec![sid.into()],
+    );
 }
 
 fn push_json(out: &mut String, text: &str) {

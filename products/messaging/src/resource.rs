@@ -7,7 +7,7 @@ use store::Value;
 use crate::Messaging;
 use crate::create::create;
 use crate::lifecycle::{self, Event, Status};
-use crate::message::{COLUMNS, Message};
+use crate::message::{COLUMNS, Message, forget_webhooks};
 
 const STATUSES: &[&str] = &[
     "queued",
@@ -221,6 +221,7 @@ async fn update(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, ApiError> {
                  WHERE account_sid = $1 AND id = $2 AND version = $4",
                 vec![message.sid.hex().into(), ctx.now.into(), message.version.into()],
             );
+            forget_webhooks(message.sid, &mut batch);
             message.body.clear();
             message.date_updated = ctx.now;
             batch.event("message.redacted", &message.sid.to_string(), ctx.now, "{}".into());
@@ -258,6 +259,7 @@ async fn delete(ctx: &Ctx) -> Result<Reply, ApiError> {
         "DELETE FROM media WHERE account_sid = $1 AND message_id = $2",
         vec![id.as_str().into()],
     );
+    forget_webhooks(message.sid, &mut batch);
     batch.event("message.deleted", &message.sid.to_string(), ctx.now, "{}".into());
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     Ok(Reply::Empty)

@@ -143,6 +143,9 @@ CREATE TABLE event (
     body        TEXT COLLATE "C" NOT NULL
 );
 
+-- Recorded webhooks hold what was said: redacting a message finds them here.
+CREATE INDEX event_of_webhook ON event (account_sid, sid) WHERE kind = 'webhook';
+
 -- A carrier's own durable notes.
 CREATE TABLE carrier_note (
     carrier    TEXT COLLATE "C" NOT NULL,
