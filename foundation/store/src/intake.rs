@@ -8,9 +8,12 @@ use crate::{Batch, Outcome, StoreError};
 
 /// Batches that share one commit at most; more would only delay the first.
 const GROUP_MAX: usize = 512;
-/// Background batches in a group that also serves foreground ones: enough that
-/// promises are always kept, few enough that nobody waits for them.
-const BACKGROUND_SHARE: usize = 8;
+/// Background batches in a group that also serves foreground ones: many while few
+/// callers wait, few while many do, never none.
+fn background_share(callers: usize) -> usize {
+    (64 / callers).clamp(2, 32)
+}
+
 /// Batches that may wait for the writer before `commit` itself waits.
 const QUEUE_MAX: usize = 8192;
 
@@ -88,7 +91,7 @@ impl Intake {
         }
         let first = self.foreground.len().min(GROUP_MAX);
         let room = GROUP_MAX - first;
-        let share = if first == 0 { room } else { room.clamp(1, BACKGROUND_SHARE) };
+        let share = if first == 0 { room } else { background_share(first).min(room.max(1)) };
         let second = self.background.len().min(share);
         let mut group: Vec<Write> = self.foreground.drain(..first).collect();
         group.extend(self.background.drain(..second));
@@ -112,9 +115,9 @@ mod tests {
             group.iter().filter(|write| write.background == background).count()
         };
         let first = intake.blocking_group();
-        assert_eq!((count(&first, false), count(&first, true)), (500, 8));
+        assert_eq!((count(&first, false), count(&first, true)), (500, 2));
         let second = intake.blocking_group();
-        assert_eq!((count(&second, false), count(&second, true)), (0, 492));
+        assert_eq!((count(&second, false), count(&second, true)), (0, 498));
         drop(sender);
         assert!(intake.blocking_group().is_empty());
     }
