@@ -36,6 +36,7 @@ async fn broken_forms_are_named() {
             (b"To=%2B14155550111&From=%ZZ&Body=x", 21212, "%ZZ"),
             (b"To=%2B14155550111&From=%2B14155550100%00&Body=x", 21212, "From"),
             (b"To=%2B14155550111&From=%2B14155550100&Body=a%00b", 20001, "Body has a NUL"),
+            (b"To=+447700900123&From=%2B14155550100&Body=x", 21211, "%2B"),
         ] {
             assert_error(&world.send(post(body)).await, code, 400, mentions);
         }

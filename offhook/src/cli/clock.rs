@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::json;
 
 use super::client::Client;
-use super::output::{cell, print_json};
+use super::output::{cell, outln, print_json};
 use super::{Failure, Outcome};
 
 #[derive(Subcommand)]
@@ -38,7 +38,7 @@ pub async fn run(args: ClockCommand, client: &Client, json: bool) -> Outcome {
     if json {
         print_json(&clock);
     } else {
-        println!("{} (moved by {} s)", cell(&clock, "now"), cell(&clock, "offset_seconds"));
+        outln!("{} (moved by {} s)", cell(&clock, "now"), cell(&clock, "offset_seconds"));
     }
     Ok(())
 }

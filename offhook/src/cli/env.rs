@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Outcome;
 use super::client::Client;
-use super::output::print_json;
+use super::output::{outln, print_json};
 
 #[derive(Args)]
 pub struct Env {
@@ -38,7 +38,7 @@ pub async fn run(args: Env, client: &Client, json: bool) -> Outcome {
     let prefix = if args.format == Format::Shell { "export " } else { "" };
     for (name, value) in pairs {
         // SIDs, tokens, numbers and a URL: nothing in them needs quoting.
-        println!("{prefix}{name}={value}");
+        outln!("{prefix}{name}={value}");
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::output::{cell, cut, print_json, print_table};
+use super::output::{cell, cut, outln, print_json, print_table};
 use super::{Failure, Outcome};
 
 #[derive(Subcommand)]
@@ -65,7 +65,7 @@ pub async fn run(args: HandsetCommand, client: &Client, json: bool) -> Outcome {
             if json {
                 print_json(&sent);
             } else {
-                println!("{} to {}", cell(&sent, "sid"), cell(&sent, "to"));
+                outln!("{} to {}", cell(&sent, "sid"), cell(&sent, "to"));
             }
             Ok(())
         }
@@ -124,7 +124,7 @@ fn print_handset(handset: &Value, json: bool) {
     }
     let name = cell(handset, "name");
     let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
-    println!("{}{name} is {}", cell(handset, "number"), cell(handset, "behaviour"));
+    outln!("{}{name} is {}", cell(handset, "number"), cell(handset, "behaviour"));
 }
 
 /// A file with the content type its name suggests.

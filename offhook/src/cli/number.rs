@@ -5,7 +5,7 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::client::Client;
-use super::output::{cell, print_json, print_table};
+use super::output::{cell, outln, print_json, print_table};
 use super::{Failure, Outcome};
 
 #[derive(Subcommand)]
@@ -104,7 +104,7 @@ pub async fn run(args: Number, client: &Client, json: bool) -> Outcome {
         Number::Release { number } => {
             let path = format!("/IncomingPhoneNumbers/{}.json", find(client, &number).await?);
             client.rest(Method::DELETE, &path, &[]).await?;
-            println!("{number} is released");
+            outln!("{number} is released");
         }
         Number::AddShortCode { code } => {
             let body = json!({"short_code": code});
@@ -112,7 +112,7 @@ pub async fn run(args: Number, client: &Client, json: bool) -> Outcome {
             if json {
                 print_json(&added);
             } else {
-                println!("{} {}", cell(&added, "sid"), cell(&added, "short_code"));
+                outln!("{} {}", cell(&added, "sid"), cell(&added, "short_code"));
             }
         }
     }
@@ -133,7 +133,7 @@ fn print_number(number: &Value, json: bool) {
         print_json(number);
     } else {
         let (sid, digits) = (cell(number, "sid"), cell(number, "phone_number"));
-        println!("{sid} {digits} {}", cell(number, "sms_url"));
+        outln!("{sid} {digits} {}", cell(number, "sms_url"));
     }
 }
 

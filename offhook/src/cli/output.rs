@@ -1,10 +1,32 @@
 //! Tables for people, JSON for programs.
 
+use std::fmt::Arguments;
+use std::io::{ErrorKind, Write};
+
 use serde_json::Value;
+
+/// Prints a line. A reader that has seen enough, such as `head`, ends the command quietly.
+pub fn line(text: Arguments<'_>) {
+    let mut out = std::io::stdout().lock();
+    match writeln!(out, "{text}") {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => std::process::exit(0),
+        Err(error) => {
+            eprintln!("offhook: cannot print: {error}");
+            std::process::exit(1);
+        }
+    }
+}
+
+/// `println!` that survives a closed pipe.
+macro_rules! outln {
+    ($($text:tt)*) => { $crate::cli::output::line(format_args!($($text)*)) };
+}
+pub(crate) use outln;
 
 /// Prints JSON, indented.
 pub fn print_json(value: &Value) {
-    println!("{value:#}");
+    outln!("{value:#}");
 }
 
 /// Prints rows under a header, columns as wide as their widest cell.
@@ -22,7 +44,7 @@ pub fn print_table(header: &[&str], rows: &[Vec<String>]) {
             line.push_str(cell);
             line.push_str(&" ".repeat(pad + 2));
         }
-        println!("{}", line.trim_end());
+        outln!("{}", line.trim_end());
     };
     print(header.to_vec());
     for row in rows {

@@ -5,7 +5,7 @@ use http::Method;
 
 use super::Outcome;
 use super::client::Client;
-use super::output::{cell, print_json};
+use super::output::{cell, outln, print_json};
 
 #[derive(Subcommand)]
 pub enum Sms {
@@ -38,7 +38,7 @@ pub async fn run(args: Sms, client: &Client, json: bool) -> Outcome {
     if json {
         print_json(&message);
     } else {
-        println!("{} {}", cell(&message, "sid"), cell(&message, "status"));
+        outln!("{} {}", cell(&message, "sid"), cell(&message, "status"));
     }
     Ok(())
 }

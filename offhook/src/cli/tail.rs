@@ -5,7 +5,7 @@ use http_body_util::BodyExt;
 use serde_json::Value;
 
 use super::client::Client;
-use super::output::{cell, cut};
+use super::output::{cell, cut, outln};
 use super::{Failure, Outcome};
 
 #[derive(Args)]
@@ -40,7 +40,7 @@ pub async fn run(args: Tail, client: &Client, json: bool) -> Outcome {
                 continue;
             }
             if json {
-                println!("{event}");
+                outln!("{event}");
             } else {
                 print_line(&event, &kind);
             }
@@ -71,5 +71,5 @@ fn print_line(event: &Value, kind: &str) {
         }
         _ => String::new(),
     };
-    println!("{}  {kind:<22} {}  {}", cell(event, "at"), cell(event, "sid"), cut(&what, 110));
+    outln!("{}  {kind:<22} {}  {}", cell(event, "at"), cell(event, "sid"), cut(&what, 110));
 }

@@ -10,6 +10,7 @@ use store::Location;
 
 use super::Outcome;
 use super::client::URL_FILE;
+use super::output::outln;
 use crate::server::{self, Env, Settings};
 
 #[derive(Args)]
@@ -118,7 +119,7 @@ fn banner(env: &Env, development: bool) {
         true => "development: unknown accounts and senders are adopted, the clock can be moved",
         false => "strict: nothing is adopted, the clock is fixed",
     };
-    println!(
+    outln!(
         "\n  Offhook {} is up\n\n    \
          console   {url}/\n    \
          API       {url}/_/api/2010-04-01/…\n    \

@@ -269,6 +269,14 @@ fn check_alphanumeric(name: &str, to: &Address) -> Result<(), ApiError> {
 /// The recipient in its normal form.
 pub(crate) fn recipient(text: &str) -> Result<Address, ApiError> {
     let invalid = || {
+        // A form decodes a bare plus sign as a space.
+        if text.starts_with(' ') {
+            let why = format!(
+                "The 'To' number '{text}' begins with a space: send the plus sign of +{} as %2B",
+                text.trim_start()
+            );
+            return ApiError::new(21211, why);
+        }
         let why =
             format!("The 'To' number {text} is not a valid phone number: use E.164, +14155550100");
         ApiError::new(21211, why)
