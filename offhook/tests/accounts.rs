@@ -387,6 +387,9 @@ async fn development_adopts_what_it_does_not_know() {
         assert_eq!(world.get(&account_path(child, "Messages.json")).await.status, 200);
         let shown = world.get(&account(child)).await.json();
         assert_eq!(shown["owner_account_sid"], world.sid());
+        let foreign = Login::new("SKeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee", "secret");
+        let reply = world.get_as(&foreign, &account_path(child, "Messages.json")).await;
+        assert_error(&reply, 20003, 401, "invalid username");
         let empty = Login::new("ACdddddddddddddddddddddddddddddddd", "");
         let path = account_path(&empty.user, "Messages.json");
         assert_error(&world.get_as(&empty, &path).await, 20003, 401, "token");
@@ -460,6 +463,9 @@ async fn what_several_adopt_at_once_is_adopted_once() {
         let key = Login::new("SKabababababababababababababababab", "secret");
         let statuses = at_once(vec![key; 8], world.path("Messages.json")).await;
         assert_eq!(statuses, [200; 8]);
+        let key = Login::new("SKefefefefefefefefefefefefefefefef", "secret");
+        let path = account_path("ACefefefefefefefefefefefefefefefef", "Messages.json");
+        assert_eq!(at_once(vec![key; 8], path).await, [200; 8]);
         let sid = "ACabababababababababababababababab";
         let same = vec![Login::new(sid, "token"); 8];
         assert_eq!(at_once(same, account_path(sid, "Messages.json")).await, [200; 8]);

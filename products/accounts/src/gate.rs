@@ -3,7 +3,7 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use kernel::{ApiError, Sid};
 use rest::{BoxFuture, Credential, Gate, Login, Principal, Verb, unauthenticated};
-use store::StoreError;
+use store::{Batch, StoreError};
 
 use crate::directory::{Account, ApiKey};
 use crate::{Accounts, oauth};
@@ -174,30 +174,40 @@ impl Accounts {
         secret: &str,
         path_account: Option<Sid>,
     ) -> Result<Principal, ApiError> {
-        let account = match path_account {
-            Some(account) => account,
-            None => self.main_account().await.map_err(failed)?.sid,
-        };
-        if self.account(account).await.map_err(failed)?.is_none() {
-            self.adopt(account, account, &self.clock.hex_token(32)).await?;
+        let main = self.main_account().await.map_err(failed)?.sid;
+        let account = path_account.unwrap_or(main);
+        let known = self.account(account).await.map_err(failed)?.is_some();
+        if known && account != main {
+            // Whoever is on this machine may read the main account's token anyway; any
+            // other account that exists has an owner who made its keys.
+            return self.adopted_key(sid, secret).await;
         }
-        let batch = self
-            .key_rows(account, sid, "Adopted key", "standard", None, secret)
-            .into_batch()
-            .map_err(failed)?;
+        let key = self.key_rows(account, sid, "Adopted key", "standard", None, secret);
+        let mut batch = match known {
+            true => Batch::new(),
+            false => {
+                let token = self.clock.hex_token(32);
+                self.new_account(account, account, "Adopted account", &token)
+            }
+        };
+        batch.extend(key.into_batch().map_err(failed)?);
         match self.store.commit(batch).await {
             Ok(_) => self.changed(),
             // Another request adopted it at the same time: then that one's secret counts.
-            Err(StoreError::Duplicate(_)) => {
-                let key = self.key(sid).await.map_err(failed)?;
-                let key = key.filter(|key| equal(secret, &key.secret));
-                let key = key.ok_or_else(|| unauthenticated(WRONG_SECRET))?;
-                return Ok(principal(key.account, credential(&key), sid, true));
-            }
+            Err(StoreError::Duplicate(_)) => return self.adopted_key(sid, secret).await,
             Err(error) => return Err(failed(error)),
         }
         tracing::info!(account_sid = %account, key_sid = %sid, "adopted an API key (development profile)");
         Ok(principal(account, Credential::StandardKey, sid, true))
+    }
+
+    /// A key that another request has just adopted.
+    async fn adopted_key(&self, sid: Sid, secret: &str) -> Result<Principal, ApiError> {
+        let key = self.key(sid).await.map_err(failed)?.ok_or_else(|| unauthenticated(UNKNOWN))?;
+        match equal(secret, &key.secret) {
+            true => Ok(principal(key.account, credential(&key), sid, true)),
+            false => Err(unauthenticated(WRONG_SECRET)),
+        }
     }
 }
 
