@@ -143,7 +143,24 @@ impl Store {
         AccountStore::new(self.clone(), account)
     }
 
+    /// The store by account only, for a product that is told which account by a carrier.
+    pub fn by_account(&self) -> ByAccount {
+        ByAccount(self.clone())
+    }
+
     pub fn bus(&self) -> &Bus {
         &self.bus
+    }
+}
+
+/// Opens the store of one account and nothing else: no statement across accounts
+/// can be written with it.
+#[derive(Clone)]
+pub struct ByAccount(Store);
+
+impl ByAccount {
+    /// The part of the store that belongs to `account`.
+    pub fn account(&self, account: kernel::Sid) -> AccountStore {
+        self.0.account(account)
     }
 }

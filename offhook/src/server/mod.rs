@@ -164,7 +164,7 @@ async fn wire(
         Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
     let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
     let messaging = Messaging::new(messaging::Parts {
-        store: background.clone(),
+        store: background.by_account(),
         clock: clock.clone(),
         blobs,
         numbers: numbers.clone(),

@@ -28,7 +28,7 @@ use contracts::{AccountDirectory, MessageCarrier, NumberDirectory};
 use jobs::Runner;
 use outbound::Client;
 use rest::Router;
-use store::{BlobStore, Store};
+use store::{BlobStore, ByAccount};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
@@ -36,7 +36,7 @@ pub use lifecycle::Status;
 /// What the product stands on.
 pub struct Parts {
     /// To reach the account a carrier's event or a job belongs to.
-    pub store: Store,
+    pub store: ByAccount,
     pub clock: Clock,
     pub blobs: BlobStore,
     pub numbers: Arc<dyn NumberDirectory>,
