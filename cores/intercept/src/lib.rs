@@ -1,0 +1,8 @@
+//! What is intercepted, and what a child process is told so that it is.
+//!
+//! Decisions without sockets, files or system calls: the doors, certificates
+//! and system calls are in `foundation/{door,authority,supervisor}`.
+
+mod names;
+
+pub use names::{DOMAINS, is_intercepted};
