@@ -5,12 +5,16 @@
 //! [`Worker`] of its queue; the worker's effects and the job's removal are one
 //! commit, so an effect on state happens once, whatever else happens twice.
 //!
-//! A *lane* is what must be in order: of the jobs in one lane only the oldest
-//! runs. A job that keeps failing ends in the table of dead jobs.
+//! A *lane* is what must be in order, or paced. Of the jobs in an ordered lane only
+//! the oldest runs; in a paced lane the next starts when the interval that the last
+//! one's cost takes is over, whichever node starts it. A paced job that fails goes
+//! back to the front of its lane, which waits with it. However many wait in a lane,
+//! the runner sees one. A job that keeps failing ends in the table of dead jobs.
 //!
 //! Bounds: 256 jobs at once; a job may take 55 seconds; 8 attempts with delays
 //! of 1, 5, 25, 125 … seconds, an hour at most.
 
+mod lane;
 mod runner;
 
 use std::time::Duration;
@@ -19,8 +23,9 @@ use clock::Clock;
 use kernel::{Sid, Timestamp};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use store::Store;
+use store::{Batch, Store};
 
+pub use lane::{Lane, backlog};
 pub use runner::{BoxFuture, Runner};
 pub use store::{AccountBatch, AccountStore};
 
@@ -29,12 +34,12 @@ pub use store::{AccountBatch, AccountStore};
 pub struct NewJob {
     /// Names the worker.
     pub queue: &'static str,
-    /// Jobs of one lane run one after the other, oldest first.
-    pub lane: Option<String>,
+    pub lane: Option<Lane>,
     /// JSON.
     pub payload: String,
     pub due_at: Timestamp,
-    /// A name of the caller's: a waiting job of the same name is not added twice.
+    /// A name of the caller's: a waiting job of the same name is not added twice. Not for
+    /// jobs in lanes.
     pub id: Option<String>,
 }
 
@@ -45,8 +50,13 @@ impl NewJob {
         Self { queue, lane: None, payload, due_at: clock.now(), id: None }
     }
 
-    pub fn in_lane(mut self, lane: impl Into<String>) -> Self {
-        self.lane = Some(lane.into());
+    /// One after the other with the others of this lane, oldest first.
+    pub fn in_lane(self, name: impl Into<String>) -> Self {
+        self.paced(Lane::ordered(name))
+    }
+
+    pub fn paced(mut self, lane: Lane) -> Self {
+        self.lane = Some(lane);
         self
     }
 
@@ -67,15 +77,39 @@ impl NewJob {
 }
 
 /// Adds a job to the batch of the state that promises it.
+///
+/// # Panics
+/// When a job in a lane has a name of the caller's.
 pub fn add(batch: &mut AccountBatch, clock: &Clock, job: NewJob) {
+    assert!(job.lane.is_none() || job.id.is_none(), "a job in a lane is ordered by its own id");
     // The id orders a lane; its bits are those of a SID, strictly increasing.
     let id = job.id.unwrap_or_else(|| clock.sid("JB").hex());
-    batch.run(
-        "INSERT INTO job (account_sid, id, queue, lane, payload, due_at, leased_until, attempt)
-         VALUES ($1, $2, $3, $4, $5, $6, 0, 0) ON CONFLICT (id) DO NOTHING",
-        vec![id.into(), job.queue.into(), job.lane.into(), job.payload.into(), job.due_at.into()],
-    );
+    match job.lane {
+        Some(lane) => lane::enter(batch, &lane, &id, job.queue, &job.payload, job.due_at),
+        None => {
+            batch.run(
+                "INSERT INTO job (account_sid, id, queue, payload, due_at, ready_at, leased_until,
+                 attempt) VALUES ($1, $2, $3, $4, $5, $5, 0, 0) ON CONFLICT (id) DO NOTHING",
+                vec![id.into(), job.queue.into(), job.payload.into(), job.due_at.into()],
+            );
+        }
+    }
     batch.wakes_jobs();
+}
+
+/// A dead job becomes a fresh one, for now and outside of its lane. The commit conflicts when
+/// there is no dead job of this id.
+pub fn replay(id: &str, now: Timestamp) -> Batch {
+    let mut batch = Batch::new();
+    batch.must(
+        "INSERT INTO job (id, account_sid, queue, payload, due_at, ready_at, leased_until, attempt)
+         SELECT id, account_sid, queue, payload, CAST($2 AS BIGINT), CAST($2 AS BIGINT), 0, 0
+         FROM dead_job WHERE id = $1",
+        vec![id.into(), now.into()],
+    );
+    batch.run("DELETE FROM dead_job WHERE id = $1", vec![id.into()]);
+    batch.wakes_jobs();
+    batch
 }
 
 /// Lets a carrier promise, which has no batch of its own.
@@ -114,9 +148,13 @@ pub struct Job {
     pub account: Sid,
     pub queue: String,
     pub lane: Option<String>,
+    /// What it takes of its lane's pace; 0 where the lane has none.
+    pub cost: u32,
     pub payload: String,
     /// 1 for the first.
     pub attempt: u32,
+    /// When it could start.
+    pub ready_at: Timestamp,
 }
 
 impl Job {

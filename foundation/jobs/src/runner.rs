@@ -10,11 +10,12 @@ use std::time::Duration;
 use bus::Topic;
 use clock::Clock;
 use futures_util::FutureExt;
+use kernel::Timestamp;
 use store::{AccountBatch, Batch, Store, StoreError};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::{Failure, Job, Worker};
+use crate::{Failure, Job, Worker, lane};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -72,6 +73,7 @@ impl Runner {
             let free = room.available_permits();
             let jobs = if free == 0 { Vec::new() } else { self.claim(free).await };
             let claimed = jobs.len();
+            self.start_paced(&jobs).await;
             for job in jobs {
                 let permit = room.clone().acquire_owned().await.expect("the room is never closed");
                 let runner = self.clone();
@@ -122,16 +124,30 @@ impl Runner {
         }
     }
 
-    /// Takes due jobs, of each lane only the oldest.
+    /// Lets the next of each paced lane have its time, now that these have started.
+    async fn start_paced(&self, jobs: &[Job]) {
+        let mut batch = Batch::new();
+        let now = self.clock.now();
+        for job in jobs.iter().filter(|job| job.cost > 0) {
+            lane::leave(&mut batch, job, now);
+        }
+        if batch.is_empty() {
+            return;
+        }
+        // If it is not written, the end of the job does it.
+        if let Err(error) = self.store.commit(batch).await {
+            tracing::error!(%error, "paced lanes could not go on");
+        }
+    }
+
+    /// Takes jobs that are ready; of each lane that is one.
     async fn claim(&self, limit: usize) -> Vec<Job> {
         let lock = if self.store.kind() == "postgres" { "FOR UPDATE SKIP LOCKED" } else { "" };
         let sql = format!(
             "UPDATE job SET leased_until = $1, attempt = attempt + 1 WHERE id IN (
-                 SELECT j.id FROM job j WHERE j.due_at <= $2 AND j.leased_until <= $3
-                 AND (j.lane IS NULL OR NOT EXISTS (
-                     SELECT 1 FROM job e WHERE e.lane = j.lane AND e.id < j.id))
-                 ORDER BY j.due_at, j.id LIMIT $4 {lock})
-             RETURNING id, account_sid, queue, lane, payload, attempt"
+                 SELECT id FROM job WHERE ready_at <= $2 AND leased_until <= $3
+                 ORDER BY ready_at, id LIMIT $4 {lock})
+             RETURNING id, account_sid, queue, lane, payload, attempt, cost, ready_at"
         );
         let wall = self.clock.wall();
         let mut batch = Batch::new();
@@ -154,6 +170,8 @@ impl Runner {
                     lane: row.opt_text(3).map(str::to_owned),
                     payload: row.text(4).to_owned(),
                     attempt: u32::try_from(row.int(5)).unwrap_or(u32::MAX),
+                    cost: u32::try_from(row.int(6)).unwrap_or(0),
+                    ready_at: row.time(7),
                 })
                 .collect(),
             Err(error) => {
@@ -166,13 +184,12 @@ impl Runner {
     /// How long until the next job is due; a poll at most.
     async fn time_to_next(&self) -> Duration {
         // In index order: the first free job is found at once, however many wait.
-        let sql = "SELECT due_at FROM job WHERE leased_until <= $1 ORDER BY due_at, id LIMIT 1";
+        let sql = "SELECT ready_at FROM job WHERE ready_at IS NOT NULL AND leased_until <= $1
+                   ORDER BY ready_at, id LIMIT 1";
         match self.store.point(sql, vec![self.clock.wall().into()]).await {
-            Ok(Some(row)) => row.opt_time(0).map_or(POLL, |due| {
-                // A job that is due but was not claimed waits behind its lane.
-                let wait = due.since(self.clock.now());
-                if wait.is_zero() { POLL / 10 } else { wait.min(POLL) }
-            }),
+            Ok(Some(row)) => {
+                row.opt_time(0).map_or(POLL, |due| due.since(self.clock.now()).min(POLL))
+            }
             _ => POLL,
         }
     }
@@ -210,6 +227,7 @@ impl Runner {
     async fn finish(&self, job: &Job, effects: AccountBatch) -> Result<(), Failure> {
         let mut batch = Batch::new();
         batch.must("DELETE FROM job WHERE id = $1", vec![job.id.as_str().into()]);
+        lane::leave(&mut batch, job, self.clock.now());
         batch.extend(effects.into_batch()?);
         match self.store.commit(batch).await {
             Ok(_) => Ok(()),
@@ -219,14 +237,20 @@ impl Runner {
         }
     }
 
-    async fn postpone(&self, job: &Job, at: kernel::Timestamp, why: Option<&str>) {
+    async fn postpone(&self, job: &Job, at: Timestamp, why: Option<&str>) {
         let counted = i64::from(why.is_some());
+        // What is only decided again takes no second place in a paced lane.
+        let rejoins = job.cost > 0 && at > self.clock.now();
+        let ready_at = (!rejoins).then_some(at);
         let mut batch = Batch::new();
         batch.run(
-            "UPDATE job SET due_at = $2, leased_until = 0, last_error = $3,
+            "UPDATE job SET due_at = $2, ready_at = $5, leased_until = 0, last_error = $3,
              attempt = attempt - 1 + $4 WHERE id = $1",
-            vec![job.id.as_str().into(), at.into(), why.into(), counted.into()],
+            vec![job.id.as_str().into(), at.into(), why.into(), counted.into(), ready_at.into()],
         );
+        if rejoins {
+            lane::rejoin(&mut batch, job);
+        }
         batch.wakes_jobs();
         if let Err(error) = self.store.commit(batch).await {
             // Its lease runs out and it is claimed again.
@@ -257,7 +281,17 @@ impl Runner {
             vec![job.id.as_str().into()],
         );
         batch.event("job.dead", &job.id, now, format!("{{\"queue\":\"{}\"}}", job.queue));
-        if let Err(error) = store.commit(batch).await {
+        let whole = batch.into_batch().map(|batch| {
+            let mut whole = Batch::new();
+            whole.extend(batch);
+            lane::leave(&mut whole, job, now);
+            whole
+        });
+        let buried = match whole {
+            Ok(whole) => self.store.commit(whole).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = buried {
             tracing::error!(job = %job.id, %error, "a dead job could not be buried");
         }
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clock::Clock;
-use jobs::{BoxFuture, Failure, Job, NewJob, Runner, Worker};
+use jobs::{BoxFuture, Failure, Job, Lane, NewJob, Runner, Worker};
 use kernel::Sid;
 use store::testing::databases;
 use store::{AccountBatch, AccountStore, Store};
@@ -151,5 +151,84 @@ async fn failures_are_tried_again_and_hopeless_ones_buried() {
         let mut seen = bench.finish().await;
         seen.sort();
         assert_eq!(seen, ["panic", "twice"]);
+    }
+}
+
+/// Starts are noted with the clock's time; the clock moves only as the test says.
+#[tokio::test]
+async fn a_paced_lane_starts_one_job_per_interval() {
+    for db in databases().await {
+        let bench = start(&db.store);
+        let lane = |cost| Lane::paced("sender", Duration::from_secs(10), cost);
+        let begun = bench.clock.now();
+        bench.add((0..3).map(|n| bench.job(&format!("s{n}")).paced(lane(1))).collect()).await;
+        bench.add(vec![bench.job("s3").paced(lane(3)), bench.job("s4").paced(lane(1))]).await;
+        bench.add(vec![bench.job("free"), bench.job("other").in_lane("other")]).await;
+        // One lane at its limit holds up nobody else.
+        bench.until(EVENTS, 3).await;
+        let waiting = jobs::backlog(&db.store.account(ALICE), "sender").await.unwrap();
+        assert_eq!(waiting, Duration::from_secs(60));
+        for (seconds, done) in [(9, 3), (2, 4), (10, 5), (10, 6), (19, 6), (12, 7)] {
+            bench.clock.advance(Duration::from_secs(seconds)).unwrap();
+            bench.until(EVENTS, done).await;
+        }
+        bench.until(JOBS, 0).await;
+        let took = bench.clock.now().since(begun);
+        assert!(took >= Duration::from_secs(60), "{took:?}");
+        let seen = bench.finish().await;
+        let paced: Vec<_> = seen.iter().filter(|text| text.starts_with('s')).collect();
+        assert_eq!(paced, ["s0", "s1", "s2", "s3", "s4"]);
+    }
+}
+
+#[tokio::test]
+async fn a_pause_is_not_made_up_for_in_a_burst() {
+    for db in databases().await {
+        let bench = start(&db.store);
+        let lane = || Lane::paced("sender", Duration::from_secs(10), 1);
+        bench.add((0..4).map(|n| bench.job(&n.to_string()).paced(lane())).collect()).await;
+        bench.until(EVENTS, 1).await;
+        bench.clock.advance(Duration::from_secs(3600)).unwrap();
+        bench.until(EVENTS, 2).await;
+        bench.clock.advance(Duration::from_secs(5)).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        bench.until(EVENTS, 2).await;
+        bench.clock.advance(Duration::from_secs(6)).unwrap();
+        bench.until(EVENTS, 3).await;
+        bench.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn a_paced_job_that_fails_stays_first_in_its_lane() {
+    for db in databases().await {
+        let bench = start(&db.store);
+        let lane = || Lane::paced("sender", Duration::from_millis(1), 1);
+        let texts = ["twice", "hopeless", "a", "b"];
+        bench.add(texts.iter().map(|text| bench.job(text).paced(lane())).collect()).await;
+        bench.until("SELECT count(*) FROM job WHERE last_error IS NOT NULL", 1).await;
+        for _ in 0..20 {
+            bench.clock.advance(Duration::from_secs(1)).unwrap();
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        bench.until(JOBS, 0).await;
+        let waiting = jobs::backlog(&db.store.account(ALICE), "sender").await.unwrap();
+        assert_eq!(waiting, Duration::ZERO);
+        let seen = bench.finish().await;
+        assert_eq!(seen.len(), 3, "{seen:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_long_lane_costs_no_more_than_a_short_one() {
+    for db in databases().await {
+        let bench = start(&db.store);
+        let lane = || Lane::paced("sender", Duration::from_secs(3600), 1);
+        bench.add((0..2000).map(|n| bench.job(&n.to_string()).paced(lane())).collect()).await;
+        bench.add((0..300).map(|n| bench.job(&format!("x{n}")).in_lane("x")).collect()).await;
+        bench.until(EVENTS, 301).await;
+        let ready = "SELECT count(*) FROM job WHERE ready_at IS NOT NULL";
+        bench.until(ready, 1).await;
+        bench.finish().await;
     }
 }

@@ -501,15 +501,7 @@ async fn dead_jobs(State(app): State<App>) -> Result<Json<Value>, Refusal> {
 
 /// A dead job becomes a fresh one.
 async fn replay(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
-    let mut batch = Batch::new();
-    batch.must(
-        "INSERT INTO job (id, account_sid, queue, lane, payload, due_at, leased_until, attempt)
-         SELECT id, account_sid, queue, lane, payload, CAST($2 AS BIGINT), 0, 0 FROM dead_job
-         WHERE id = $1",
-        vec![id.as_str().into(), app.clock.now().into()],
-    );
-    batch.run("DELETE FROM dead_job WHERE id = $1", vec![id.as_str().into()]);
-    batch.wakes_jobs();
+    let batch = jobs::replay(&id, app.clock.now());
     match app.store.commit(batch).await {
         Ok(_) => Ok(Json(json!({"id": id, "replayed": true}))),
         Err(StoreError::Conflict) => {
