@@ -5,4 +5,5 @@
 //! and for the tests that start a whole platform in their own process.
 
 pub mod cli;
+mod interception;
 pub mod server;

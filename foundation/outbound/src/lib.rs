@@ -52,3 +52,4 @@ pub use fetch::{Answer, Attempt, Fetch, FetchFailure, Method, Payload, Purpose, 
 pub use policy::{AddressClass, Policy};
 pub use raw::RawRequest;
 pub use target::encode_form;
+pub use tls::connector as tls_connector;

@@ -68,3 +68,13 @@ fn certificate_code(why: &CertificateError) -> u32 {
         _ => 11237,
     }
 }
+
+/// A connector that trusts the public roots, and those in the PEM file that the environment
+/// variable `SSL_CERT_FILE` names; for traffic that is passed on, not made on someone's word.
+///
+/// # Errors
+/// That file cannot be read or holds no certificate.
+pub fn connector() -> io::Result<TlsConnector> {
+    let file = std::env::var_os("SSL_CERT_FILE").map(std::path::PathBuf::from);
+    Ok(connectors(file.as_deref())?.0)
+}

@@ -11,6 +11,7 @@ use store::Location;
 use super::Outcome;
 use super::client::URL_FILE;
 use super::output::outln;
+use crate::interception;
 use crate::server::{self, Env, Settings};
 
 #[derive(Args)]
@@ -100,6 +101,10 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
         network: Network { seed: up.seed, delay_ms: up.delay, fault_rate: up.fault_rate },
         concurrency_max: up.concurrency_max,
         wire_log: up.wire_log,
+        authority: interception::authority()
+            .inspect_err(|error| tracing::warn!(%error, "TLS is off: no certificate authority"))
+            .ok(),
+        foreign: interception::foreign(up.listen),
     };
     let development = settings.development;
     let running = server::start(settings).await?;

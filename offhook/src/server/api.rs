@@ -69,6 +69,7 @@ pub fn router(platform: App) -> Router {
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(platform.clone(), guard))
         .route("/_offhook/openapi.json", get(openapi))
+        .route("/_offhook/ca.pem", get(authority))
         .route("/healthz", get(health))
         .route("/", get(page))
         .fallback(nowhere)
@@ -539,6 +540,14 @@ async fn health(State(app): State<App>) -> Response {
 
 async fn openapi(State(app): State<App>) -> Json<Value> {
     Json(rest::openapi(app.router.tables()))
+}
+
+/// The certificate authority's certificate, for programs in other containers.
+async fn authority(State(app): State<App>) -> Response {
+    match &app.authority_pem {
+        Some(pem) => ([("content-type", "application/x-pem-file")], pem.clone()).into_response(),
+        None => bad("This instance has no certificate authority; its log says why").into_response(),
+    }
 }
 
 /// A plain page until the console is built.

@@ -1,93 +1,77 @@
-//! The front door: one port for every product host, our own API and the console.
+//! Which product a request is for, and its answer. The port itself is `foundation/door`.
 //!
-//! Bounds: 10,000 connections, 64 KiB of headers within 15 s, a body of 8 MiB
-//! within 30 s, 60 s for an answer. Beyond the connections the door waits.
+//! Bounds: a body of 8 MiB within 30 s, 60 s for an answer.
 
+use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HOST};
-use http::{HeaderMap, Request, Response};
+use door::{Client, Seen, Watch};
+use http::header::{CONTENT_TYPE, HOST, HeaderName};
+use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::body::Incoming as IncomingBody;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper::service::Service as HyperService;
+use intercept::is_intercepted;
 use kernel::ApiError;
 use rest::{Incoming, Router};
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
 use tower_service::Service;
 
 use super::{Platform, api};
 
-const CONNECTIONS_MAX: usize = 10_000;
-const HEADER_BYTES_MAX: usize = 64 * 1024;
-const HEADER_TIME: Duration = Duration::from_secs(15);
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(30);
 const ANSWER_TIME: Duration = Duration::from_secs(60);
-/// How long open connections may finish when the instance stops.
-const DRAIN: Duration = Duration::from_secs(10);
 
-/// Serves until `stop` turns true, then drains.
-pub async fn serve(
-    listener: TcpListener,
+/// In the answer to a request for a host or product that this version does not serve.
+const UNSUPPORTED: HeaderName = HeaderName::from_static("offhook-unsupported");
+
+/// The platform as the service of a door.
+#[derive(Clone)]
+pub struct Front {
     platform: Arc<Platform>,
-    mut stop: watch::Receiver<bool>,
-) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .max_buf_size(HEADER_BYTES_MAX);
-    builder.http2().timer(TokioTimer::new()).max_header_list_size(HEADER_BYTES_MAX as u32);
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let graceful = GracefulShutdown::new();
-    let own = api::router(platform.clone());
-    let counted = platform.clone();
-    loop {
-        let permit = room.clone().acquire_owned().await.expect("the room is never closed");
-        let stream = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-            },
-            _ = stop.changed() => break,
-        };
-        // Answers are small and complete: waiting for more to send only delays them.
-        let _ = stream.set_nodelay(true);
-        let (platform, own) = (platform.clone(), own.clone());
-        let service = hyper::service::service_fn(move |request| {
-            let (platform, own) = (platform.clone(), own.clone());
-            async move { Ok::<_, std::convert::Infallible>(answer(&platform, own, request).await) }
-        });
-        let connection =
-            builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-        let connection = graceful.watch(connection);
-        let counted = counted.clone();
-        tokio::spawn(async move {
-            counted.metrics.connection_opened();
-            // A client that breaks off is its own affair.
-            let _ = connection.await;
-            counted.metrics.connection_closed();
-            drop(permit);
-        });
+    own: axum::Router,
+}
+
+impl Front {
+    pub fn new(platform: Arc<Platform>) -> Self {
+        let own = api::router(platform.clone());
+        Self { platform, own }
     }
-    drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
-        tracing::warn!("connections were still open after the drain time");
+}
+
+impl HyperService<Request<IncomingBody>> for Front {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn call(&self, request: Request<IncomingBody>) -> Self::Future {
+        let Self { platform, own } = self.clone();
+        Box::pin(async move { Ok(answer(&platform, own, request).await) })
+    }
+}
+
+/// Counts connections.
+pub struct Counted(pub Arc<Platform>);
+
+impl Watch for Counted {
+    fn saw(&self, seen: Seen<'_>) {
+        match seen {
+            Seen::Opened => self.0.metrics.connection_opened(),
+            Seen::Closed => self.0.metrics.connection_closed(),
+            Seen::TlsFailed { client, fault } => {
+                let host = client.host.as_deref().unwrap_or_default();
+                tracing::warn!(host, ?fault, "a TLS handshake failed");
+            }
+            Seen::Answered { .. } | Seen::Passed { .. } | Seen::Refused { .. } => {}
+        }
     }
 }
 
@@ -95,18 +79,21 @@ pub async fn serve(
 enum Target {
     /// A product's REST API: product, region labels, base URL, path behind the prefix.
     Product { product: String, region: Option<String>, base: String, path: String },
+    /// An intercepted host behind which there is no product of ours.
+    Unsupported(String),
     /// Our own pages and API.
     Own,
 }
 
 /// First label of the host, or the `/_/{product}` prefix, or the 2010 path of a
 /// client that was only given a base URL.
-fn target(headers: &HeaderMap, uri: &http::Uri) -> Target {
-    let host = uri
-        .authority()
-        .map(http::uri::Authority::as_str)
-        .or_else(|| headers.get(HOST).and_then(|host| host.to_str().ok()))
-        .unwrap_or_default();
+fn target(request: &Request<impl Sized>) -> Target {
+    let uri = request.uri();
+    let named = || request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    // HTTP/1.0 needs no Host: then the connection knows.
+    let connected = || request.extensions().get::<Client>()?.host.as_deref();
+    let host = uri.authority().map(http::uri::Authority::as_str);
+    let host = host.or_else(named).or_else(connected).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name).to_ascii_lowercase();
     let path = uri.path();
     if let Some(labels) = name.strip_suffix(".twilio.com") {
@@ -115,6 +102,9 @@ fn target(headers: &HeaderMap, uri: &http::Uri) -> Target {
         let region = labels.next_back().map(str::to_owned);
         let base = format!("https://{name}");
         return Target::Product { product, region, base, path: path.to_owned() };
+    }
+    if is_intercepted(&name) {
+        return Target::Unsupported(name);
     }
     if let Some(rest) = path.strip_prefix("/_/") {
         let (product, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -138,12 +128,26 @@ fn target(headers: &HeaderMap, uri: &http::Uri) -> Target {
     Target::Own
 }
 
+/// A clear refusal for what is not served (yet).
+fn unsupported(what: &str, path: &str) -> Response<Bytes> {
+    let why = format!(
+        "{what}{path} is not supported by this version of Offhook; \
+         /_offhook/openapi.json lists what is"
+    );
+    let mut response = Router::refuse(&ApiError::new(20404, why));
+    if let Ok(what) = HeaderValue::from_str(what) {
+        response.headers_mut().insert(UNSUPPORTED, what);
+    }
+    response
+}
+
 async fn answer(
     platform: &Platform,
     mut own: axum::Router,
     request: Request<IncomingBody>,
 ) -> Response<Body> {
-    match target(request.headers(), request.uri()) {
+    match target(&request) {
+        Target::Unsupported(host) => unsupported(&host, request.uri().path()).map(Body::from),
         Target::Own => match own.call(request.map(Body::new)).await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -174,11 +178,7 @@ async fn product_answer(
     path: String,
 ) -> Response<Bytes> {
     if !platform.router.has_product(product) {
-        let why = format!(
-            "{product}.twilio.com{path} is not supported by this version of Offhook; \
-             /_offhook/openapi.json lists what is"
-        );
-        return Router::refuse(&ApiError::new(20404, why));
+        return unsupported(&format!("{product}.twilio.com"), &path);
     }
     let (parts, body) = request.into_parts();
     let body = match collect(body).await {
@@ -289,10 +289,10 @@ mod tests {
     use super::*;
 
     fn at(host: &str, uri: &str) -> String {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, host.parse().unwrap());
-        match target(&headers, &uri.parse().unwrap()) {
+        let request = Request::builder().uri(uri).header(HOST, host).body(()).unwrap();
+        match target(&request) {
             Target::Own => "own".into(),
+            Target::Unsupported(host) => format!("unsupported {host}"),
             Target::Product { product, region, base, path } => {
                 format!("{product} {} {base} {path}", region.unwrap_or_default())
             }
@@ -321,6 +321,8 @@ mod tests {
             ),
             ("localhost:4010", "/_offhook/v1/env", "own"),
             ("localhost:4010", "/", "own"),
+            ("api.sendgrid.com", "/v3/mail/send", "unsupported api.sendgrid.com"),
+            ("x", "https://api.twilio.com/y", "api  https://api.twilio.com /y"),
         ] {
             assert_eq!(at(host, uri), target, "{host}{uri}");
         }

@@ -10,8 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use accounts::Accounts;
+use authority::Authority;
 use bus::Bus;
 use clock::Clock;
+use door::{Door, Foreign};
 use jobs::{Queue, Runner};
 use messaging::Messaging;
 use numbers::{Numbers, ValidationWorker};
@@ -24,9 +26,10 @@ use tokio::sync::watch;
 use webhooks::Webhooks;
 
 pub use api::Env;
+pub use front::Front;
 
 /// Everything `offhook up` decides.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Settings {
     pub listen: SocketAddr,
     /// Keys, blobs and, by default, the database.
@@ -42,6 +45,10 @@ pub struct Settings {
     pub concurrency_max: u32,
     /// Append every API request and answer to this file, secrets left out.
     pub wire_log: Option<PathBuf>,
+    /// Whose certificates the port answers TLS with; without it there is no TLS.
+    pub authority: Option<Arc<Authority>>,
+    /// What the port does with traffic for other hosts.
+    pub foreign: Foreign,
 }
 
 /// A running platform.
@@ -56,6 +63,8 @@ pub struct Platform {
     pub url: String,
     pub is_loopback: bool,
     pub wire_log: Option<front::WireLog>,
+    /// The certificate of this machine's authority, PEM; for programs elsewhere.
+    pub authority_pem: Option<String>,
 }
 
 /// What keeps a started platform alive and stops it.
@@ -106,7 +115,16 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let (stop, stopped) = watch::channel(false);
     let tasks = vec![
         tokio::spawn(runner.run(stopped.clone())),
-        tokio::spawn(front::serve(listener, platform.clone(), stopped)),
+        tokio::spawn(door::serve(
+            listener,
+            Door {
+                service: Front::new(platform.clone()),
+                authority: settings.authority,
+                foreign: settings.foreign,
+                watch: Arc::new(front::Counted(platform.clone())),
+            },
+            stopped,
+        )),
     ];
     Ok(Running { platform, stop, tasks })
 }
@@ -128,6 +146,8 @@ pub async fn assemble(data: &std::path::Path) -> Result<Arc<Platform>, StartErro
         network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
         concurrency_max: 0,
         wire_log: None,
+        authority: None,
+        foreign: Foreign::Refuse,
     };
     Ok(wire(&settings, local).await?.0)
 }
@@ -200,6 +220,7 @@ async fn wire(
         metrics: Metrics::default(),
         url,
         is_loopback: local.ip().is_loopback(),
+        authority_pem: settings.authority.as_ref().map(|authority| authority.pem().to_owned()),
         wire_log: wire_log.map_err(|error| failed("wire log")(error.to_string()))?,
     });
     Ok((platform, runner))

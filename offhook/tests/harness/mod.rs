@@ -106,6 +106,8 @@ impl World {
             network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
             concurrency_max: 0,
             wire_log: None,
+            authority: None,
+            foreign: door::Foreign::Refuse,
         };
         let running = offhook::server::start(settings).await.expect("the platform starts");
         let env = running.platform.env().await.expect("the platform has a main account");
