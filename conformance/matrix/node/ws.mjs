@@ -8,4 +8,5 @@ socket.on("open", () => {
 socket.on("unexpected-response", async (request, response) => {
   const body = (await response.toArray()).join("");
   console.log("reached", response.statusCode, body.slice(0, 60));
+  request.destroy();
 });

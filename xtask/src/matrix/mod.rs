@@ -222,7 +222,7 @@ impl Place {
             home = copy;
         }
         let log = run::target().join("matrix/offhook.log");
-        let server = Server::start(&offhook, &scratch.join("data"), &log)?;
+        let server = Server::start(&offhook, &scratch.join("server"), &log)?;
         Ok(Self { server, offhook, home, scratch })
     }
 

@@ -26,14 +26,15 @@ pub struct Login {
 }
 
 impl Server {
-    /// Starts `offhook up` on a free loopback port.
-    pub fn start(offhook: &Path, data: &Path, log: &Path) -> Result<Self, String> {
+    /// Starts `offhook up` on a free loopback port, its data and state below `folder`.
+    pub fn start(offhook: &Path, folder: &Path, log: &Path) -> Result<Self, String> {
         let port = free_port()?;
         let file = std::fs::File::create(log).and_then(|file| Ok((file.try_clone()?, file)));
         let (out, err) = file.map_err(|error| format!("{}: {error}", log.display()))?;
         let child = Command::new(offhook)
             .args(["up", "--listen", &format!("127.0.0.1:{port}"), "--data"])
-            .arg(data)
+            .arg(folder.join("data"))
+            .env("OFFHOOK_STATE", folder.join("state"))
             .stdin(Stdio::null())
             .stdout(out)
             .stderr(err)
