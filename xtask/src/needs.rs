@@ -35,6 +35,7 @@ const MATRIX_PARTS: &[(&[&str], &str)] = &[
     (&["/usr/bin/python3", "-c", "import ensurepip"], "python3-venv"),
     (&["ruby", "-rfaraday", "-e", ""], "ruby-faraday"),
     (&["php", "-r", "exit(extension_loaded('curl') ? 0 : 1);"], "php-curl"),
+    (&["php", "-r", "require 'GuzzleHttp/autoload.php';"], "php-guzzlehttp-guzzle"),
 ];
 
 /// Makes sure that the SDK stories can run.

@@ -304,12 +304,13 @@ fn check_answer(reached: &str, host: &str, err: &str) -> Result<(), String> {
 
 /// What a failed program and `offhook run` said about it, in a line.
 fn reason(err: &str) -> String {
-    let lines = || err.lines().map(str::trim).filter(|line| !line.is_empty());
-    let (ours, theirs): (Vec<_>, Vec<_>) = lines().partition(|line| line.starts_with("offhook"));
-    let is_error = |line: &&&str| line.contains("rror") && !line.starts_with("at ");
-    let error = theirs.iter().rfind(is_error).or(theirs.last()).copied();
-    let words: Vec<&str> = error.into_iter().chain(ours.last().copied()).collect();
-    words.join("; ").chars().take(300).collect()
+    let lines = err.lines().map(str::trim).filter(|line| !line.is_empty());
+    let (ours, theirs): (Vec<_>, Vec<_>) = lines.partition(|line| line.starts_with("offhook"));
+    let is_error = |line: &&&str| ["rror: ", "xception: "].iter().any(|word| line.contains(word));
+    let error = theirs.iter().rfind(is_error).or(theirs.last());
+    let said: Vec<String> =
+        error.into_iter().chain(ours.last()).map(|line| line.chars().take(200).collect()).collect();
+    said.join("; ")
 }
 
 /// Whether everybody may read a folder: no directory above it is closed.
@@ -327,4 +328,25 @@ fn in_columns(cells: &[String]) -> String {
 
 fn is_root() -> bool {
     run::output("id", &["-u"]).is_some_and(|id| id.trim() == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_is_the_programs_error_and_our_own_last_line() {
+        let err = "offhook: ready\nOSError: unknown name\n    at line 1\n\
+                   offhook: nothing was intercepted\n";
+        assert_eq!(reason(err), "OSError: unknown name; offhook: nothing was intercepted");
+    }
+
+    #[test]
+    fn an_answer_is_a_status_from_an_intercepted_host() {
+        let said = "offhook: intercepted 1 request: api.segment.io 1";
+        assert!(check_answer("404 Not Found", "api.segment.io", said).is_ok());
+        assert!(check_answer("404 Not Found", "api.sendgrid.com", said).is_err());
+        assert!(check_answer("nothing", "api.segment.io", said).is_err());
+        assert!(check_answer("404", "api.segment.io", "it reached api.segment.io").is_err());
+    }
 }

@@ -78,13 +78,17 @@ const JAVA: &[Program] = &[
     message("twilio-java", "WithTwilio"),
     message("HttpURLConnection", "WithUrlConnection"),
     message("java.net.http", "WithHttpClient"),
+    message("okhttp", "WithOkHttp"),
 ];
 
 const RUBY: &[Program] =
     &[message("net/http", "ruby/net_http.rb"), message("faraday", "ruby/faraday.rb")];
 
-const PHP: &[Program] =
-    &[message("ext-curl", "php/curl.php"), message("streams", "php/streams.php")];
+const PHP: &[Program] = &[
+    message("ext-curl", "php/curl.php"),
+    message("streams", "php/streams.php"),
+    message("guzzle", "php/guzzle.php"),
+];
 
 pub const FAMILIES: &[Family] = &[
     Family { runtime: "python", command: &["python/bin/python"], programs: &[PYTHON] },

@@ -4,7 +4,7 @@ import java.util.Base64;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** What both clients of the standard library send, and how they read the answer. */
+/** What the clients without an SDK send, and how they read the answer. */
 class Form {
     private static final Pattern SID = Pattern.compile("\"sid\": *\"(SM[0-9a-f]{32})\"");
 
