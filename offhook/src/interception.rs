@@ -1,12 +1,18 @@
 //! What interception keeps on this machine, and finds in its environment.
 
+use std::collections::HashSet;
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use authority::Authority;
+use aws_lc_rs::digest;
+use base64::Engine;
 use door::{Foreign, Upstream, UpstreamError};
+use intercept::environment::{self, file};
+use intercept::{keystore, shims};
 
 /// Where the certificate authority and the files that intercepted programs read are kept:
 /// `$OFFHOOK_STATE`, `$XDG_STATE_HOME/offhook`, or `offhook` where the system keeps a user's
@@ -63,4 +69,115 @@ pub fn foreign(listen: SocketAddr) -> Foreign {
         None
     });
     Foreign::Pass { upstream, offline: false }
+}
+
+/// The files that intercepted programs read, in a directory named by their content: what
+/// one run reads, no other run changes.
+///
+/// # Errors
+/// When the state directory cannot be written.
+pub fn write_files(authority: &Authority) -> io::Result<PathBuf> {
+    let existing = |name: &str| std::env::var(name).ok();
+    let ours = authority.certificate().clone();
+    let mut extra = vec![ours];
+    let mut roots = rustls_native_certs::load_native_certs().certs;
+    if roots.is_empty() {
+        // A bare container: the programs in it have roots of their own, which we replace.
+        roots.extend(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    }
+    for path in environment::named_bundles(&existing) {
+        // A variable that names nothing readable is as useless to the program as to us.
+        let loaded = rustls_native_certs::load_certs_from_paths(Some(path.as_ref()), None).certs;
+        roots.extend(loaded.iter().cloned());
+        if existing("NODE_EXTRA_CA_CERTS").as_deref() == Some(path.as_str()) {
+            extra.extend(loaded);
+        }
+    }
+    roots.splice(0..0, extra.iter().cloned());
+    let mut seen = HashSet::new();
+    roots.retain(|certificate| seen.insert(certificate.clone()));
+
+    let bundle: String = roots.iter().map(|certificate| pem(certificate)).collect();
+    let extra: String = extra.iter().map(|certificate| pem(certificate)).collect();
+    let mut contents = vec![
+        (file::EXTRA, extra.into_bytes()),
+        (file::BUNDLE, bundle.into_bytes()),
+        (file::KEY_STORE, keystore::jks(roots.iter().map(|certificate| &certificate[..]))),
+        (file::NODE, shims::node().into_bytes()),
+        (file::PYTHON, shims::python().into_bytes()),
+        (file::PHP, shims::php().into_bytes()),
+    ];
+    let mut digest = digest::Context::new(&digest::SHA256);
+    for (name, content) in &contents {
+        digest.update(name.as_bytes());
+        digest.update(content);
+    }
+    let digest: String =
+        digest.finish().as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let dir = std::path::absolute(directory()?)?.join("run").join(digest);
+    let shown = dir.to_str().ok_or_else(|| {
+        io::Error::other(format!("{}: variables need a path that is text", dir.display()))
+    })?;
+    contents.push((file::PHP_TRUST, environment::php_settings(shown, false).into_bytes()));
+    contents.push((file::PHP_SHIM, environment::php_settings(shown, true).into_bytes()));
+    write_once(&dir, &contents)?;
+    Ok(dir)
+}
+
+/// Writes a directory whole, unless it is there.
+fn write_once(dir: &Path, contents: &[(&str, Vec<u8>)]) -> io::Result<()> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(parent)?;
+    let scratch = parent.join(format!(".{}-{:x}", std::process::id(), rand::random::<u64>()));
+    let write = || {
+        for (name, content) in contents {
+            let path = scratch.join(name);
+            fs::create_dir_all(path.parent().unwrap_or(&scratch))?;
+            fs::write(path, content)?;
+        }
+        match fs::rename(&scratch, dir) {
+            Err(_) if dir.is_dir() => Ok(()),
+            outcome => outcome,
+        }
+    };
+    let written = write();
+    // After a rename nothing is left to remove.
+    let _ = fs::remove_dir_all(&scratch);
+    written
+}
+
+/// RFC 7468.
+fn pem(der: &[u8]) -> String {
+    let text = base64::engine::general_purpose::STANDARD.encode(der);
+    let lines = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap_or(""));
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    format!("-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_of_files_is_written_once_and_whole() {
+        let root = std::env::temp_dir().join(format!("offhook-files-{}", std::process::id()));
+        let dir = root.join("run/abc");
+        write_once(&dir, &[("a/b.txt", b"one".to_vec()), ("c.txt", b"two".to_vec())]).unwrap();
+        write_once(&dir, &[("a/b.txt", b"other".to_vec())]).unwrap();
+        assert_eq!(fs::read(dir.join("a/b.txt")).unwrap(), b"one");
+        assert_eq!(fs::read_dir(dir.parent().unwrap()).unwrap().count(), 1);
+        fs::remove_dir_all(root).unwrap();
+    }
+
+    #[test]
+    fn certificates_become_pem_again() {
+        use tokio_rustls::rustls::pki_types::CertificateDer;
+        use tokio_rustls::rustls::pki_types::pem::PemObject;
+        let first = &webpki_root_certs::TLS_SERVER_ROOT_CERTS[0];
+        let again = CertificateDer::from_pem_slice(pem(first).as_bytes()).unwrap();
+        assert_eq!(&again, first);
+    }
 }

@@ -54,6 +54,11 @@ impl Client {
         Ok(Self { authority, basic })
     }
 
+    /// `host:port`.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
     /// A request to our own API.
     pub async fn own(
         &self,

@@ -7,6 +7,7 @@ mod handset;
 mod messages;
 mod number;
 mod output;
+mod run;
 mod sms;
 mod tail;
 mod up;
@@ -45,6 +46,8 @@ struct Global {
 enum Command {
     /// Start the platform here
     Up(Box<up::Up>),
+    /// Run a program so that its calls to Twilio, SendGrid and Segment reach this platform
+    Run(run::Run),
     /// Print credentials and a number for programs
     Env(env::Env),
     /// Send text messages
@@ -87,10 +90,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("cannot start: {error}")),
     };
-    match runtime.block_on(perform(cli)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(why)) => fail(&why),
-    }
+    runtime.block_on(perform(cli)).unwrap_or_else(|Failure(why)| fail(&why))
 }
 
 fn fail(why: &str) -> ExitCode {
@@ -98,10 +98,12 @@ fn fail(why: &str) -> ExitCode {
     ExitCode::FAILURE
 }
 
-async fn perform(cli: Cli) -> Outcome {
+async fn perform(cli: Cli) -> Result<ExitCode, Failure> {
     let Global { url, data, json } = cli.global;
     let client = || Client::find(url.as_deref(), &data);
     match cli.command {
+        // The program that was run has an exit code of its own.
+        Command::Run(args) => return run::run(args, url.as_deref(), &data).await,
         Command::Up(up) => up::run(*up, &data).await,
         Command::Env(args) => env::run(args, &client()?, json).await,
         Command::Sms(args) => sms::run(args, &client()?, json).await,
@@ -115,7 +117,8 @@ async fn perform(cli: Cli) -> Outcome {
             clap_complete::generate(shell, &mut Cli::command(), "offhook", &mut out);
             Ok(())
         }
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

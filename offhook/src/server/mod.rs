@@ -5,7 +5,7 @@ mod front;
 mod ports;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -49,6 +49,26 @@ pub struct Settings {
     pub authority: Option<Arc<Authority>>,
     /// What the port does with traffic for other hosts.
     pub foreign: Foreign,
+}
+
+impl Settings {
+    /// As `offhook up` starts it when nothing is asked for, but without TLS and for no other
+    /// host's traffic.
+    pub fn development(listen: SocketAddr, data: &Path) -> Self {
+        Self {
+            listen,
+            data: data.to_owned(),
+            database: Location::Sqlite(data.join("offhook.db")),
+            development: true,
+            policy: outbound::Policy::Open,
+            public_url: None,
+            network: Network { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 },
+            concurrency_max: 0,
+            wire_log: None,
+            authority: None,
+            foreign: Foreign::Refuse,
+        }
+    }
 }
 
 /// A running platform.
@@ -134,21 +154,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
 ///
 /// # Errors
 /// When the store in `data` cannot be opened.
-pub async fn assemble(data: &std::path::Path) -> Result<Arc<Platform>, StartError> {
+pub async fn assemble(data: &Path) -> Result<Arc<Platform>, StartError> {
     let local = SocketAddr::from(([127, 0, 0, 1], 4010));
-    let settings = Settings {
-        listen: local,
-        data: data.to_owned(),
-        database: Location::Sqlite(data.join("offhook.db")),
-        development: true,
-        policy: outbound::Policy::Open,
-        public_url: None,
-        network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
-        concurrency_max: 0,
-        wire_log: None,
-        authority: None,
-        foreign: Foreign::Refuse,
-    };
+    let settings = Settings::development(local, data);
     Ok(wire(&settings, local).await?.0)
 }
 

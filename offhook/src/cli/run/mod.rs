@@ -1,0 +1,149 @@
+//! `offhook run`: an unmodified program reaches this platform.
+
+mod child;
+mod credentials;
+mod instance;
+mod record;
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use door::{Door, Foreign, Relay};
+use intercept::Mode;
+use intercept::environment::{self, Places};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use super::Failure;
+use crate::interception;
+use crate::server::Front;
+use instance::{Inside, Instance};
+use record::Record;
+
+/// Run a program so that its calls to Twilio, SendGrid and Segment reach this platform
+#[derive(Args)]
+pub struct Run {
+    /// How connections are redirected
+    #[arg(long, value_enum, default_value_t = How::Auto)]
+    mode: How,
+    /// Refuse connections to other public addresses
+    #[arg(long)]
+    offline: bool,
+    /// Give the program no credentials and no number
+    #[arg(long)]
+    no_creds: bool,
+    /// Do not say at the end what was intercepted
+    #[arg(long, short)]
+    quiet: bool,
+    /// The program and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<OsString>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum How {
+    /// Syscall where the machine can, else portable
+    Auto,
+    /// The kernel hands over connections (Linux): every program, no proxy variables
+    Syscall,
+    /// Proxy variables, and small shims in Node, Python, Java and PHP
+    Portable,
+    /// Proxy variables alone
+    Env,
+}
+
+/// Runs until the program ends; its exit code is ours.
+pub async fn run(run: Run, url: Option<&str>, data: &Path) -> Result<ExitCode, Failure> {
+    telemetry::init_logs(telemetry::Format::Text, &logs());
+    let authority = interception::authority()?;
+    let instance = Instance::find_or_start(url, data, &authority).await?;
+    let files = interception::write_files(&authority)?;
+    let files = files.to_str().ok_or_else(|| Failure("the state path is not text".into()))?;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let SocketAddr::V4(address) = listener.local_addr()? else {
+        return Err(Failure("the door has no IPv4 address".into()));
+    };
+    let mode = choose(run.mode)?;
+
+    let record = Arc::new(Record::default());
+    let (stop, stopped) = watch::channel(false);
+    let foreign = Foreign::Pass { upstream: interception::upstream(None)?, offline: run.offline };
+    let authority = Some(authority);
+    let door = match &instance.inside {
+        Inside::Here(running) => {
+            let service = Front::new(running.platform.clone());
+            let door = Door { service, authority, foreign, watch: record.clone() };
+            tokio::spawn(door::serve(listener, door, stopped))
+        }
+        Inside::There(authority_of) => {
+            let service = Relay::new(authority_of);
+            let door = Door { service, authority, foreign, watch: record.clone() };
+            tokio::spawn(door::serve(listener, door, stopped))
+        }
+    };
+
+    let mut command = Command::new(&run.command[0]);
+    command.args(&run.command[1..]);
+    let door_text = address.to_string();
+    let places = Places { door: &door_text, files, url: &instance.env.url };
+    let existing = |name: &str| std::env::var(name).ok();
+    command.envs(environment::variables(mode, places, &existing));
+    if !run.no_creds {
+        command.envs(credentials::missing(&instance.env, &existing, Path::new(".")));
+    }
+    let started = child::start(command, mode, address, run.offline);
+    let code = match started {
+        Ok(child) => {
+            let code = child.wait(&record).await?;
+            record.settle().await;
+            if !run.quiet {
+                for line in record.report(mode, files) {
+                    eprintln!("offhook: {line}");
+                }
+            }
+            code
+        }
+        Err(error) => {
+            eprintln!("offhook: cannot run {}: {error}", run.command[0].display());
+            // As shells have it.
+            if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }
+        }
+    };
+    // No receiver means that the door has closed already.
+    let _ = stop.send(true);
+    let _ = door.await;
+    instance.stop().await;
+    Ok(ExitCode::from(code))
+}
+
+/// What the platform itself logs beside the program's output: only trouble, unless asked.
+fn logs() -> String {
+    std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned())
+}
+
+/// One line says when the wish cannot be had.
+fn choose(how: How) -> Result<Mode, Failure> {
+    match how {
+        How::Portable => Ok(Mode::Portable),
+        How::Env => Ok(Mode::Env),
+        How::Syscall => child::probe().map(|()| Mode::Syscall).map_err(|why| {
+            Failure(format!("--mode syscall is not possible here: {why}; use --mode portable"))
+        }),
+        How::Auto => Ok(match child::probe() {
+            Ok(()) => Mode::Syscall,
+            Err(why) => {
+                if cfg!(target_os = "linux") {
+                    eprintln!("offhook: portable mode, because {why}");
+                }
+                Mode::Portable
+            }
+        }),
+    }
+}
+
+/// Where the door of this run listens.
+type DoorAddress = SocketAddrV4;
