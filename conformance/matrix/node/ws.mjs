@@ -5,8 +5,7 @@ socket.on("open", () => {
   console.log("reached 101");
   socket.close();
 });
-socket.on("unexpected-response", async (request, response) => {
-  const body = (await response.toArray()).join("");
-  console.log("reached", response.statusCode, body.slice(0, 60));
+socket.on("unexpected-response", (request, response) => {
+  console.log("reached", response.statusCode, response.statusMessage);
   request.destroy();
 });
