@@ -76,7 +76,55 @@ pub fn foreign(listen: SocketAddr) -> Foreign {
 ///
 /// # Errors
 /// When the state directory cannot be written.
-pub fn write_files(authority: &Authority) -> io::Result<PathBuf> {
+pub fn write_files(authority: &Authority) -> io::Result<String> {
+    let contents = contents(authority);
+    let mut digest = digest::Context::new(&digest::SHA256);
+    for (name, content) in &contents {
+        digest.update(name.as_bytes());
+        digest.update(content);
+    }
+    let digest: String =
+        digest.finish().as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+    let dir = std::path::absolute(directory()?)?.join("run").join(digest);
+    let shown = text(&dir)?.to_owned();
+    if !dir.is_dir() {
+        write_once(&dir, &with_settings(contents, &shown))?;
+    }
+    Ok(shown)
+}
+
+/// The same files for programs elsewhere, who see them at `seen_at`, in a directory that
+/// may exist: what lies there under the same names is replaced.
+pub fn export_files(
+    authority: &Authority,
+    into: &Path,
+    seen_at: Option<&str>,
+) -> io::Result<String> {
+    let into = std::path::absolute(into)?;
+    let shown = match seen_at {
+        Some(path) => path.trim_end_matches('/').to_owned(),
+        None => text(&into)?.to_owned(),
+    };
+    write_all(&into, &with_settings(contents(authority), &shown))?;
+    Ok(shown)
+}
+
+fn text(path: &Path) -> io::Result<&str> {
+    path.to_str().ok_or_else(|| {
+        io::Error::other(format!("{}: variables need a path that is text", path.display()))
+    })
+}
+
+type Contents = Vec<(&'static str, Vec<u8>)>;
+
+/// PHP's settings name the directory that they lie in.
+fn with_settings(mut contents: Contents, shown: &str) -> Contents {
+    contents.push((file::PHP_TRUST, environment::php_settings(shown, false).into_bytes()));
+    contents.push((file::PHP_SHIM, environment::php_settings(shown, true).into_bytes()));
+    contents
+}
+
+fn contents(authority: &Authority) -> Contents {
     let existing = |name: &str| std::env::var(name).ok();
     let ours = authority.certificate().clone();
     let mut extra = vec![ours];
@@ -99,54 +147,37 @@ pub fn write_files(authority: &Authority) -> io::Result<PathBuf> {
 
     let bundle: String = roots.iter().map(|certificate| pem(certificate)).collect();
     let extra: String = extra.iter().map(|certificate| pem(certificate)).collect();
-    let mut contents = vec![
+    vec![
         (file::EXTRA, extra.into_bytes()),
         (file::BUNDLE, bundle.into_bytes()),
         (file::KEY_STORE, keystore::jks(roots.iter().map(|certificate| &certificate[..]))),
         (file::NODE, shims::node().into_bytes()),
         (file::PYTHON, shims::python().into_bytes()),
         (file::PHP, shims::php().into_bytes()),
-    ];
-    let mut digest = digest::Context::new(&digest::SHA256);
-    for (name, content) in &contents {
-        digest.update(name.as_bytes());
-        digest.update(content);
-    }
-    let digest: String =
-        digest.finish().as_ref()[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    let dir = std::path::absolute(directory()?)?.join("run").join(digest);
-    let shown = dir.to_str().ok_or_else(|| {
-        io::Error::other(format!("{}: variables need a path that is text", dir.display()))
-    })?;
-    contents.push((file::PHP_TRUST, environment::php_settings(shown, false).into_bytes()));
-    contents.push((file::PHP_SHIM, environment::php_settings(shown, true).into_bytes()));
-    write_once(&dir, &contents)?;
-    Ok(dir)
+    ]
 }
 
-/// Writes a directory whole, unless it is there.
+/// Writes a directory whole, unless it is there by then.
 fn write_once(dir: &Path, contents: &[(&str, Vec<u8>)]) -> io::Result<()> {
-    if dir.is_dir() {
-        return Ok(());
-    }
     let parent = dir.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(parent)?;
     let scratch = parent.join(format!(".{}-{:x}", std::process::id(), rand::random::<u64>()));
-    let write = || {
-        for (name, content) in contents {
-            let path = scratch.join(name);
-            fs::create_dir_all(path.parent().unwrap_or(&scratch))?;
-            fs::write(path, content)?;
-        }
-        match fs::rename(&scratch, dir) {
-            Err(_) if dir.is_dir() => Ok(()),
-            outcome => outcome,
-        }
-    };
-    let written = write();
+    let written = write_all(&scratch, contents).and_then(|()| match fs::rename(&scratch, dir) {
+        Err(_) if dir.is_dir() => Ok(()),
+        outcome => outcome,
+    });
     // After a rename nothing is left to remove.
     let _ = fs::remove_dir_all(&scratch);
     written
+}
+
+fn write_all(dir: &Path, contents: &[(&str, Vec<u8>)]) -> io::Result<()> {
+    for (name, content) in contents {
+        let path = dir.join(name);
+        fs::create_dir_all(path.parent().unwrap_or(dir))?;
+        fs::write(path, content)?;
+    }
+    Ok(())
 }
 
 /// RFC 7468.

@@ -120,7 +120,10 @@ pub fn variables(
     if !proxied.is_empty() {
         let mut direct = set("no_proxy").or_else(|| set("NO_PROXY")).unwrap_or_default();
         direct = without_ours(&direct);
-        let direct = if direct.is_empty() { LOCAL.to_owned() } else { format!("{direct},{LOCAL}") };
+        let direct = match direct.as_str() {
+            "" => LOCAL.to_owned(),
+            given => appended(given, ",", LOCAL),
+        };
         out.extend(NO_PROXY.map(|name| (name, direct.clone())));
     }
     out.extend(proxied.into_iter().map(|name| (name, proxy.clone())));
@@ -136,37 +139,57 @@ pub fn variables(
     let settings = path(settings.trim_end_matches("/offhook.ini"));
     // An empty entry stands for the directory that PHP was built with.
     let before = set("PHP_INI_SCAN_DIR").unwrap_or_default();
-    out.push(("PHP_INI_SCAN_DIR", format!("{before}:{settings}")));
+    out.push(("PHP_INI_SCAN_DIR", appended(&before, ":", &settings)));
     match mode {
         Mode::Syscall => {}
         Mode::Env => out.push(("NODE_USE_ENV_PROXY", "1".to_owned())),
         Mode::Portable => {
             let preload = path(file::NODE).replace('\\', "\\\\").replace('"', "\\\"");
-            let before = set("NODE_OPTIONS").map(|value| value + " ").unwrap_or_default();
-            out.push(("NODE_OPTIONS", format!("{before}--require \"{preload}\"")));
+            let require = format!("--require \"{preload}\"");
+            out.push((
+                "NODE_OPTIONS",
+                match set("NODE_OPTIONS") {
+                    Some(before) => appended(&before, " ", &require),
+                    None => require,
+                },
+            ));
             let shim = path(file::PYTHON.trim_end_matches("/sitecustomize.py"));
-            let after = set("PYTHONPATH").map(|value| format!(":{value}")).unwrap_or_default();
-            out.push(("PYTHONPATH", shim + &after));
+            out.push((
+                "PYTHONPATH",
+                match set("PYTHONPATH") {
+                    Some(after) if after.split(':').any(|entry| entry == shim) => after,
+                    Some(after) => format!("{shim}:{after}"),
+                    None => shim,
+                },
+            ));
         }
     }
     out
 }
 
+/// `before` with `added` at its end, if it is not in it: a shell may be told twice.
+fn appended(before: &str, separator: &str, added: &str) -> String {
+    if before.contains(added) { before.to_owned() } else { format!("{before}{separator}{added}") }
+}
+
 /// System properties of every JVM. The last of two equal ones counts.
 fn java(mode: Mode, door: &str, key_store: &str, before: Option<String>) -> String {
-    let mut options: Vec<String> = before.into_iter().collect();
     // Quotes, because a path may have spaces.
-    options.push(format!("'-Djavax.net.ssl.trustStore={key_store}'"));
-    options.push(format!("-Djavax.net.ssl.trustStorePassword={}", keystore::PASSWORD));
-    options.push("-Djavax.net.ssl.trustStoreType=jks".to_owned());
+    let mut options = format!(
+        "'-Djavax.net.ssl.trustStore={key_store}' -Djavax.net.ssl.trustStorePassword={} \
+         -Djavax.net.ssl.trustStoreType=jks",
+        keystore::PASSWORD
+    );
     if mode != Mode::Syscall {
         let (host, port) = door.rsplit_once(':').unwrap_or((door, ""));
         for scheme in ["http", "https"] {
-            options.push(format!("-D{scheme}.proxyHost={host}"));
-            options.push(format!("-D{scheme}.proxyPort={port}"));
+            options.push_str(&format!(" -D{scheme}.proxyHost={host} -D{scheme}.proxyPort={port}"));
         }
     }
-    options.join(" ")
+    match before {
+        Some(before) => appended(&before, " ", &options),
+        None => options,
+    }
 }
 
 /// A `NO_PROXY` without what would lead around the door.
@@ -247,6 +270,18 @@ mod tests {
         assert!(told["JAVA_TOOL_OPTIONS"].starts_with("-Xmx1g '-Djavax"));
         assert!(told["JAVA_TOOL_OPTIONS"].ends_with("-Dhttps.proxyPort=7"));
         assert_eq!(told["PHP_INI_SCAN_DIR"], "/ini:/s/php/shim");
+    }
+
+    #[test]
+    fn a_shell_that_is_told_twice_is_told_the_same() {
+        let once = told(Mode::Portable, &[]);
+        let existing: Vec<_> = once.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let twice = told(Mode::Portable, &existing);
+        for name in
+            ["NODE_OPTIONS", "PYTHONPATH", "JAVA_TOOL_OPTIONS", "PHP_INI_SCAN_DIR", "NO_PROXY"]
+        {
+            assert_eq!(twice[name], once[name], "{name}");
+        }
     }
 
     #[test]

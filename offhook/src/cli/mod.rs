@@ -10,6 +10,7 @@ mod output;
 mod run;
 mod sms;
 mod tail;
+mod trust;
 mod up;
 
 use std::process::ExitCode;
@@ -50,6 +51,8 @@ enum Command {
     Run(run::Run),
     /// Print credentials and a number for programs
     Env(env::Env),
+    /// Put the certificate authority into the system's trust store
+    Trust(trust::Trust),
     /// Send text messages
     #[command(subcommand)]
     Sms(sms::Sms),
@@ -106,6 +109,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Run(args) => return run::run(args, url.as_deref(), &data).await,
         Command::Up(up) => up::run(*up, &data).await,
         Command::Env(args) => env::run(args, &client()?, json).await,
+        Command::Trust(args) => trust::run(&args),
         Command::Sms(args) => sms::run(args, &client()?, json).await,
         Command::Handset(args) => handset::run(args, &client()?, json).await,
         Command::Number(args) => number::run(args, &client()?, json).await,

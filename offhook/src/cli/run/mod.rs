@@ -62,7 +62,6 @@ pub async fn run(run: Run, url: Option<&str>, data: &Path) -> Result<ExitCode, F
     let authority = interception::authority()?;
     let instance = Instance::find_or_start(url, data, &authority).await?;
     let files = interception::write_files(&authority)?;
-    let files = files.to_str().ok_or_else(|| Failure("the state path is not text".into()))?;
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
     let SocketAddr::V4(address) = listener.local_addr()? else {
         return Err(Failure("the door has no IPv4 address".into()));
@@ -89,7 +88,7 @@ pub async fn run(run: Run, url: Option<&str>, data: &Path) -> Result<ExitCode, F
     let mut command = Command::new(&run.command[0]);
     command.args(&run.command[1..]);
     let door_text = address.to_string();
-    let places = Places { door: &door_text, files, url: &instance.env.url };
+    let places = Places { door: &door_text, files: &files, url: &instance.env.url };
     let existing = |name: &str| std::env::var(name).ok();
     command.envs(environment::variables(mode, places, &existing));
     if !run.no_creds {
@@ -101,7 +100,7 @@ pub async fn run(run: Run, url: Option<&str>, data: &Path) -> Result<ExitCode, F
             let code = child.wait(&record).await?;
             record.settle().await;
             if !run.quiet {
-                for line in record.report(mode, files) {
+                for line in record.report(mode, &files) {
                     eprintln!("offhook: {line}");
                 }
             }
