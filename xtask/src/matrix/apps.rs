@@ -1,7 +1,7 @@
 //! Web applications as a tutorial has them, run unmodified: their texts arrive,
 //! they answer ours, and they turn a wrong signature away.
 
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Child;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -63,7 +63,7 @@ pub fn tell(place: &Place, story: &Story, column: Column) -> Result<(), String> 
     let mut folder = place.home.join(story.app);
     let mut login = place.server.login.clone();
     if story.has_own_credentials {
-        let own = place.scratch.join(format!("own-{number}"));
+        let own = place.scratch.0.join(format!("own-{number}"));
         install::copy_files(&folder, &own)?;
         // An account and a number that the server has not seen before.
         login.sid = format!("AC{number:032}");
@@ -79,7 +79,7 @@ pub fn tell(place: &Place, story: &Story, column: Column) -> Result<(), String> 
     }
     let [runtime, file] = story.command;
     let program = [place.home.join(runtime).display().to_string(), file.to_owned()];
-    let log = place.scratch.join(format!("app-{number}.log"));
+    let log = place.scratch.0.join(format!("app-{number}.log"));
     let output = std::fs::File::create(&log).and_then(|file| Ok((file.try_clone()?, file)));
     let (out, err) = output.map_err(|error| format!("{}: {error}", log.display()))?;
     let child = place
@@ -142,13 +142,14 @@ fn arrives(place: &Place, phone: &str, body: &str) -> Result<Value, String> {
 }
 
 impl App {
-    /// Asks `offhook run` to end, as Ctrl-C or a service manager does; it must
-    /// take the application with it.
+    /// Asks `offhook run` to end, as a service manager does: the application ends
+    /// with it, and by what exit code it ended is passed on.
     fn stop(&mut self) -> Result<(), String> {
         run::command("kill", &["-TERM", &self.child.id().to_string()])?;
         let ended = wait_for(PATIENCE, || self.child.try_wait().ok().flatten());
         let status = ended.ok_or("`offhook run` does not end on SIGTERM")?;
-        if !matches!((status.code(), status.signal()), (Some(0 | 143), _) | (_, Some(15))) {
+        // 128 and the number of SIGTERM.
+        if status.code() != Some(143) {
             return Err(format!("after SIGTERM `offhook run` ended with {status}"));
         }
         wait_for(PATIENCE, || http(&[&self.url]).err().map(drop))

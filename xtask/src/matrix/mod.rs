@@ -55,9 +55,12 @@ struct Place {
     offhook: PathBuf,
     /// What was installed.
     home: PathBuf,
-    /// Homes and state directories of the users; removed at the end.
-    scratch: PathBuf,
+    /// Homes and state directories of the users. Dropped, and removed, after the server.
+    scratch: Scratch,
 }
+
+/// A directory that goes with its owner.
+struct Scratch(PathBuf);
 
 /// One row that can run.
 struct Row {
@@ -87,7 +90,8 @@ pub fn run(args: &[&str]) -> Result<Count, String> {
     let heads: Vec<String> = columns.iter().map(Column::title).collect();
     println!("{:<36}{}", "", in_columns(&heads));
     let mut count = Count::default();
-    run_rows(&place, &columns, only, &mut count)?;
+    let rows = obtainable(&place.home, only, &mut count);
+    run_rows(&place, &columns, rows, &mut count);
     for story in apps::STORIES.iter().filter(|story| story.name.contains(only)) {
         let cells = columns.iter().map(|column| apps::tell(&place, story, *column)).collect();
         count.add(story.name, &columns, cells);
@@ -112,13 +116,8 @@ fn columns() -> Vec<Column> {
     columns
 }
 
-/// Runs the rows, two at a time, and prints each when its cells are known.
-fn run_rows(
-    place: &Place,
-    columns: &[Column],
-    only: &str,
-    count: &mut Count,
-) -> Result<(), String> {
+/// The rows that this machine can run; the others are counted as not obtainable.
+fn obtainable(home: &Path, only: &str, count: &mut Count) -> VecDeque<Row> {
     let mut rows = VecDeque::new();
     for family in FAMILIES {
         for program in family.programs.iter().copied().flatten() {
@@ -126,29 +125,34 @@ fn run_rows(
             if !name.contains(only) {
                 continue;
             }
-            let runtime = place.home.join(family.command.first().unwrap_or(&program.file));
-            let is_packaged = family.command.first().is_some_and(|path| path.contains("_modules/"));
-            if is_packaged && !runtime.exists() && !cfg!(target_arch = "x86_64") {
+            let words: Vec<&str> = family.command.iter().chain([&program.file]).copied().collect();
+            let is_package = words[0].contains("node_modules/");
+            if is_package && !home.join(words[0]).exists() && !cfg!(target_arch = "x86_64") {
                 count.miss(&name, "its package is for x86-64");
                 continue;
             }
-            let words = family.command.iter().chain([&program.file]).map(|word| (*word).to_owned());
-            rows.push_back(Row { name, program: words.collect(), proof: program.proof });
+            let words = words.into_iter().map(str::to_owned).collect();
+            rows.push_back(Row { name, program: words, proof: program.proof });
         }
     }
+    rows
+}
+
+/// Runs the rows, two at a time, and prints each when its cells are known.
+fn run_rows(place: &Place, columns: &[Column], rows: VecDeque<Row>, count: &mut Count) {
     let (rows, count) = (Mutex::new(rows), Mutex::new(count));
     let next = || rows.lock().expect("no worker panics").pop_front();
+    let work = || {
+        while let Some(row) = next() {
+            let cells = columns.iter().map(|column| place.try_row(&row, *column)).collect();
+            count.lock().expect("no worker panics").add(&row.name, columns, cells);
+        }
+    };
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
-            scope.spawn(|| {
-                while let Some(row) = next() {
-                    let cells = columns.iter().map(|column| place.try_row(&row, *column)).collect();
-                    count.lock().expect("no worker panics").add(&row.name, columns, cells);
-                }
-            });
+            scope.spawn(work);
         }
     });
-    Ok(())
 }
 
 impl Count {
@@ -202,27 +206,29 @@ impl Place {
     fn prepare() -> Result<Self, String> {
         let mut home = install::install()?;
         run::cargo(&["build", "-p", "offhook"])?;
-        let scratch = std::env::temp_dir().join(format!("offhook-matrix-{}", std::process::id()));
-        let failed = |error| format!("{}: {error}", scratch.display());
-        std::fs::create_dir_all(&scratch).map_err(failed)?;
-        std::fs::set_permissions(&scratch, PermissionsExt::from_mode(0o755)).map_err(failed)?;
-        let offhook = scratch.join("offhook");
+        let name = format!("offhook-matrix-{}", std::process::id());
+        let scratch = Scratch(std::env::temp_dir().join(name));
+        let path = &scratch.0;
+        let failed = |error| format!("{}: {error}", path.display());
+        std::fs::create_dir_all(path).map_err(failed)?;
+        std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).map_err(failed)?;
+        let offhook = path.join("offhook");
         std::fs::copy(run::target().join("debug/offhook"), &offhook).map_err(failed)?;
         for user in ["root", "user"] {
-            let folder = scratch.join(user);
+            let folder = path.join(user);
             std::fs::create_dir(&folder).map_err(failed)?;
             if user == "user" && is_root() {
                 chown(&folder, Some(NOBODY), Some(NOBODY)).map_err(failed)?;
             }
         }
+        let log = home.join("offhook.log");
         if is_root() && !is_open_to_all(&home) {
             println!("{} is closed to other users: they get a copy", home.display());
-            let copy = scratch.join("programs");
+            let copy = path.join("programs");
             run::command("cp", &["-a", &home.display().to_string(), &copy.display().to_string()])?;
             home = copy;
         }
-        let log = run::target().join("matrix/offhook.log");
-        let server = Server::start(&offhook, &scratch.join("server"), &log)?;
+        let server = Server::start(&offhook, &path.join("server"), &log)?;
         Ok(Self { server, offhook, home, scratch })
     }
 
@@ -234,7 +240,7 @@ impl Place {
         folder: &Path,
         program: &[String],
     ) -> Command {
-        let home = self.scratch.join(column.user.name());
+        let home = self.scratch.0.join(column.user.name());
         let nobody = NOBODY.to_string();
         let mut words: Vec<&str> = wrapper.to_vec();
         if column.user == (User::Ordinary { become_nobody: true }) {
@@ -286,9 +292,9 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.scratch);
+        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
