@@ -18,7 +18,7 @@ pub use message::{
     InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageSink, OutboundMedia,
     OutboundMessage, Receipt, ReceiptStatus, Submission,
 };
-pub use number::{InboundRoute, NumberDirectory, NumberOwner};
+pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use validation::ValidationCalls;
 
 /// What ports answer.

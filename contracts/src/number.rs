@@ -14,6 +14,15 @@ pub struct NumberOwner {
     pub mms: bool,
 }
 
+/// A number or short code as its owner sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedNumber {
+    pub address: String,
+    pub sms: bool,
+    pub mms: bool,
+    pub voice: bool,
+}
+
 /// Where an inbound message of a number goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InboundRoute {
@@ -34,6 +43,13 @@ pub trait NumberDirectory: Send + Sync {
         &'a self,
         address: &'a str,
     ) -> BoxFuture<'a, Result<Option<NumberOwner>, Unavailable>>;
+
+    /// The number or short code `number` of `account`.
+    fn owned(
+        &self,
+        account: Sid,
+        number: Sid,
+    ) -> BoxFuture<'_, Result<Option<OwnedNumber>, Unavailable>>;
 
     /// The message route of a number that `account` owns.
     fn message_route<'a>(

@@ -199,6 +199,7 @@ pub(crate) async fn run(ctx: &Ctx, hook: &dyn DraftHook) -> Result<Reply, ApiErr
     let kind = ctx.table.name;
     let parent = parent(ctx);
     let sid = ctx.param(last_param(ctx.table)).to_owned();
+    check_parent(ctx, &parent).await?;
     match ctx.op.verb {
         Verb::List => {
             let (docs, has_next) =
@@ -244,10 +245,12 @@ pub(crate) async fn run(ctx: &Ctx, hook: &dyn DraftHook) -> Result<Reply, ApiErr
                  AND sid = $4",
                 vec![kind.into(), parent.as_str().into(), sid.as_str().into()],
             );
-            draft.batch.run(
-                "DELETE FROM claim WHERE account_sid = $1 AND sid = $2",
-                vec![sid.as_str().into()],
-            );
+            if !ctx.table.borrowed_sids {
+                draft.batch.run(
+                    "DELETE FROM claim WHERE account_sid = $1 AND sid = $2",
+                    vec![sid.as_str().into()],
+                );
+            }
             announce(&mut draft, kind, "deleted", ctx.now);
             ctx.store.commit(draft.batch).await.map_err(|error| store_error(ctx, error))?;
             draft.afterwards.into_iter().for_each(|what| what());
@@ -427,6 +430,17 @@ fn parent(ctx: &Ctx) -> String {
     let last = last_param(ctx.table);
     let between = ctx.path_params.iter().filter(|(name, _)| name != "AccountSid" && name != last);
     between.map(|(_, value)| value.as_str()).collect::<Vec<_>>().join("/")
+}
+
+/// 20404 when the table's parent does not exist.
+async fn check_parent(ctx: &Ctx, parent: &str) -> Result<(), ApiError> {
+    let Some(kind) = ctx.table.parent else { return Ok(()) };
+    let (above, sid) = parent.rsplit_once('/').unwrap_or(("", parent));
+    let found = load(&ctx.store, kind, above, sid).await;
+    match found.map_err(|error| store_error(ctx, error))? {
+        Some(_) => Ok(()),
+        None => Err(ctx.not_found()),
+    }
 }
 
 /// The parameter that names the instance: the last of the instance path.

@@ -234,6 +234,10 @@ pub struct Table {
     pub instance_elsewhere: bool,
     /// List answers have the paging members around the array.
     pub paging_members: bool,
+    /// The kind of document that the path's parent must be; 20404 when it does not exist.
+    pub parent: Option<&'static str>,
+    /// The SIDs are those of other resources: what is claimed under them is not this one's.
+    pub borrowed_sids: bool,
 }
 
 impl Table {
@@ -254,6 +258,8 @@ impl Table {
             adoptable: false,
             instance_elsewhere: false,
             paging_members: true,
+            parent: None,
+            borrowed_sids: false,
         }
     }
 
@@ -316,6 +322,17 @@ impl Table {
 
     pub const fn access(mut self, access: Access) -> Self {
         self.access = access;
+        self
+    }
+
+    /// The document that the path names before this one is of this kind, and must exist.
+    pub const fn under(mut self, kind: &'static str) -> Self {
+        self.parent = Some(kind);
+        self
+    }
+
+    pub const fn borrowed_sids(mut self) -> Self {
+        self.borrowed_sids = true;
         self
     }
 

@@ -194,6 +194,7 @@ async fn wire(
     let messaging = Messaging::new(messaging::Parts {
         store: background.by_account(),
         clock: clock.clone(),
+        bus: store.bus().clone(),
         blobs,
         numbers: numbers.clone(),
         accounts: accounts.clone(),

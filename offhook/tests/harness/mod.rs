@@ -163,10 +163,11 @@ impl World {
         self.send(Request::new("DELETE", path).login(&self.login)).await
     }
 
-    /// A message by the main account from its number.
+    /// A message by the main account, from its number unless a sender is given.
     pub async fn message(&self, form: &[(&str, &str)]) -> Reply {
         let mut all = vec![("From", self.number.as_str())];
-        all.retain(|(name, _)| !form.iter().any(|(given, _)| given == name));
+        let senders = ["From", "MessagingServiceSid"];
+        all.retain(|_| !form.iter().any(|(given, _)| senders.contains(given)));
         all.extend_from_slice(form);
         self.post(&self.path("Messages.json"), &all).await
     }

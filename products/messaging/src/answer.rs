@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contracts::InboundRoute;
 use jobs::{Failure, Job, Worker};
-use kernel::SidGenerator;
+use kernel::{Sid, SidGenerator};
 use outbound::FetchFailure;
 use store::{AccountBatch, AccountStore, StoreError};
 use twiml::messaging::{self as document, Verb};
@@ -39,15 +39,26 @@ impl Worker for Answerer {
             let Answer { sid, number } = job.read()?;
             let mut batch = store.batch();
             if let Some(message) = Message::load(store, sid).await? {
-                let numbers = &self.0.parts.numbers;
-                let route = numbers.message_route(job.account, number).await;
-                let route = route.map_err(|error| Failure::Retry(error.0))?;
+                let route = self.0.route(store, number).await?;
                 Conversation { messaging: &self.0, store, message: &message, route: &route }
                     .run(&mut batch)
                     .await?;
             }
             Ok(batch)
         })
+    }
+}
+
+impl Messaging {
+    /// Who is asked: the number's service, unless it leaves that to its numbers.
+    async fn route(&self, store: &AccountStore, number: Sid) -> Result<InboundRoute, Failure> {
+        match self.service_of(store, number).await? {
+            Some(service) if !service.use_number_webhook => Ok(service.route()),
+            _ => {
+                let route = self.parts.numbers.message_route(store.account(), number).await;
+                route.map_err(|error| Failure::Retry(error.0))
+            }
+        }
     }
 }
 
@@ -182,7 +193,9 @@ impl Conversation<'_> {
             reply.media.iter().filter_map(|url| absolute(base, url)).collect();
         let wish = Wish {
             direction: "outbound-reply",
-            from: reply.from.as_deref().unwrap_or(&self.message.to),
+            from: Some(reply.from.as_deref().unwrap_or(&self.message.to)),
+            service: None,
+            send_at: None,
             to: reply.to.as_deref().unwrap_or(self.user()),
             body: &reply.body,
             as_mms: false,
@@ -192,7 +205,7 @@ impl Conversation<'_> {
             media_urls,
         };
         match self.messaging.accept(self.store, &wish).await {
-            Ok(accepted) => self.messaging.queue(&accepted.message, batch),
+            Ok(accepted) => self.messaging.queue(&accepted.message, None, batch),
             Err(error) if error.status >= 500 => return Err(Failure::Retry(error.message)),
             // A reply that cannot be sent is an alert, and the document goes on.
             Err(error) => self.alert(batch, error.code, &error.message, base),
@@ -242,6 +255,9 @@ impl Conversation<'_> {
         add("SmsSid", &sid);
         add("SmsMessageSid", &sid);
         add("AccountSid", &self.store.account().to_string());
+        if let Some(service) = &message.service {
+            add("MessagingServiceSid", service);
+        }
         add("From", self.user());
         add("To", &message.to);
         add("Body", &message.body);

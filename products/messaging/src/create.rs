@@ -3,6 +3,9 @@
 //! Order of checks: sender given, recipient's form, channel, sender's ownership,
 //! opt-out, content. The first fault is the answer.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use contracts::{NumberOwner, Unavailable};
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, AddressError, AlphaSender, E164, Kind};
@@ -12,10 +15,14 @@ use store::{AccountBatch, AccountStore, StoreError};
 
 use crate::lifecycle::Status;
 use crate::message::{Extra, Message};
+use crate::service::{Need, Service, no_service, select};
 use crate::{Messaging, magic, opt_out};
 
 /// Queue of messages that wait for their carrier.
 pub(crate) const DISPATCH: &str = "message.dispatch";
+/// How far ahead a message may be scheduled (messaging §13).
+const SCHEDULE_LEAST: Duration = Duration::from_secs(300);
+const SCHEDULE_MOST: Duration = Duration::from_secs(35 * 24 * 60 * 60);
 const BODY_CHARS_MAX: usize = 1600;
 const MEDIA_MAX: usize = 10;
 
@@ -28,7 +35,11 @@ pub(crate) struct Dispatch {
 /// A message somebody wants sent.
 pub(crate) struct Wish<'a> {
     pub direction: &'static str,
-    pub from: &'a str,
+    /// `None`: the service chooses.
+    pub from: Option<&'a str>,
+    pub service: Option<Arc<Service>>,
+    /// Not now, but then; needs a service.
+    pub send_at: Option<Timestamp>,
     pub to: &'a str,
     pub body: &'a str,
     pub media_urls: Vec<String>,
@@ -41,25 +52,26 @@ pub(crate) struct Wish<'a> {
 /// An accepted message that is not yet written.
 pub(crate) struct Accepted {
     pub message: Message,
+    pub send_at: Option<Timestamp>,
     /// The sender came into being with it (development profile).
     pub adopted: Option<String>,
+}
+
+/// A sender that was named and may send.
+#[derive(Default)]
+struct Checked {
+    address: Option<Address>,
+    /// `PN…` or `SC…`.
+    number: Option<Sid>,
+    /// The sender came into being with the message (development profile).
+    adopted: Option<String>,
 }
 
 /// `POST /Messages`.
 pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, ApiError> {
     let form = &ctx.form;
-    let from = match (form.text("From"), form.text("MessagingServiceSid")) {
-        (None, None) => {
-            return Err(ApiError::new(
-                21603,
-                "A 'From' or 'MessagingServiceSid' parameter is required",
-            ));
-        }
-        (_, Some(service)) => return Err(no_service(service)),
-        (Some(from), None) if Sid::is_form("MG", from) => return Err(no_service(from)),
-        (Some(from), None) => from,
-    };
-    check_schedule(ctx)?;
+    let (from, service) = sender_of(messaging, ctx).await?;
+    let send_at = check_schedule(ctx)?;
     check_content_template(ctx)?;
     let media_urls: Vec<String> = form.list("MediaUrl").into_iter().map(str::to_owned).collect();
     if media_urls.len() > MEDIA_MAX {
@@ -70,25 +82,32 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
     let extra = Extra {
         media_urls: media_urls.clone(),
         provide_feedback: form.boolean("ProvideFeedback").unwrap_or(false),
-        validity_seconds: form.integer("ValidityPeriod"),
+        validity_seconds: form
+            .integer("ValidityPeriod")
+            .or(service.as_ref().and_then(|service| service.validity_seconds)),
         obfuscate: form.text("AddressRetention") == Some("obfuscate"),
+        send_at,
         ..Extra::default()
     };
     let wish = Wish {
         direction: "outbound-api",
         from,
+        send_at,
         to: form.text("To").unwrap_or_default(),
         body: form.raw("Body").unwrap_or_default(),
         media_urls,
         as_mms: form.boolean("SendAsMms").unwrap_or(false),
-        smart_encoded: form.boolean("SmartEncoded").unwrap_or(false),
-        status_callback: messaging.status_callback(ctx).await?,
+        smart_encoded: form
+            .boolean("SmartEncoded")
+            .unwrap_or(service.as_ref().is_some_and(|service| service.smart_encoding)),
+        status_callback: messaging.status_callback(ctx, service.as_deref()).await?,
         extra,
+        service,
     };
     if ctx.is_test() {
         let to = recipient(wish.to);
         let magic_to = to.as_ref().map_or(wish.to.to_owned(), ToString::to_string);
-        magic::check(wish.from, &magic_to)?;
+        magic::check(wish.from.unwrap_or_default(), &magic_to)?;
         let to = to?.to_string();
         check_content(&wish)?;
         return Ok(Reply::Record(new_message(ctx.now, ctx.clock.sid("SM"), &wish, to).record(ctx)));
@@ -98,36 +117,63 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
         ctx.announce_adoption(adopted);
     }
     let mut batch = ctx.store.batch();
-    messaging.queue(&accepted.message, &mut batch);
+    messaging.queue(&accepted.message, accepted.send_at, &mut batch);
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     Ok(Reply::Record(accepted.message.record(ctx)))
 }
 
-/// 21701 / 404, or 21705 / 400.
-///
-/// Differs: Messaging Services are not supported yet, so no SID of one is known.
-fn no_service(service: &str) -> ApiError {
-    if Sid::is_form("MG", service) {
-        return ApiError::new(21701, format!("The Messaging Service {service} does not exist"));
+/// The sender and the service that a request names; at least one of them.
+async fn sender_of<'a>(
+    messaging: &Messaging,
+    ctx: &'a Ctx,
+) -> Result<(Option<&'a str>, Option<Arc<Service>>), ApiError> {
+    // A service may be named as the sender.
+    let from = ctx.form.text("From");
+    let (from, service) = match ctx.form.text("MessagingServiceSid") {
+        Some(service) => (from, Some(service)),
+        None if from.is_some_and(|from| Sid::is_form("MG", from)) => (None, from),
+        None => (from, None),
+    };
+    let Some(service) = service else {
+        return match from {
+            Some(_) => Ok((from, None)),
+            None => {
+                Err(ApiError::new(21603, "A 'From' or 'MessagingServiceSid' parameter is required"))
+            }
+        };
+    };
+    if !Sid::is_form("MG", service) {
+        let why = format!("MessagingServiceSid '{service}' is not a SID that begins with MG");
+        return Err(ApiError::new(21705, why));
     }
-    ApiError::new(
-        21705,
-        format!("MessagingServiceSid '{service}' is not a SID that begins with MG"),
-    )
+    let found = messaging.service(&ctx.store, service).await.map_err(store_failed)?;
+    Ok((from, Some(found.ok_or_else(|| no_service(service))?)))
 }
 
-/// Scheduling needs a Messaging Service: 35118; and both of its parameters: 35111.
-fn check_schedule(ctx: &Ctx) -> Result<(), ApiError> {
-    if ctx.form.text("ScheduleType").is_some() && ctx.form.text("SendAt").is_none() {
-        return Err(ApiError::new(35111, "A 'SendAt' parameter is required with 'ScheduleType'"));
+/// When to send: more than five minutes and at most 35 days ahead, with a service (35118).
+fn check_schedule(ctx: &Ctx) -> Result<Option<Timestamp>, ApiError> {
+    let Some(at) = ctx.form.time("SendAt") else {
+        if ctx.form.text("ScheduleType").is_some() {
+            let why = "A 'SendAt' parameter is required with 'ScheduleType'";
+            return Err(ApiError::new(35111, why));
+        }
+        return Ok(None);
+    };
+    if ctx.form.text("ScheduleType").is_none() {
+        let why = "A 'ScheduleType' of 'fixed' is required with 'SendAt'";
+        return Err(ApiError::new(35112, why));
     }
-    if ctx.form.text("SendAt").is_some() {
-        return Err(ApiError::new(
-            35118,
-            "A 'MessagingServiceSid' is required to schedule a message",
-        ));
+    let has_service = ctx.form.text("MessagingServiceSid").is_some()
+        || ctx.form.text("From").is_some_and(|from| Sid::is_form("MG", from));
+    if !has_service {
+        let why = "A 'MessagingServiceSid' is required to schedule a message";
+        return Err(ApiError::new(35118, why));
     }
-    Ok(())
+    if at <= ctx.now + SCHEDULE_LEAST || at > ctx.now + SCHEDULE_MOST {
+        let why = "'SendAt' must be more than 300 seconds and at most 35 days ahead";
+        return Err(ApiError::new(35114, why));
+    }
+    Ok(Some(at))
 }
 
 /// 21654 and 21655.
@@ -144,12 +190,19 @@ fn check_content_template(ctx: &Ctx) -> Result<(), ApiError> {
 }
 
 impl Messaging {
-    /// The URL that status posts go to: the message's own, else its application's.
-    async fn status_callback(&self, ctx: &Ctx) -> Result<Option<String>, ApiError> {
+    /// The URL that status posts go to: the message's own, else its application's, else its
+    /// service's.
+    async fn status_callback(
+        &self,
+        ctx: &Ctx,
+        service: Option<&Service>,
+    ) -> Result<Option<String>, ApiError> {
         if let Some(url) = ctx.form.text("StatusCallback") {
             return Ok(Some(url.to_owned()));
         }
-        let Some(application) = ctx.form.sid("ApplicationSid") else { return Ok(None) };
+        let Some(application) = ctx.form.sid("ApplicationSid") else {
+            return Ok(service.and_then(|service| service.status_callback.clone()));
+        };
         let url = self.parts.numbers.application_status_url(ctx.account, application).await;
         url.map_err(unavailable)
     }
@@ -161,54 +214,101 @@ impl Messaging {
         wish: &Wish<'_>,
     ) -> Result<Accepted, ApiError> {
         let to = recipient(wish.to)?;
-        let from =
-            Address::parse_from(wish.from).map_err(|error| sender_refusal(wish.from, error))?;
-        if from.channel() != to.channel() {
-            let why = format!("From {} and To {} are on different channels", wish.from, wish.to);
-            return Err(ApiError::new(21910, why));
-        }
-        if from == to {
-            return Err(ApiError::new(21266, format!("To and From are both {}", wish.to)));
-        }
         let wants_mms = wish.as_mms || !wish.media_urls.is_empty();
-        let adopted = self.check_sender(store.account(), &from, &to, wants_mms).await?;
-        let (from_text, to_text) = (from.to_string(), to.to_string());
-        let refused = opt_out::is_opted_out(store, &from_text, &to_text).await;
-        if refused.map_err(store_failed)? {
-            let why = format!("The recipient {to_text} has unsubscribed from {from_text}");
+        let checked = match wish.from {
+            Some(from) => self.check_from(store, from, &to, wish, wants_mms).await?,
+            None => Checked::default(),
+        };
+        let clock = &self.parts.clock;
+        let sid = clock.sid(if wants_mms { "MM" } else { "SM" });
+        let scope = match &wish.service {
+            Some(service) => {
+                check_pool(service, &checked, &to, wants_mms)?;
+                Some(service.sid.clone())
+            }
+            None => self.scope(store, &checked).await.map_err(store_failed)?,
+        };
+        let to_text = to.to_string();
+        if let Some(scope) = scope
+            && opt_out::is_opted_out(store, &scope, &to_text).await.map_err(store_failed)?
+        {
+            let why = format!("The recipient {to_text} has unsubscribed from {scope}");
             return Err(ApiError::new(21610, why));
         }
         check_content(wish)?;
-        let prefix = if wants_mms { "MM" } else { "SM" };
-        let clock = &self.parts.clock;
-        let mut message = new_message(clock.now(), clock.sid(prefix), wish, to_text);
-        message.from = Some(from_text);
-        Ok(Accepted { message, adopted })
+        let mut message = new_message(clock.now(), sid, wish, to_text);
+        message.from = checked.address.map(|from| from.to_string());
+        Ok(Accepted { message, adopted: checked.adopted, send_at: wish.send_at })
+    }
+
+    /// The sender that was named must be one, and the account's.
+    async fn check_from(
+        &self,
+        store: &AccountStore,
+        text: &str,
+        to: &Address,
+        wish: &Wish<'_>,
+        wants_mms: bool,
+    ) -> Result<Checked, ApiError> {
+        let from = Address::parse_from(text).map_err(|error| sender_refusal(text, error))?;
+        if from.channel() != to.channel() {
+            let why = format!("From {text} and To {} are on different channels", wish.to);
+            return Err(ApiError::new(21910, why));
+        }
+        if &from == to {
+            return Err(ApiError::new(21266, format!("To and From are both {}", wish.to)));
+        }
+        let (number, adopted) = self.check_sender(store.account(), &from, to, wants_mms).await?;
+        Ok(Checked { address: Some(from), number, adopted })
+    }
+
+    /// What an opt-out of this sender counts for: its service, or itself.
+    async fn scope(
+        &self,
+        store: &AccountStore,
+        checked: &Checked,
+    ) -> Result<Option<String>, StoreError> {
+        let service = match checked.number {
+            Some(number) => self.service_of(store, number).await?,
+            None => None,
+        };
+        Ok(match service {
+            Some(service) => Some(service.sid.clone()),
+            None => checked.address.as_ref().map(ToString::to_string),
+        })
     }
 
     /// Writes an accepted message and promises its dispatch.
-    pub(crate) fn queue(&self, message: &Message, batch: &mut AccountBatch) {
+    pub(crate) fn queue(
+        &self,
+        message: &Message,
+        send_at: Option<Timestamp>,
+        batch: &mut AccountBatch,
+    ) {
         let clock = &self.parts.clock;
         message.insert(batch);
         let job = jobs::NewJob::now(DISPATCH, clock, &Dispatch { sid: message.sid });
-        jobs::add(batch, clock, job);
+        jobs::add(batch, clock, job.at(send_at.unwrap_or(clock.now())));
     }
 
-    /// The sender must be the account's and able; the SID of an adopted one.
+    /// The sender must be the account's and able; its SID if it is a number, and what was
+    /// adopted.
     async fn check_sender(
         &self,
         account: Sid,
         from: &Address,
         to: &Address,
         wants_mms: bool,
-    ) -> Result<Option<String>, ApiError> {
+    ) -> Result<(Option<Sid>, Option<String>), ApiError> {
         let text = from.to_string();
         match from {
             Address::E164(number) if !number.is_valid() => {
                 return Err(ApiError::new(21212, format!("The 'From' number {text} is not valid")));
             }
             Address::E164(_) | Address::ShortCode(_) => {}
-            Address::Alphanumeric(name) => return check_alphanumeric(name, to).map(|()| None),
+            Address::Alphanumeric(name) => {
+                return check_alphanumeric(name, to).map(|()| (None, None));
+            }
             Address::Channel { .. } => {
                 let why = format!("No channel sender {text} is set up in this account");
                 return Err(ApiError::new(63007, why).with_status(400));
@@ -219,7 +319,8 @@ impl Messaging {
             }
         }
         if let Some(owner) = self.parts.numbers.owner(&text).await.map_err(unavailable)? {
-            return check_owner(account, &owner, &text, wants_mms).map(|()| None);
+            check_owner(account, &owner, &text, wants_mms)?;
+            return Ok((Some(owner.sid), None));
         }
         let not_ours = || {
             let why = format!("'From' {text} is not a phone number or short code of this platform");
@@ -231,7 +332,42 @@ impl Messaging {
         let adopted = self.parts.numbers.adopt(account, &text).await.map_err(unavailable)?;
         let owner = adopted.ok_or_else(not_ours)?;
         check_owner(account, &owner, &text, wants_mms)?;
-        Ok(Some(owner.sid.to_string()))
+        Ok((Some(owner.sid), Some(owner.sid.to_string())))
+    }
+}
+
+/// 21704: an empty pool; 21711: a sender that is not in it; 21703: none that reaches the
+/// recipient.
+fn check_pool(
+    service: &Service,
+    checked: &Checked,
+    to: &Address,
+    wants_mms: bool,
+) -> Result<(), ApiError> {
+    if service.pool.is_empty() {
+        let why = format!("The Messaging Service {} has no senders", service.sid);
+        return Err(ApiError::new(21704, why));
+    }
+    if let Some(from) = &checked.address {
+        if service.has(from) {
+            return Ok(());
+        }
+        let why = format!("'From' {from} is not in the pool of {}", service.sid);
+        return Err(ApiError::new(21711, why).with_status(400));
+    }
+    let need = Need {
+        to,
+        mms: wants_mms && !service.mms_converter,
+        sticky: None,
+        geomatch: service.geomatch,
+        spread: 0,
+    };
+    match select(&service.pool, &need) {
+        Some(_) => Ok(()),
+        None => {
+            let why = format!("No sender of {} can reach {to}", service.sid);
+            Err(ApiError::new(21703, why))
+        }
     }
 }
 
@@ -342,11 +478,15 @@ fn new_message(now: Timestamp, sid: Sid, wish: &Wish<'_>, to: String) -> Message
     Message {
         sid,
         direction: wish.direction,
-        status: Status::Queued,
-        from: Some(wish.from.to_owned()),
+        status: match (wish.send_at, &wish.service) {
+            (Some(_), _) => Status::Scheduled,
+            (None, Some(_)) => Status::Accepted,
+            (None, None) => Status::Queued,
+        },
+        from: wish.from.map(str::to_owned),
         to,
         body,
-        service: None,
+        service: wish.service.as_ref().map(|service| service.sid.clone()),
         segments,
         media: i64::try_from(wish.media_urls.len()).unwrap_or(0),
         error_code: None,

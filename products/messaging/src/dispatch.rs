@@ -8,12 +8,14 @@ use contracts::{
 };
 use jobs::{Failure, Job, Worker};
 use kernel::{Sid, Timestamp};
-use store::{AccountBatch, AccountStore};
+use store::{AccountBatch, AccountStore, StoreError};
 
 use crate::Messaging;
-use crate::create::{DISPATCH, Dispatch};
+use crate::create::{DISPATCH, Dispatch, recipient};
 use crate::lifecycle::{self, Event, Status};
 use crate::message::Message;
+use crate::opt_out;
+use crate::service::Need;
 
 /// Seconds a message may wait for its carrier unless it says otherwise.
 const VALIDITY_SECONDS: i64 = 36_000;
@@ -37,9 +39,11 @@ impl Worker for Dispatcher {
             let Dispatch { sid } = job.read()?;
             let mut batch = store.batch();
             // A message that was deleted, or has gone on without this job, needs nothing.
-            if let Some(mut message) = Message::load(store, sid).await?
-                && matches!(message.status, Status::Queued | Status::Accepted | Status::Sending)
-            {
+            let Some(mut message) = Message::load(store, sid).await? else { return Ok(batch) };
+            if matches!(message.status, Status::Accepted | Status::Scheduled) {
+                self.0.assign(store, &mut message).await?;
+            }
+            if matches!(message.status, Status::Queued | Status::Sending) {
                 self.0.dispatch(store, &mut message, &mut batch).await?;
             }
             Ok(batch)
@@ -48,6 +52,60 @@ impl Worker for Dispatcher {
 }
 
 impl Messaging {
+    /// Chooses the sender of a service's message, or lets it fail; committed before the
+    /// carrier hears of it, so that it can no longer be canceled and keeps its sender.
+    async fn assign(&self, store: &AccountStore, message: &mut Message) -> Result<(), Failure> {
+        let mut batch = store.batch();
+        let event = match self.sender_for(store, message, &mut batch).await? {
+            Ok(()) => Event::Assigned,
+            Err(code) => Event::Failed { code },
+        };
+        message.rewrite(&mut batch);
+        let steps = lifecycle::apply(message.status, event);
+        message.step(&steps, self.parts.clock.now(), &self.parts.clock, &mut batch);
+        match store.commit(batch).await {
+            // Canceled meanwhile, or assigned by another run of the job: look again.
+            Err(StoreError::Conflict) => Err(Failure::Later(self.parts.clock.now())),
+            outcome => outcome.map(|_| ()).map_err(Into::into),
+        }
+    }
+
+    /// Gives the message its sender, and the form in which that sender can send it; the code
+    /// of why it cannot be sent.
+    async fn sender_for(
+        &self,
+        store: &AccountStore,
+        message: &mut Message,
+        batch: &mut AccountBatch,
+    ) -> Result<Result<(), u32>, Failure> {
+        let sid = message.service.clone().unwrap_or_default();
+        let Some(service) = self.service(store, &sid).await? else { return Ok(Err(21701)) };
+        // What was true when it was scheduled may no longer be.
+        if opt_out::is_opted_out(store, &service.sid, &message.to).await? {
+            return Ok(Err(21610));
+        }
+        let Ok(to) = recipient(&message.to) else { return Ok(Err(21211)) };
+        let has_media = !message.extra.media_urls.is_empty();
+        if message.from.is_none() {
+            let need = Need {
+                to: &to,
+                mms: has_media && !service.mms_converter,
+                sticky: None,
+                geomatch: service.geomatch,
+                spread: u64::from_str_radix(&message.sid.hex()[24..], 16).unwrap_or(0),
+            };
+            message.from = self.choose_sender(store, &service, need, batch).await?;
+        }
+        let sender = service.pool.iter().find(|sender| {
+            message.from.as_ref().is_some_and(|from| *from == sender.address.to_string())
+        });
+        let Some(sender) = sender else { return Ok(Err(21703)) };
+        if has_media && !sender.mms && service.mms_converter {
+            as_links(message);
+        }
+        Ok(Ok(()))
+    }
+
     async fn dispatch(
         &self,
         store: &AccountStore,
@@ -108,7 +166,8 @@ impl Messaging {
         }
         let validity = message.extra.validity_seconds.unwrap_or(VALIDITY_SECONDS);
         let validity = Duration::from_secs(u64::try_from(validity).unwrap_or(0));
-        let expired = self.parts.clock.now().since(message.date_created) > validity;
+        let since = message.extra.send_at.unwrap_or(message.date_created);
+        let expired = self.parts.clock.now().since(since) > validity;
         Ok(expired.then_some(30036))
     }
 
@@ -229,6 +288,17 @@ impl Messaging {
         }
         Err(Unavailable("the message keeps changing".into()))
     }
+}
+
+/// Media for those who cannot receive them: their addresses in the text.
+fn as_links(message: &mut Message) {
+    let links = std::mem::take(&mut message.extra.media_urls).join("\n");
+    message.body = match message.body.as_str() {
+        "" => links,
+        body => format!("{body}\n{links}"),
+    };
+    message.media = 0;
+    message.segments = i64::try_from(sms::segments(&message.body).count).unwrap_or(i64::MAX);
 }
 
 impl contracts::MessageSink for Messaging {

@@ -39,6 +39,7 @@ impl Messaging {
             return Ok(InboundOutcome::NoSuchNumber);
         }
         let store = parts.store.account(owner.account);
+        let service = self.service_of(&store, owner.sid).await.map_err(failed)?;
         let now = parts.clock.now();
         let mut batch = store.batch();
         let sid = parts.clock.sid(if inbound.media.is_empty() { "SM" } else { "MM" });
@@ -56,7 +57,7 @@ impl Messaging {
             from: Some(normal(&inbound.from)),
             to,
             body: inbound.body.clone(),
-            service: None,
+            service: service.map(|service| service.sid.clone()),
             segments: i64::try_from(segments).unwrap_or(i64::MAX),
             media: i64::try_from(inbound.media.len()).unwrap_or(0),
             error_code: None,
@@ -70,7 +71,8 @@ impl Messaging {
         };
         message.bill(now, &mut batch);
         message.insert(&mut batch);
-        if let Some(keyword) = opt_out::keyword_for(&message.to, &message.body) {
+        let in_service = message.service.is_some();
+        if let Some(keyword) = opt_out::keyword_for(&message.to, &message.body, in_service) {
             self.obey(&store, keyword, &message, &mut batch).await.map_err(failed)?;
         }
         let answer = Answer { sid, number: owner.sid };
@@ -95,9 +97,11 @@ impl Messaging {
         batch: &mut store::AccountBatch,
     ) -> Result<(), StoreError> {
         let user = message.from.as_deref().unwrap_or_default();
-        let was_out = opt_out::is_opted_out(store, &message.to, user).await?;
+        // One STOP counts for the whole pool of a service.
+        let scope = message.service.as_deref().unwrap_or(&message.to);
+        let was_out = opt_out::is_opted_out(store, scope, user).await?;
         let now = message.date_created;
-        opt_out::obey(keyword, &message.to, user, now, batch);
+        opt_out::obey(keyword, scope, user, now, batch);
         // Nothing goes to somebody who has opted out, but the word that they have.
         if was_out && keyword != Keyword::Start {
             return Ok(());
@@ -116,7 +120,7 @@ impl Messaging {
             date_sent: None,
             ..message.clone()
         };
-        self.queue(&reply, batch);
+        self.queue(&reply, None, batch);
         Ok(())
     }
 }

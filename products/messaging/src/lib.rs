@@ -20,9 +20,11 @@ mod message;
 mod opt_out;
 mod price;
 mod resource;
+mod service;
 
 use std::sync::{Arc, OnceLock};
 
+use bus::Bus;
 use clock::Clock;
 use contracts::{AccountDirectory, MessageCarrier, NumberDirectory};
 use jobs::Runner;
@@ -38,6 +40,7 @@ pub struct Parts {
     /// To reach the account a carrier's event or a job belongs to.
     pub store: ByAccount,
     pub clock: Clock,
+    pub bus: Bus,
     pub blobs: BlobStore,
     pub numbers: Arc<dyn NumberDirectory>,
     pub accounts: Arc<dyn AccountDirectory>,
@@ -53,12 +56,14 @@ pub struct Parts {
 /// The product's state.
 pub struct Messaging {
     parts: Parts,
+    memory: Arc<service::Memory>,
     carrier: OnceLock<Arc<dyn MessageCarrier>>,
 }
 
 impl Messaging {
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, carrier: OnceLock::new() })
+        let memory = service::Memory::new(&parts.bus);
+        Arc::new(Self { parts, memory, carrier: OnceLock::new() })
     }
 
     /// Connects the carrier; once, before the runner starts.
@@ -74,7 +79,18 @@ impl Messaging {
     pub fn mount(self: &Arc<Self>, router: Router) -> Router {
         router.mount(
             self,
-            &[&resource::MESSAGE, &resource::LEGACY_MESSAGE, &media::MEDIA, &feedback::FEEDBACK],
+            &[
+                &resource::MESSAGE,
+                &resource::LEGACY_MESSAGE,
+                &media::MEDIA,
+                &feedback::FEEDBACK,
+                &service::USECASE,
+                &service::SERVICE,
+                &service::PHONE_NUMBER,
+                &service::SHORT_CODE,
+                &service::ALPHA_SENDER,
+                &service::DESTINATION_ALPHA_SENDER,
+            ],
         )
     }
 

@@ -1,10 +1,10 @@
 //! The life of a message as a pure function (messaging §3).
 //!
 //! ```text
-//! queued ──Taken──▶ sending ▶ sent ──Delivered──▶ delivered ──Read──▶ read
-//!    │                          ├──Undelivered──▶ undelivered
-//!    └──Failed──▶ failed        └──Failed──▶ failed
-//! scheduled ──Cancel──▶ canceled
+//! accepted ─┐
+//!           ├─Assigned─▶ queued ──Taken──▶ sending ▶ sent ──Delivered──▶ delivered ──Read──▶ read
+//! scheduled ┘               │                         ├──Undelivered──▶ undelivered
+//!     └─Cancel─▶ canceled   └──Failed──▶ failed       └──Failed──▶ failed
 //! ```
 //!
 //! Receipts may come twice, late, early or never: what does not fit is no step.
@@ -33,6 +33,8 @@ pub enum Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     Cancel,
+    /// Its sender is chosen, and its time has come.
+    Assigned,
     /// The carrier took it.
     Taken,
     Delivered,
@@ -72,6 +74,7 @@ pub fn apply(status: Status, event: Event) -> Steps {
     };
     let (last, code) = match (event, status) {
         (Event::Cancel, Scheduled) => (Some(Canceled), None),
+        (Event::Assigned, Accepted | Scheduled) => (Some(Queued), None),
         (Event::Taken, _) => (None, None),
         // A late positive receipt corrects a negative one; rare, but real.
         (Event::Delivered, Sent | Undelivered) => (Some(Delivered), None),
@@ -166,6 +169,8 @@ mod tests {
         assert_eq!(path(Queued, Event::Taken), [Sending, Sent]);
         assert_eq!(path(Sent, Event::Delivered), [Delivered]);
         assert_eq!(path(Delivered, Event::Read), [Read]);
+        assert_eq!(path(Accepted, Event::Assigned), [Queued]);
+        assert_eq!(path(Scheduled, Event::Assigned), [Queued]);
         assert_eq!(path(Scheduled, Event::Cancel), [Canceled]);
         let lost = apply(Sent, Event::Undelivered { code: 30003 });
         assert_eq!((lost.through, lost.code), (vec![Undelivered], Some(30003)));
@@ -185,6 +190,7 @@ mod tests {
     fn what_has_ended_stays_ended() {
         let events = [
             Event::Cancel,
+            Event::Assigned,
             Event::Taken,
             Event::Delivered,
             Event::Undelivered { code: 30003 },

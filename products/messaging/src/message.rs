@@ -25,6 +25,9 @@ pub(crate) struct Extra {
     pub outcome_created: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validity_seconds: Option<i64>,
+    /// When a scheduled message is due: its validity counts from there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub send_at: Option<Timestamp>,
     /// The last digits of the other side are masked when the message has ended.
     #[serde(skip_serializing_if = "is_false")]
     pub obfuscate: bool,
@@ -172,6 +175,23 @@ impl Message {
         );
     }
 
+    /// Writes what the choice of a sender made of a message; part of the same step.
+    pub fn rewrite(&self, batch: &mut AccountBatch) {
+        let extra = serde_json::to_string(&self.extra).expect("extras are plain text");
+        batch.run(
+            "UPDATE message SET from_addr = $3, body = $4, num_segments = $5, num_media = $6,
+             extra = $7 WHERE account_sid = $1 AND id = $2",
+            vec![
+                self.sid.hex().into(),
+                self.from.clone().into(),
+                self.body.as_str().into(),
+                self.segments.into(),
+                self.media.into(),
+                extra.into(),
+            ],
+        );
+    }
+
     /// Sets the price and books it.
     pub fn bill(&mut self, now: Timestamp, batch: &mut AccountBatch) {
         let micros = price::micros(self.segments, self.media);
@@ -235,10 +255,12 @@ impl Message {
         let sid = self.sid.to_string();
         let code = self.error_code.and_then(|code| u32::try_from(code).ok());
         let title = code.and_then(kernel::lookup).map(|row| row.title);
+        // Until a service has chosen the sender, what it takes is not known.
+        let is_open = matches!(self.status, Status::Accepted | Status::Scheduled);
         let mut record = Record::new(&sid);
         record
             .set("body", self.body.as_str())
-            .set("num_segments", self.segments)
+            .set("num_segments", if is_open { 0 } else { self.segments })
             .set("direction", self.direction)
             .set("from", self.from.as_deref())
             .set("to", self.to.as_str())

@@ -4,20 +4,20 @@ use kernel::Timestamp;
 use sms::Keyword;
 use store::{AccountBatch, AccountStore, StoreError};
 
-/// Is `address` opted out of `sender`?
+/// Is `address` opted out of `scope`: a sender, or the service whose pool it is in?
 pub(crate) async fn is_opted_out(
     store: &AccountStore,
-    sender: &str,
+    scope: &str,
     address: &str,
 ) -> Result<bool, StoreError> {
     let sql = "SELECT source FROM opt_out WHERE account_sid = $1 AND scope = $2 AND address = $3";
-    Ok(store.point(sql, vec![sender.into(), address.into()]).await?.is_some())
+    Ok(store.point(sql, vec![scope.into(), address.into()]).await?.is_some())
 }
 
 /// Writes what a keyword asks for.
 pub(crate) fn obey(
     keyword: Keyword,
-    sender: &str,
+    scope: &str,
     address: &str,
     now: Timestamp,
     batch: &mut AccountBatch,
@@ -27,13 +27,13 @@ pub(crate) fn obey(
             batch.run(
                 "INSERT INTO opt_out (account_sid, scope, address, source, date_created)
                  VALUES ($1, $2, $3, 'keyword', $4) ON CONFLICT DO NOTHING",
-                vec![sender.into(), address.into(), now.into()],
+                vec![scope.into(), address.into(), now.into()],
             );
         }
         Keyword::Start => {
             batch.run(
                 "DELETE FROM opt_out WHERE account_sid = $1 AND scope = $2 AND address = $3",
-                vec![sender.into(), address.into()],
+                vec![scope.into(), address.into()],
             );
         }
         Keyword::Help => {}
@@ -59,9 +59,11 @@ pub(crate) fn reply(keyword: Keyword) -> &'static str {
 ///
 /// Short codes outside a service are left to their application; on toll-free
 /// numbers only STOP opts out and only START and UNSTOP opt in.
-pub(crate) fn keyword_for(receiver: &str, body: &str) -> Option<Keyword> {
-    let receiver = numbering::E164::parse(receiver).ok()?;
+pub(crate) fn keyword_for(receiver: &str, body: &str, in_service: bool) -> Option<Keyword> {
     let keyword = sms::keyword(body)?;
+    let Ok(receiver) = numbering::E164::parse(receiver) else {
+        return in_service.then_some(keyword);
+    };
     if receiver.kind() != numbering::Kind::TollFree {
         return Some(keyword);
     }

@@ -1,6 +1,6 @@
 //! Which account owns a number, in memory and in the claim table.
 
-use contracts::{BoxFuture, InboundRoute, NumberDirectory, NumberOwner, Unavailable};
+use contracts::{BoxFuture, InboundRoute, NumberDirectory, NumberOwner, OwnedNumber, Unavailable};
 use kernel::Sid;
 use numbering::{Address, E164};
 use rest::Doc;
@@ -28,11 +28,8 @@ impl Numbers {
         let Some(row) = row else { return Ok(None) };
         let (account, sid) = (row.sid(0), row.sid(1));
         let doc = self.doc(account, sid).await?;
-        let capable = |name: &str| {
-            let flags = doc.as_ref().and_then(|doc| doc.fields.get("capabilities"));
-            flags.and_then(|flags| flags.get(name)).and_then(Json::as_bool).unwrap_or(true)
-        };
-        let owner = NumberOwner { account, sid, sms: capable("sms"), mms: capable("mms") };
+        let can = |name: &str| doc.as_ref().is_none_or(|doc| is_capable(doc, name));
+        let owner = NumberOwner { account, sid, sms: can("sms"), mms: can("mms") };
         self.owners.keep(ticket, address.to_owned(), owner.clone());
         Ok(Some(owner))
     }
@@ -90,6 +87,12 @@ impl Numbers {
     }
 }
 
+/// Whether a number or short code can do `name`: what is not said is possible.
+fn is_capable(doc: &Doc, name: &str) -> bool {
+    let flags = doc.fields.get("capabilities");
+    flags.and_then(|flags| flags.get(name)).and_then(Json::as_bool).unwrap_or(true)
+}
+
 /// The message URLs of a number or application.
 fn route_of(doc: &Doc, application: Option<Sid>) -> InboundRoute {
     let text = |field: &str| doc.text(field).map(str::to_owned);
@@ -112,6 +115,22 @@ impl NumberDirectory for Numbers {
         address: &'a str,
     ) -> BoxFuture<'a, Result<Option<NumberOwner>, Unavailable>> {
         Box::pin(async move { self.find_owner(address).await.map_err(unavailable) })
+    }
+
+    fn owned(
+        &self,
+        account: Sid,
+        number: Sid,
+    ) -> BoxFuture<'_, Result<Option<OwnedNumber>, Unavailable>> {
+        Box::pin(async move {
+            let doc = self.doc(account, number).await.map_err(unavailable)?;
+            Ok(doc.and_then(|doc| {
+                let address = doc.text("phone_number").or(doc.text("short_code"))?.to_owned();
+                let can = |name| is_capable(&doc, name);
+                let voice = number.prefix() != "SC" && can("voice");
+                Some(OwnedNumber { address, sms: can("sms"), mms: can("mms"), voice })
+            }))
+        })
     }
 
     fn message_route<'a>(
