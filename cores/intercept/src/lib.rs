@@ -3,6 +3,7 @@
 //! Decisions without sockets, files or system calls: the doors, certificates
 //! and system calls are in `foundation/{door,authority,supervisor}`.
 
+pub mod dns;
 pub mod environment;
 pub mod keystore;
 mod names;

@@ -97,15 +97,6 @@ CREATE TABLE opt_out (
     PRIMARY KEY (account_sid, scope, address)
 ) WITHOUT ROWID;
 
--- The sender of a service's pool that a recipient knows.
-CREATE TABLE sticky_sender (
-    account_sid TEXT NOT NULL,
-    service_sid TEXT NOT NULL,
-    address     TEXT NOT NULL,
-    sender      TEXT NOT NULL,
-    PRIMARY KEY (account_sid, service_sid, address)
-) WITHOUT ROWID;
-
 -- What was spent, by day and category; micro-dollars.
 CREATE TABLE spend (
     account_sid TEXT NOT NULL,

@@ -4,38 +4,39 @@ use std::io;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
 
-use intercept::Mode;
+use supervisor::{Rules, Supervised};
 
-use super::DoorAddress;
-use super::record::Record;
+use super::Plan;
 
 /// A started program.
 pub struct Started {
     child: Child,
+    /// In syscall mode: what its whole tree does.
+    pub supervised: Option<Arc<Supervised>>,
 }
 
-/// Whether the kernel hands over connections.
-pub fn probe() -> Result<(), String> {
-    Err("this build cannot".to_owned())
-}
-
-pub fn start(
-    mut command: Command,
-    _mode: Mode,
-    _door: DoorAddress,
-    _offline: bool,
-) -> io::Result<Started> {
-    Ok(Started { child: command.spawn()? })
+/// Starts `command` as planned.
+///
+/// # Errors
+/// `NotFound` and the like of the program itself.
+pub fn start(mut command: Command, plan: &Plan, rules: Rules) -> io::Result<Started> {
+    match plan {
+        Plan::Syscall(method) => {
+            let (child, supervised) = supervisor::spawn(command, rules, *method)?;
+            Ok(Started { child, supervised: Some(Arc::new(supervised)) })
+        }
+        Plan::Portable | Plan::Env => Ok(Started { child: command.spawn()?, supervised: None }),
+    }
 }
 
 impl Started {
     /// Passes signals on until the program ends; its exit code, or 128 and the signal that
     /// ended it.
-    pub async fn wait(self, _record: &Arc<Record>) -> io::Result<u8> {
+    pub async fn wait(self) -> io::Result<u8> {
         let mut child = self.child;
         let id = child.id();
-        let mut ended = tokio::task::spawn_blocking(move || child.wait());
         let mut signals = signals::Signals::listen()?;
+        let mut ended = tokio::task::spawn_blocking(move || child.wait());
         loop {
             tokio::select! {
                 status = &mut ended => return Ok(code(status??)),

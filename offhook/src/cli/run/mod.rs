@@ -6,7 +6,7 @@ mod instance;
 mod record;
 
 use std::ffi::OsString;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use clap::{Args, ValueEnum};
 use door::{Door, Foreign, Relay};
 use intercept::Mode;
 use intercept::environment::{self, Places};
+use supervisor::{Method, Rules};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
@@ -66,7 +67,7 @@ pub async fn run(run: Run, url: Option<&str>, data: &Path) -> Result<ExitCode, F
     let SocketAddr::V4(address) = listener.local_addr()? else {
         return Err(Failure("the door has no IPv4 address".into()));
     };
-    let mode = choose(run.mode)?;
+    let plan = choose(run.mode)?;
 
     let record = Arc::new(Record::default());
     let (stop, stopped) = watch::channel(false);
@@ -90,17 +91,22 @@ pub async fn run(run: Run, url: Option<&str>, data: &Path) -> Result<ExitCode, F
     let door_text = address.to_string();
     let places = Places { door: &door_text, files: &files, url: &instance.env.url };
     let existing = |name: &str| std::env::var(name).ok();
-    command.envs(environment::variables(mode, places, &existing));
+    command.envs(environment::variables(plan.mode(), places, &existing));
     if !run.no_creds {
         command.envs(credentials::missing(&instance.env, &existing, Path::new(".")));
     }
-    let started = child::start(command, mode, address, run.offline);
-    let code = match started {
+    let rules = Rules { door: address, offline: run.offline };
+    let code = match child::start(command, &plan, rules) {
         Ok(child) => {
-            let code = child.wait(&record).await?;
+            let supervised = child.supervised.clone();
+            if let Some(supervised) = &supervised {
+                record.observe(supervised.clone());
+            }
+            let code = child.wait().await?;
             record.settle().await;
             if !run.quiet {
-                for line in record.report(mode, &files) {
+                let facts = supervised.map(|supervised| supervised.facts());
+                for line in record.report(plan.mode(), facts.as_ref(), &files) {
                     eprintln!("offhook: {line}");
                 }
             }
@@ -124,25 +130,40 @@ fn logs() -> String {
     std::env::var("RUST_LOG").unwrap_or_else(|_| "error".to_owned())
 }
 
-/// One line says when the wish cannot be had.
-fn choose(how: How) -> Result<Mode, Failure> {
-    match how {
-        How::Portable => Ok(Mode::Portable),
-        How::Env => Ok(Mode::Env),
-        How::Syscall => child::probe().map(|()| Mode::Syscall).map_err(|why| {
-            Failure(format!("--mode syscall is not possible here: {why}; use --mode portable"))
-        }),
-        How::Auto => Ok(match child::probe() {
-            Ok(()) => Mode::Syscall,
-            Err(why) => {
-                if cfg!(target_os = "linux") {
-                    eprintln!("offhook: portable mode, because {why}");
-                }
-                Mode::Portable
-            }
-        }),
+/// How connections are redirected in this run.
+enum Plan {
+    Syscall(Method),
+    Portable,
+    Env,
+}
+
+impl Plan {
+    fn mode(&self) -> Mode {
+        match self {
+            Self::Syscall(_) => Mode::Syscall,
+            Self::Portable => Mode::Portable,
+            Self::Env => Mode::Env,
+        }
     }
 }
 
-/// Where the door of this run listens.
-type DoorAddress = SocketAddrV4;
+/// What was asked for, or an error that says why not; on `auto` the best there is, and a line
+/// that says why it is not the first choice.
+fn choose(how: How) -> Result<Plan, Failure> {
+    match how {
+        How::Portable => Ok(Plan::Portable),
+        How::Env => Ok(Plan::Env),
+        How::Syscall => supervisor::probe().map(Plan::Syscall).map_err(|why| {
+            Failure(format!("--mode syscall is not possible here: {why}; use --mode portable"))
+        }),
+        How::Auto => Ok(supervisor::probe().map_or_else(
+            |why| {
+                if cfg!(target_os = "linux") {
+                    eprintln!("offhook: portable mode, because {why}");
+                }
+                Plan::Portable
+            },
+            Plan::Syscall,
+        )),
+    }
+}
