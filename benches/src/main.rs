@@ -6,6 +6,7 @@
 //! with authentication, validation, message, job and event rows and their
 //! indexes. Loads are bounded in count. Nothing here asserts a time.
 
+mod foreign;
 mod list;
 mod load;
 mod process;
@@ -38,6 +39,15 @@ enum Command {
         #[arg(long, default_value_t = 1_000_000)]
         messages: u64,
     },
+    /// What `offhook run` costs a program's other connections
+    Foreign {
+        /// Connections of a round
+        #[arg(long, default_value_t = 1000)]
+        connections: usize,
+    },
+    /// Opens connections and says what each took; the benchmark starts it itself
+    #[command(hide = true)]
+    Connect { port: u16, connections: usize },
     /// Serves a yardstick; the benchmark starts it itself
     #[command(hide = true)]
     Yardstick {
@@ -63,6 +73,8 @@ fn main() -> Outcome {
             runtime.block_on(accept(requests, &connections))
         }
         Command::List { messages } => runtime.block_on(list::run(messages)),
+        Command::Foreign { connections } => foreign::run(connections),
+        Command::Connect { port, connections } => foreign::connect(port, connections),
     }
 }
 

@@ -59,9 +59,8 @@ impl Server {
     }
 
     async fn start_platform(directory: PathBuf) -> Result<Self, Failure> {
-        let binary = std::env::current_exe()?.with_file_name("offhook");
         let port = free_port()?;
-        let child = Command::new(binary)
+        let child = Command::new(platform_binary()?)
             .args(["up", "--listen", &local(port), "--log", "warn", "--delay", "0-0", "--data"])
             .arg(&directory)
             .stdin(Stdio::null())
@@ -168,6 +167,11 @@ impl Drop for Server {
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// The platform's binary beside this one.
+pub fn platform_binary() -> std::io::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("offhook"))
 }
 
 fn free_port() -> std::io::Result<u16> {
