@@ -1,10 +1,11 @@
-//! Everything a developer runs: `cargo xtask up | test | tidy | bench | definitions`.
+//! Everything a developer runs: `cargo xtask up | test | matrix | tidy | bench | definitions`.
 //!
 //! No other tool is needed: what a step wants and the machine lacks is installed
 //! by [`needs`], or named with the command that installs it.
 
 mod definitions;
 mod layers;
+mod matrix;
 mod needs;
 mod postgres;
 mod run;
@@ -16,7 +17,9 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   up [ARGS]      build and start the platform; ARGS go to `offhook up`
-  test [STEP]    run every check (fmt clippy tidy unit definitions sdk wire), or those named
+  test [STEP]    run every check (fmt clippy tidy unit definitions sdk wire matrix), or those named
+  matrix [--only TEXT] [--mode syscall|portable] [--as root|user]
+                 run unmodified programs of every stack under `offhook run`
   tidy [--write] check the house rules; --write regenerates generated pages
   bench [ARGS]   measure, beside yardsticks of the same run
   definitions    hold the resource tables against the official definitions
@@ -31,6 +34,7 @@ fn main() -> ExitCode {
         ["test", steps @ ..] => test::run(steps),
         ["tidy"] => tidy::run(false),
         ["tidy", "--write"] => tidy::run(true),
+        ["matrix", rest @ ..] => matrix::run(rest).and_then(matrix::Count::verdict),
         ["bench", rest @ ..] => bench(rest),
         ["definitions", rest @ ..] => definitions::run(rest),
         _ => Err(USAGE.to_owned()),

@@ -20,11 +20,40 @@ const SDK_NEEDS: &[Need] = &[
     Need { program: "curl", package: "curl" },
 ];
 
+/// What the matrix needs beside [`SDK_NEEDS`].
+const MATRIX_NEEDS: &[Need] = &[
+    Need { program: "gcc", package: "gcc" },
+    Need { program: "ruby", package: "ruby" },
+    Need { program: "php", package: "php-cli" },
+    Need { program: "timeout", package: "coreutils" },
+    Need { program: "setpriv", package: "util-linux" },
+];
+
+/// A part of another program: a command that succeeds when it is there, and the
+/// package that brings it.
+const MATRIX_PARTS: &[(&[&str], &str)] = &[
+    (&["/usr/bin/python3", "-c", "import ensurepip"], "python3-venv"),
+    (&["ruby", "-rfaraday", "-e", ""], "ruby-faraday"),
+    (&["php", "-r", "exit(extension_loaded('curl') ? 0 : 1);"], "php-curl"),
+    (&["php", "-r", "require 'GuzzleHttp/autoload.php';"], "php-guzzlehttp-guzzle"),
+];
+
 /// Makes sure that the SDK stories can run.
 pub fn for_sdks() -> Result<(), String> {
-    let missing: Vec<&str> =
-        SDK_NEEDS.iter().filter(|need| !is_there(need.program)).map(|need| need.package).collect();
-    install(&missing)
+    install(&missing(SDK_NEEDS))
+}
+
+/// Makes sure that the programs of the matrix can run.
+pub fn for_matrix() -> Result<(), String> {
+    let parts =
+        MATRIX_PARTS.iter().filter(|(probe, _)| run::output(probe[0], &probe[1..]).is_none());
+    let mut packages = [missing(SDK_NEEDS), missing(MATRIX_NEEDS)].concat();
+    packages.extend(parts.map(|(_, package)| *package));
+    install(&packages)
+}
+
+fn missing(needs: &[Need]) -> Vec<&'static str> {
+    needs.iter().filter(|need| !is_there(need.program)).map(|need| need.package).collect()
 }
 
 /// The directory of PostgreSQL's own programs, installed when absent.

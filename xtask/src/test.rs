@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::postgres::Postgres;
-use crate::{Outcome, definitions, needs, run, tidy};
+use crate::{Outcome, definitions, matrix, needs, run, tidy};
 
 /// A step adds what its runner counted to the totals.
 type Step = fn(&mut Totals) -> Outcome;
@@ -17,6 +17,7 @@ const STEPS: &[(&str, Step)] = &[
     ("definitions", |_| definitions::run(&[])),
     ("sdk", sdk),
     ("wire", wire),
+    ("matrix", matrix),
 ];
 
 /// What the test runners counted.
@@ -106,6 +107,14 @@ fn wire(_: &mut Totals) -> Outcome {
     command.push(&definitions);
     command.extend(logs.iter().map(String::as_str));
     run::cargo(&command)
+}
+
+/// Unmodified programs of every stack under `offhook run`.
+fn matrix(totals: &mut Totals) -> Outcome {
+    let count = matrix::run(&[])?;
+    totals.passed += count.passed;
+    totals.failed += count.failed;
+    count.verdict()
 }
 
 /// The number that stands right before `word`.
