@@ -165,7 +165,10 @@ async fn wire(
     local: SocketAddr,
 ) -> Result<(Arc<Platform>, Arc<Runner>), StartError> {
     let data = &settings.data;
-    std::fs::create_dir_all(data).map_err(|e| failed("data directory")(e.to_string()))?;
+    std::fs::create_dir_all(data).map_err(|error| {
+        let place = format!("data directory {}", data.display());
+        failed(&place)(format!("{error}; name another with --data"))
+    })?;
     let sealer = Sealer::from_file(&data.join("secret.key"))
         .map_err(|error| failed("secret.key")(error.to_string()))?;
     let blobs =
