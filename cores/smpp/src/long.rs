@@ -266,6 +266,14 @@ impl<T> Reassembly<T> {
         leaving
     }
 
+    /// Takes back a message that left and could not go on, beyond the bound if need be.
+    /// Its time starts again.
+    pub fn put_back(&mut self, now: Timestamp, message: Leaving<T>) {
+        if !message.parts.is_empty() {
+            self.groups.insert(message.key, Group { since: now, parts: message.parts });
+        }
+    }
+
     /// The messages whose time is up.
     pub fn expire(&mut self, now: Timestamp) -> Vec<Leaving<T>> {
         let is_late = |group: &Group<T>| now.since(group.since) >= self.keep;

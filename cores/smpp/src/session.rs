@@ -315,6 +315,11 @@ impl Session {
         }
     }
 
+    /// Messages taken per second from now on; 0 is no limit.
+    pub fn set_rate_in(&mut self, per_second: u32) {
+        self.pace_in = Pace::new(per_second);
+    }
+
     /// Ends the session in order: no new requests, `unbind` once both sides have their
     /// answers or the response time-out is over.
     pub fn unbind(&mut self, now: Timestamp) {
