@@ -125,8 +125,15 @@ impl Hub {
 
     /// Listens until `stop`, then waits for the sessions to end.
     pub(crate) async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
-        assert!(self.stop.set(stop.clone()).is_ok(), "the carrier runs once");
         let mut tasks = JoinSet::new();
+        {
+            // Applications that something came for before.
+            let applications = self.applications.lock().await;
+            assert!(self.stop.set(stop.clone()).is_ok(), "the carrier runs once");
+            for application in applications.values() {
+                tokio::spawn(Arc::clone(&application.outbox).run(stop.clone()));
+            }
+        }
         for (listener, tls) in &self.listeners {
             let hub = Arc::clone(&self);
             tasks.spawn(hub.listen(Arc::clone(listener), tls.clone(), stop.clone()));

@@ -359,3 +359,95 @@ impl Smsc {
         self.server.stop().await;
     }
 }
+
+/// A foreign application.
+pub struct Application {
+    pub smsc: Arc<smpp34::client::SMSC>,
+    pub ears: Arc<Ears>,
+    client: smpp34::client::SmppClient,
+}
+
+#[derive(Default)]
+pub struct Ears {
+    pub delivered: Mutex<Vec<deliver_sm>>,
+    smsc: Mutex<Option<Arc<smpp34::client::SMSC>>>,
+}
+
+#[async_trait]
+impl smpp34::client::SmppClientListener for Ears {
+    async fn on_smsc_bound(&self, smsc: smpp34::client::SMSC, _: &String) {
+        *self.smsc.lock().unwrap() = Some(Arc::new(smsc));
+    }
+
+    async fn on_deliver_sm(
+        &self,
+        sm: deliver_sm,
+        _: &SmppConnectionInformation,
+        _: &String,
+    ) -> deliver_sm_resp {
+        self.delivered.lock().unwrap().push(sm.clone());
+        sm.accept()
+    }
+}
+
+impl Application {
+    pub async fn bind(port: u16, window: usize) -> Self {
+        let ears = Arc::new(Ears::default());
+        // Our listener may still be opening.
+        let ready = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+        drop(eventually("a listener", ready).await);
+        let mut client = smpp34::client::SmppClient::new(
+            "127.0.0.1".to_owned(),
+            port,
+            false,
+            smpp34::client::BIND_TYPE::TRX,
+            "legacy".to_owned(),
+            "secret".to_owned(),
+            String::new(),
+            0,
+            0,
+            String::new(),
+            ears.clone(),
+            window,
+        );
+        client.start().await;
+        let smsc = eventually("a bind", || ears.smsc.lock().unwrap().clone()).await;
+        Self { smsc, ears, client }
+    }
+
+    pub async fn submit(&self, text: &str) -> Result<String, SmppError> {
+        self.submit_octets(0, 0, text.as_bytes().to_vec(), vec![]).await
+    }
+
+    pub async fn submit_octets(
+        &self,
+        esm_class: u8,
+        data_coding: u8,
+        octets: Vec<u8>,
+        tlvs: Vec<Tlv>,
+    ) -> Result<String, SmppError> {
+        let sm = self.smsc.submit_sm().source_addr_ton(1).source_addr("15005550006");
+        let sm = sm.dest_addr_ton(1).dest_addr_npi(1).destination_addr("4915112345678");
+        let sm = sm.esm_class(esm_class).data_coding(data_coding).registered_delivery(1);
+        let answer = sm.short_message(octets).tlvs(tlvs).send().await?;
+        if answer.is_success() {
+            Ok(answer.message_id.clone().unwrap())
+        } else {
+            Err(answer.get_error())
+        }
+    }
+
+    pub async fn delivered(&self, count: usize) -> Vec<deliver_sm> {
+        eventually("deliver_sm", || {
+            let all = self.ears.delivered.lock().unwrap();
+            (all.len() >= count).then(|| all.clone())
+        })
+        .await
+    }
+
+    pub async fn unbind(mut self) {
+        // Ending the client alone leaves its session as it is for a while.
+        self.smsc.send_unbind().await.unwrap();
+        self.client.stop().await;
+    }
+}
