@@ -15,6 +15,7 @@ use smpp::coding::Content;
 use smpp::long::{GroupKey, Leaving, Place, Reassembly};
 use tokio::sync::Mutex;
 
+use crate::ledger::key_part;
 use crate::link::Uptime;
 
 const GROUPS_MAX: usize = 1_000;
@@ -44,7 +45,8 @@ pub(crate) fn join<'a>(parts: impl IntoIterator<Item = &'a Said>) -> (String, Ve
     let (mut text, mut octets) = (String::new(), Vec::new());
     for part in parts {
         match part {
-            Said::Text(more) => text.push_str(more),
+            // Peers fill up with NUL, which no database takes as text.
+            Said::Text(more) => text.extend(more.chars().filter(|c| *c != '\0')),
             Said::Binary(more) => octets.extend(more),
         }
     }
@@ -148,7 +150,7 @@ impl<T: Clone + Serialize + DeserializeOwned> Assembly<T> {
 
     fn note(&self, key: &GroupKey, number: u8) -> String {
         let GroupKey { from, to, reference, total } = key;
-        let bare = |address: &str| address.replace('/', "_");
-        format!("{}/{}/{}/{reference}/{total}/{number}", self.prefix, bare(from), bare(to))
+        let (from, to) = (key_part(from), key_part(to));
+        format!("{}/{from}/{to}/{reference}/{total}/{number}", self.prefix)
     }
 }

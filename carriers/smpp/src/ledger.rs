@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use aws_lc_rs::digest::{SHA256, digest};
 use contracts::{CarrierNotes, MessageSink, NotesError, ReceiptStatus};
 use kernel::{Sid, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,8 +22,9 @@ use smpp::receipt::{Fate, IdForm, candidates, file_id};
 const EARLY_MAX: usize = 10_000;
 const EARLY_KEEP: Duration = Duration::from_secs(3_600);
 const LOCKS: usize = 64;
-/// Rows of one sweep; the next sweep takes the rest.
+/// Rows of one look, and looks of one sweep; the next sweep takes the rest.
 const SWEEP_MAX: u32 = 500;
+const SWEEP_LOOKS: u32 = 20;
 
 /// A message, as far as its parts came.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,6 +165,12 @@ impl Ledger {
         form: IdForm,
         sink: &dyn MessageSink,
     ) -> Result<(), NotesError> {
+        // The ids first: a record that says accepted is not submitted again, and without
+        // its ids no receipt would find it.
+        let value = |number| format!("{sid} {number} {}", news.to);
+        let ids = news.id_notes();
+        let puts = ids.iter().map(|(number, key)| self.notes.put(key, value(number)));
+        futures_util::future::try_join_all(puts).await?;
         {
             let _lock = self.lock(sid).await;
             let mut record = news.clone();
@@ -178,12 +186,8 @@ impl Ledger {
             record.is_reported |= record.parts.iter().any(|p| matches!(p, Part::Refused { .. }));
             self.put_record(sid, &record).await?;
         }
-        let value = |number| format!("{sid} {number} {}", news.to);
-        let ids = news.id_notes();
-        let puts = ids.iter().map(|(number, key)| self.notes.put(key, value(number)));
-        futures_util::future::try_join_all(puts).await?;
-        // After the ids are kept: a receipt that comes now finds them, and one that came
-        // before is found here.
+        // A receipt that comes from now on finds its message; one that came before is
+        // found here.
         for id in news.parts.iter().filter_map(Part::id) {
             for verdict in self.take_early(&news.bind, id) {
                 let key = early_key(&news.bind, &verdict.id);
@@ -328,18 +332,33 @@ impl Ledger {
             tracing::warn!(bind, "no message was known for a receipt within an hour");
             self.notes.delete(&format!("early/{bind}/{id}")).await?;
         }
-        for (key, value) in self.notes.newest("msg/", SWEEP_MAX).await? {
+        for _ in 0..SWEEP_LOOKS {
+            if !self.forget_oldest(now, retention).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// True when there may be more to forget.
+    async fn forget_oldest(&self, now: Timestamp, retention: Duration) -> Result<bool, NotesError> {
+        let oldest = self.notes.newest("msg/", SWEEP_MAX).await?;
+        let is_full = oldest.len() == SWEEP_MAX as usize;
+        let mut keys = Vec::new();
+        let mut is_young = false;
+        for (key, value) in oldest {
             let record: Option<Record> = serde_json::from_str(&value).ok();
-            if record.as_ref().is_some_and(|it| now.since(it.at) < retention) {
+            is_young = record.as_ref().is_some_and(|record| now.since(record.at) < retention);
+            if is_young {
                 break;
             }
             let ids = record.map(|record| record.id_notes()).unwrap_or_default();
-            for (_, key) in ids {
-                self.notes.delete(&key).await?;
-            }
-            self.notes.delete(&key).await?;
+            keys.extend(ids.into_iter().map(|(_, key)| key));
+            keys.push(key);
         }
-        Ok(())
+        let forgotten = keys.iter().map(|key| self.notes.delete(key));
+        futures_util::future::try_join_all(forgotten).await?;
+        Ok(is_full && !is_young)
     }
 
     async fn put_record(&self, sid: Sid, record: &Record) -> Result<(), NotesError> {
@@ -400,9 +419,23 @@ fn early_key(bind: &str, id: &str) -> String {
     format!("early/{bind}/{}", note_id(id))
 }
 
-/// A message id as part of a key: filed, and without what separates keys.
+/// A message id as part of a key.
 fn note_id(id: &str) -> String {
-    file_id(id).replace('/', "_")
+    key_part(&file_id(id))
+}
+
+/// Text of a peer as part of a key: keys are short ASCII without separators, so what is
+/// not, stands there by its digest.
+pub(crate) fn key_part(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.+".contains(&byte);
+    if text.len() <= 64 && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    let digest = digest(&SHA256, text.as_bytes());
+    digest.as_ref().iter().fold("sha256:".to_owned(), |mut hex, byte| {
+        hex.push_str(&format!("{byte:02x}"));
+        hex
+    })
 }
 
 #[cfg(test)]

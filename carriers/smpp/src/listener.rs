@@ -38,7 +38,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 const LISTEN_RETRY: Duration = Duration::from_secs(5);
 const STASH_MAX: usize = 10_000;
 /// Rows of one sweep; the next takes the rest.
-const SWEEP_MAX: u32 = 500;
+const SWEEP_MAX: u32 = 5_000;
 
 /// The ports of the platform behind the listeners.
 pub(crate) struct Ports {
@@ -428,14 +428,14 @@ impl Hub {
                 self.give_up(&application, message).await?;
             }
         }
-        for (key, value) in self.shared.notes.newest("sent/", SWEEP_MAX).await? {
-            let sent: Option<Sent> = serde_json::from_str(&value).ok();
-            if sent.is_some_and(|sent| now.since(sent.at) < self.retention) {
-                break;
-            }
-            self.shared.notes.delete(&key).await?;
-        }
-        Ok(())
+        let oldest = self.shared.notes.newest("sent/", SWEEP_MAX).await?;
+        let is_old = |value: &str| {
+            let sent: Option<Sent> = serde_json::from_str(value).ok();
+            sent.is_none_or(|sent| now.since(sent.at) >= self.retention)
+        };
+        let old = oldest.iter().take_while(|(_, value)| is_old(value));
+        let forgotten = old.map(|(key, _)| self.shared.notes.delete(key));
+        futures_util::future::try_join_all(forgotten).await.map(|_| ())
     }
 
     fn stash(&self) -> std::sync::MutexGuard<'_, Stash> {

@@ -233,7 +233,7 @@ async fn inbound_messages_arrive_long_ones_whole() {
     let sar = |number| {
         vec![Tlv::new(0x20C, vec![0, 9]), Tlv::new(0x20E, vec![2]), Tlv::new(0x20F, vec![number])]
     };
-    assert!(deliver(0, 3, b"\xFCber ".to_vec(), sar(1)).await);
+    assert!(deliver(0, 3, b"\xFCber \0".to_vec(), sar(1)).await);
     assert!(deliver(0, 3, b"SAR".to_vec(), sar(2)).await);
     let payload = Tlv::new(0x424, ucs2(&"ж".repeat(300)));
     assert!(deliver(0, 8, vec![], vec![payload]).await);

@@ -220,3 +220,13 @@ fn an_ambiguous_id_is_the_message_to_the_same_number() {
         assert_eq!(found, Some((sid(), 0)));
     });
 }
+
+#[test]
+fn whatever_a_peer_calls_a_message_is_a_short_ascii_key() {
+    assert_eq!(note_id("00Ab-1.c_2"), "ab-1.c_2");
+    for odd in ["a/b", "é", "a b", "a\0b", &"x".repeat(5_000)] {
+        let key = note_id(odd);
+        assert!(key.starts_with("sha256:") && key.len() == 71, "{key}");
+    }
+    assert_ne!(note_id("a/b"), note_id("a_b"));
+}
