@@ -16,6 +16,8 @@ pub struct SubmittedMessage {
     pub from: String,
     pub to: String,
     pub body: String,
+    /// After this it need not be sent any more; may be in the past.
+    pub valid_until: Option<Timestamp>,
 }
 
 /// Why a submission was not accepted.

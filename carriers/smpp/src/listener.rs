@@ -78,6 +78,7 @@ struct AppPart {
     said: Said,
     account: Sid,
     ticket: Ticket,
+    valid_until: Option<Timestamp>,
 }
 
 /// Where the receipt of one `submit_sm` goes.
@@ -270,6 +271,13 @@ impl Hub {
         if matches!(said, Said::Binary(_)) {
             return Ok(Err(Status::SUBMIT_FAILED));
         }
+        // Nothing is scheduled here, and sending it now would be another message.
+        if !sm.schedule_delivery_time.is_empty() {
+            return Ok(Err(Status::INVALID_SCHEDULE));
+        }
+        let Ok(valid_until) = smpp::time::read(&sm.validity_period, self.shared.now()) else {
+            return Ok(Err(Status::INVALID_EXPIRY));
+        };
         let ticket = Ticket {
             id: format!("{:016x}{:016x}", self.shared.now().as_micros(), self.shared.random()),
             from: (&sm.source).into(),
@@ -280,11 +288,12 @@ impl Hub {
         let (from, to) = (sm.source.to_text(), sm.destination.to_text());
         let Some(place) = piece.place else {
             let (body, _) = join([&said]);
-            let message = SubmittedMessage { account, from, to, body };
+            let message = SubmittedMessage { account, from, to, body, valid_until };
             let id = ticket.id.clone();
             return Ok(self.send(application, &message, vec![ticket]).await?.map(|()| id));
         };
-        self.submit_part(application, (&from, &to), place, AppPart { said, account, ticket }).await
+        let part = AppPart { said, account, ticket, valid_until };
+        self.submit_part(application, (&from, &to), place, part).await
     }
 
     async fn submit_part(
@@ -320,7 +329,8 @@ impl Hub {
         };
         let (from, to) = (message.key.from.clone(), message.key.to.clone());
         let tickets = message.parts.values().map(|part| part.ticket.clone()).collect();
-        let whole = SubmittedMessage { account, from, to, body };
+        let valid_until = message.parts.values().filter_map(|part| part.valid_until).min();
+        let whole = SubmittedMessage { account, from, to, body, valid_until };
         let sent = self.send(application, &whole, tickets).await?;
         match sent {
             Ok(()) => application.assembly.done(&message).await?,

@@ -313,6 +313,30 @@ async fn traffic_above_the_rate_is_throttled_and_odd_commands_are_answered() {
 }
 
 #[tokio::test]
+async fn a_message_is_valid_for_its_period_and_never_scheduled() {
+    let port = free_port();
+    let running = start(port);
+    let mut wire = Wire::connect(port).await;
+    assert!(wire.ask(bind(Mode::Transmitter, "legacy", "secret")).await.is_ok());
+    let five_minutes = "000000000500000R".to_owned();
+    let table = [
+        (five_minutes.clone(), String::new(), Status::OK),
+        ("soon".into(), String::new(), Status::INVALID_EXPIRY),
+        (String::new(), five_minutes, Status::INVALID_SCHEDULE),
+    ];
+    for (validity_period, schedule_delivery_time, status) in table {
+        let sm = Sm { validity_period, schedule_delivery_time, ..Sm::default() };
+        assert_eq!(wire.ask(Body::SubmitSm(sm)).await, status);
+    }
+    let submitted = running.platform.submitted.lock().unwrap().clone();
+    assert_eq!(submitted.len(), 1);
+    let period = submitted[0].1.valid_until.unwrap().since(now()).as_secs();
+    assert!((290..=300).contains(&period), "{period}");
+    assert!(wire.ask(Body::Unbind).await.is_ok());
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn tls_is_spoken_on_both_sides_and_a_stranger_is_not_trusted() {
     let directory = tempdir();
     let make = |name: &str| {

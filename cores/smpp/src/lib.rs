@@ -24,5 +24,6 @@ pub mod pdu;
 pub mod receipt;
 pub mod session;
 pub mod status;
+pub mod time;
 pub mod tlv;
 mod wire;

@@ -24,6 +24,8 @@ impl Status {
     pub const QUEUE_FULL: Self = Self(0x14);
     pub const SUBMIT_FAILED: Self = Self(0x45);
     pub const THROTTLED: Self = Self(0x58);
+    pub const INVALID_SCHEDULE: Self = Self(0x61);
+    pub const INVALID_EXPIRY: Self = Self(0x62);
     /// Temporary error of the receiving application: send it again.
     pub const RECEIVER_TEMPORARY: Self = Self(0x64);
     /// Permanent error of the receiving application: do not send it again.
