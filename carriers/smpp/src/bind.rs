@@ -158,6 +158,10 @@ impl Bind {
     ) -> Result<Status, NotesError> {
         let vendor: Vec<_> = self.config.error_codes.clone().into_iter().collect();
         let Some(code) = Verdict::code_of(receipt.fate(&vendor)) else { return Ok(Status::OK) };
+        if receipt.id.is_empty() {
+            tracing::warn!(bind = self.config.name, "a receipt names no message");
+            return Ok(Status::OK);
+        }
         let now = self.shared.now();
         let offset = self.config.receipt_utc_offset_minutes;
         let verdict = Verdict {

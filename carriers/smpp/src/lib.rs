@@ -12,6 +12,7 @@
 //! * a message that an SMSC acknowledged is not submitted to it again;
 //! * a receipt is applied once, also when it comes early, twice or after a restart.
 
+mod application;
 mod assembly;
 mod bind;
 mod config;

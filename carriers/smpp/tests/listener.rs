@@ -328,8 +328,13 @@ async fn a_message_is_valid_for_its_period_and_never_scheduled() {
         let sm = Sm { validity_period, schedule_delivery_time, ..Sm::default() };
         assert_eq!(wire.ask(Body::SubmitSm(sm)).await, status);
     }
+    let tlvs = smpp::tlv::Tlvs::default().with(smpp::tlv::MESSAGE_PAYLOAD, *b"by data");
+    wire.send(Body::DataSm(Sm { tlvs, ..Sm::default() })).await;
+    let Body::DataSmResp { message_id } = wire.hear().await.body else { panic!() };
+    assert!(!message_id.is_empty());
     let submitted = running.platform.submitted.lock().unwrap().clone();
-    assert_eq!(submitted.len(), 1);
+    assert_eq!(submitted.len(), 2);
+    assert_eq!(submitted[1].1.body, "by data");
     let period = submitted[0].1.valid_until.unwrap().since(now()).as_secs();
     assert!((290..=300).contains(&period), "{period}");
     assert!(wire.ask(Body::Unbind).await.is_ok());

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::pdu::id;
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(millis)
