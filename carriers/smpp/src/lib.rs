@@ -131,8 +131,10 @@ impl Smpp {
         self.hub.serve(listener::Ports { submission, directory });
     }
 
-    /// Binds and listens until `stop`; then unbinds and returns.
+    /// Binds and listens until `stop`; then unbinds and returns, within twice the largest
+    /// response time-out. Panics when it was not connected.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+        self.hub.check();
         self.restore().await;
         let mut tasks = JoinSet::new();
         for bind in &self.binds {

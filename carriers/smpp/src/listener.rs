@@ -66,6 +66,11 @@ impl Hub {
         assert!(self.ports.set(ports).is_ok(), "the listeners are connected once");
     }
 
+    /// Panics when there are listeners that nobody connected.
+    pub(crate) fn check(&self) {
+        assert!(self.listeners.is_empty() || self.ports.get().is_some(), "listeners need serve()");
+    }
+
     pub(crate) fn ports(&self) -> &Ports {
         self.ports.get().expect("the binary connects the listeners before they run")
     }
