@@ -7,6 +7,7 @@ mod account;
 mod carrier;
 mod message;
 mod number;
+mod submission;
 mod validation;
 
 use std::future::Future;
@@ -19,6 +20,10 @@ pub use message::{
     OutboundMessage, Receipt, ReceiptStatus, Submission,
 };
 pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
+pub use submission::{
+    ApplicationLink, BindAccount, BindDirectory, MessageSubmission, SubmissionRefusal,
+    SubmissionStatus, SubmittedMessage,
+};
 pub use validation::ValidationCalls;
 
 /// What ports answer.
