@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ipnet::IpNet;
+use messaging::Rates;
 use sim::Network;
 use store::Location;
 
@@ -41,6 +42,9 @@ pub struct Up {
     /// Share of messages that the simulated network loses, 0 to 1
     #[arg(long, value_parser = parse_share, default_value = "0")]
     fault_rate: f64,
+    /// Let each sender send as fast as networks allow, also in the development profile
+    #[arg(long, env = "OFFHOOK_PACE")]
+    pace: bool,
     /// Requests of one account in flight beyond which 429 answers; 0 is no limit
     #[arg(long, default_value_t = 0)]
     concurrency_max: u32,
@@ -99,6 +103,10 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
         policy,
         public_url: up.public_url,
         network: Network { seed: up.seed, delay_ms: up.delay, fault_rate: up.fault_rate },
+        rates: match is_loopback && !up.strict && !up.pace {
+            true => Rates::UNLIMITED,
+            false => Rates::default(),
+        },
         concurrency_max: up.concurrency_max,
         wire_log: up.wire_log,
         authority: interception::authority()

@@ -41,6 +41,8 @@ pub struct Settings {
     /// Where applications reach this platform; derived from the listener when absent.
     pub public_url: Option<String>,
     pub network: Network,
+    /// How fast senders may send.
+    pub rates: messaging::Rates,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
     pub concurrency_max: u32,
     /// Append every API request and answer to this file, secrets left out.
@@ -63,6 +65,7 @@ impl Settings {
             policy: outbound::Policy::Open,
             public_url: None,
             network: Network { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 },
+            rates: messaging::Rates::UNLIMITED,
             concurrency_max: 0,
             wire_log: None,
             authority: None,
@@ -205,6 +208,7 @@ async fn wire(
         client,
         public_url: url.clone(),
         development,
+        rates: settings.rates,
     });
     messaging.connect(sim.clone());
     sim.connect(messaging.clone());

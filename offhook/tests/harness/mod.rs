@@ -13,6 +13,7 @@ mod sink;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use messaging::Rates;
 use offhook::server::{Running, Settings};
 use serde_json::{Value, json};
 use sim::Network;
@@ -60,18 +61,23 @@ impl Drop for World {
 
 /// The development profile on every database.
 pub async fn worlds() -> Vec<World> {
-    started(true).await
+    started(true, Rates::UNLIMITED).await
+}
+
+/// The development profile with senders as slow as they are.
+pub async fn paced_worlds() -> Vec<World> {
+    started(true, Rates::default()).await
 }
 
 /// The strict profile: nothing is adopted and the clock stands.
 pub async fn strict_worlds() -> Vec<World> {
-    started(false).await
+    started(false, Rates::UNLIMITED).await
 }
 
-async fn started(development: bool) -> Vec<World> {
+async fn started(development: bool, rates: Rates) -> Vec<World> {
     let mut all = Vec::new();
     for database in store::testing::databases().await {
-        all.push(World::start(database, development).await);
+        all.push(World::start(database, development, rates).await);
     }
     all
 }
@@ -95,19 +101,13 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
 }
 
 impl World {
-    async fn start(database: TestDatabase, development: bool) -> Self {
+    async fn start(database: TestDatabase, development: bool, rates: Rates) -> Self {
         let settings = Settings {
-            listen: ([127, 0, 0, 1], 0).into(),
-            data: database.directory().join("data"),
             database: database.location.clone(),
             development,
-            policy: outbound::Policy::Open,
-            public_url: None,
             network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
-            concurrency_max: 0,
-            wire_log: None,
-            authority: None,
-            foreign: door::Foreign::Refuse,
+            rates,
+            ..Settings::development(([127, 0, 0, 1], 0).into(), &database.directory().join("data"))
         };
         let running = offhook::server::start(settings).await.expect("the platform starts");
         let env = running.platform.env().await.expect("the platform has a main account");

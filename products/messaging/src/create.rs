@@ -16,7 +16,7 @@ use store::{AccountBatch, AccountStore, StoreError};
 use crate::lifecycle::Status;
 use crate::message::{Extra, Message};
 use crate::service::{Need, Service, no_service, select};
-use crate::{Messaging, magic, opt_out};
+use crate::{Messaging, magic, opt_out, pace};
 
 /// Queue of messages that wait for their carrier.
 pub(crate) const DISPATCH: &str = "message.dispatch";
@@ -52,7 +52,6 @@ pub(crate) struct Wish<'a> {
 /// An accepted message that is not yet written.
 pub(crate) struct Accepted {
     pub message: Message,
-    pub send_at: Option<Timestamp>,
     /// The sender came into being with it (development profile).
     pub adopted: Option<String>,
 }
@@ -117,7 +116,7 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
         ctx.announce_adoption(adopted);
     }
     let mut batch = ctx.store.batch();
-    messaging.queue(&accepted.message, accepted.send_at, &mut batch);
+    messaging.queue(&accepted.message, &mut batch);
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     Ok(Reply::Record(accepted.message.record(ctx)))
 }
@@ -238,7 +237,11 @@ impl Messaging {
         check_content(wish)?;
         let mut message = new_message(clock.now(), sid, wish, to_text);
         message.from = checked.address.map(|from| from.to_string());
-        Ok(Accepted { message, adopted: checked.adopted, send_at: wish.send_at })
+        if message.status == Status::Queued && !self.has_room(store, &message).await? {
+            let from = message.from.unwrap_or_default();
+            return Err(ApiError::new(21611, format!("The queue of 'From' {from} is full")));
+        }
+        Ok(Accepted { message, adopted: checked.adopted })
     }
 
     /// The sender that was named must be one, and the account's.
@@ -278,17 +281,42 @@ impl Messaging {
         })
     }
 
-    /// Writes an accepted message and promises its dispatch.
-    pub(crate) fn queue(
+    /// Whether the sender's queue still holds this message.
+    pub(crate) async fn has_room(
         &self,
+        store: &AccountStore,
         message: &Message,
-        send_at: Option<Timestamp>,
-        batch: &mut AccountBatch,
-    ) {
+    ) -> Result<bool, ApiError> {
+        let from = message.from.as_deref().unwrap_or_default();
+        if self.parts.rates.lane(store.account(), from, 1).is_none() {
+            return Ok(true);
+        }
+        let lane = pace::lane_name(store.account(), from);
+        let backlog = jobs::backlog(store, &lane).await.map_err(store_failed)?;
+        Ok(backlog < pace::queue_max(from))
+    }
+
+    /// The promise that a message is dispatched: at its time, and at its sender's pace once
+    /// that is chosen.
+    pub(crate) fn dispatch_job(&self, account: Sid, message: &Message) -> jobs::NewJob {
         let clock = &self.parts.clock;
-        message.insert(batch);
         let job = jobs::NewJob::now(DISPATCH, clock, &Dispatch { sid: message.sid });
-        jobs::add(batch, clock, job.at(send_at.unwrap_or(clock.now())));
+        match (message.status, message.from.as_deref()) {
+            (Status::Queued, Some(from)) => {
+                match self.parts.rates.lane(account, from, message.segments) {
+                    Some(lane) => job.paced(lane),
+                    None => job,
+                }
+            }
+            _ => job.at(message.extra.send_at.unwrap_or(clock.now())),
+        }
+    }
+
+    /// Writes an accepted message and promises its dispatch.
+    pub(crate) fn queue(&self, message: &Message, batch: &mut AccountBatch) {
+        message.insert(batch);
+        let job = self.dispatch_job(batch.account(), message);
+        jobs::add(batch, &self.parts.clock, job);
     }
 
     /// The sender must be the account's and able; its SID if it is a number, and what was

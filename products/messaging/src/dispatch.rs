@@ -42,6 +42,12 @@ impl Worker for Dispatcher {
             let Some(mut message) = Message::load(store, sid).await? else { return Ok(batch) };
             if matches!(message.status, Status::Accepted | Status::Scheduled) {
                 self.0.assign(store, &mut message).await?;
+                let job = self.0.dispatch_job(store.account(), &message);
+                // A paced sender's messages leave by its lane.
+                if message.status == Status::Queued && job.lane.is_some() {
+                    jobs::add(&mut batch, &self.0.parts.clock, job);
+                    return Ok(batch);
+                }
             }
             if matches!(message.status, Status::Queued | Status::Sending) {
                 self.0.dispatch(store, &mut message, &mut batch).await?;
@@ -103,7 +109,11 @@ impl Messaging {
         if has_media && !sender.mms && service.mms_converter {
             as_links(message);
         }
-        Ok(Ok(()))
+        match self.has_room(store, message).await {
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => Ok(Err(30001)),
+            Err(error) => Err(Failure::Retry(error.message)),
+        }
     }
 
     async fn dispatch(

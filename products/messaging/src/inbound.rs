@@ -120,7 +120,7 @@ impl Messaging {
             date_sent: None,
             ..message.clone()
         };
-        self.queue(&reply, None, batch);
+        self.queue(&reply, batch);
         Ok(())
     }
 }

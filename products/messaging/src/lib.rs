@@ -18,6 +18,7 @@ mod magic;
 mod media;
 mod message;
 mod opt_out;
+mod pace;
 mod price;
 mod resource;
 mod service;
@@ -34,6 +35,7 @@ use store::{BlobStore, ByAccount};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
+pub use pace::Rates;
 
 /// What the product stands on.
 pub struct Parts {
@@ -51,6 +53,7 @@ pub struct Parts {
     pub public_url: String,
     /// Unknown senders are adopted.
     pub development: bool,
+    pub rates: Rates,
 }
 
 /// The product's state.
