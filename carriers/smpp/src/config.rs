@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use kernel::Secret;
 use serde::Deserialize;
 use smpp::address::ShortCodeForm;
 use smpp::coding::Alphabet;
@@ -135,17 +136,6 @@ pub struct ServerTls {
     pub certificate_file: PathBuf,
     /// PEM.
     pub key_file: PathBuf,
-}
-
-/// A password; it does not print itself.
-#[derive(Clone, Default, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(pub String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -34,7 +34,7 @@ use tokio::task::JoinSet;
 
 pub use config::{
     Bind as BindConfig, BindMode, ClientTls, Config, ConfigError, DefaultAlphabet, Listener, Long,
-    ReceiptIds, Secret, ServerTls,
+    ReceiptIds, ServerTls,
 };
 
 /// The platform's time.

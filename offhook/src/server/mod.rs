@@ -1,6 +1,7 @@
 //! The platform as one process: wiring only.
 
 mod api;
+mod carriers;
 mod front;
 mod ports;
 
@@ -14,16 +15,21 @@ use authority::Authority;
 use bus::Bus;
 use clock::Clock;
 use door::{Door, Foreign};
-use jobs::{Queue, Runner};
+use jobs::Runner;
 use messaging::Messaging;
 use numbers::{Numbers, ValidationWorker};
 use rest::Router;
 use sim::{Network, Sim};
+use smpp_carrier::Smpp;
 use store::{BlobStore, Location, Sealer, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use twilio::Twilio;
 use webhooks::Webhooks;
+
+use crate::config::Config;
+use carriers::Networks;
 
 pub use api::Env;
 pub use front::Front;
@@ -51,6 +57,7 @@ pub struct Settings {
     pub authority: Option<Arc<Authority>>,
     /// What the port does with traffic for other hosts.
     pub foreign: Foreign,
+    pub config: Config,
 }
 
 impl Settings {
@@ -70,6 +77,7 @@ impl Settings {
             wire_log: None,
             authority: None,
             foreign: Foreign::Refuse,
+            config: Config::default(),
         }
     }
 }
@@ -81,6 +89,8 @@ pub struct Platform {
     pub accounts: Arc<Accounts>,
     pub numbers: Arc<Numbers>,
     pub sim: Arc<Sim>,
+    pub smpp: Option<Arc<Smpp>>,
+    pub twilio: Option<Arc<Twilio>>,
     pub router: Router,
     pub metrics: Metrics,
     pub url: String,
@@ -136,7 +146,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         listener.local_addr().map_err(|error| failed("cannot listen")(error.to_string()))?;
     let (platform, runner) = wire(&settings, local).await?;
     let (stop, stopped) = watch::channel(false);
-    let tasks = vec![
+    let mut tasks = Vec::new();
+    if let Some(smpp) = &platform.smpp {
+        tasks.push(tokio::spawn(smpp.clone().run(stopped.clone())));
+    }
+    tasks.extend([
         tokio::spawn(runner.run(stopped.clone())),
         tokio::spawn(door::serve(
             listener,
@@ -148,7 +162,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             },
             stopped,
         )),
-    ];
+    ]);
     Ok(Running { platform, stop, tasks })
 }
 
@@ -191,12 +205,11 @@ async fn wire(
     let webhooks = Webhooks::new(client.clone(), keys, clock.clone());
     // What workers and carriers write yields to what API callers wait for.
     let background = store.background();
-    let notes = Arc::new(ports::Notes::new(background.clone(), "sim"));
-    let queue = Queue::new(background.clone(), clock.clone());
-    let sim = Sim::new(notes, queue, settings.network);
+    let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
+    let networks = Networks::new(settings, &background, &clock, &client, &url)?;
+    let sim = networks.sim.clone();
     let numbers =
         Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
-    let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
     let messaging = Messaging::new(messaging::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -210,14 +223,12 @@ async fn wire(
         development,
         rates: settings.rates,
     });
-    messaging.connect(sim.clone());
-    sim.connect(messaging.clone());
+    networks.connect(&messaging)?;
 
     let runner = Runner::new(background, clock.clone())
         .with(webhooks)
-        .with(sim.clone())
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let runner = Arc::new(messaging.work(runner));
+    let runner = Arc::new(networks.work(messaging.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
@@ -232,6 +243,8 @@ async fn wire(
         accounts,
         numbers,
         sim,
+        smpp: networks.smpp.clone(),
+        twilio: networks.twilio.clone(),
         router,
         metrics: Metrics::default(),
         url,

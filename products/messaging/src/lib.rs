@@ -9,6 +9,7 @@
 //! it works for.
 
 mod answer;
+mod application;
 mod create;
 mod dispatch;
 mod feedback;
@@ -23,11 +24,12 @@ mod price;
 mod resource;
 mod service;
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use bus::Bus;
 use clock::Clock;
-use contracts::{AccountDirectory, MessageCarrier, NumberDirectory};
+use contracts::{AccountDirectory, ApplicationLink, MessageCarrier, NumberDirectory};
 use jobs::Runner;
 use outbound::Client;
 use rest::Router;
@@ -61,17 +63,29 @@ pub struct Messaging {
     parts: Parts,
     memory: Arc<service::Memory>,
     carrier: OnceLock<Arc<dyn MessageCarrier>>,
+    applications: OnceLock<application::Applications>,
 }
 
 impl Messaging {
     pub fn new(parts: Parts) -> Arc<Self> {
         let memory = service::Memory::new(&parts.bus);
-        Arc::new(Self { parts, memory, carrier: OnceLock::new() })
+        Arc::new(Self { parts, memory, carrier: OnceLock::new(), applications: OnceLock::new() })
     }
 
     /// Connects the carrier; once, before the runner starts.
     pub fn connect(&self, carrier: Arc<dyn MessageCarrier>) {
         assert!(self.carrier.set(carrier).is_ok(), "a carrier is connected once");
+    }
+
+    /// Connects applications that bind to a carrier; at most once, before the runner starts.
+    /// `numbers` are those whose messages go to the application of that name.
+    pub fn connect_applications(
+        &self,
+        link: Arc<dyn ApplicationLink>,
+        numbers: HashMap<String, String>,
+    ) {
+        let connected = self.applications.set(application::Applications { link, numbers });
+        assert!(connected.is_ok(), "applications are connected once");
     }
 
     fn carrier(&self) -> &Arc<dyn MessageCarrier> {
@@ -102,5 +116,6 @@ impl Messaging {
         runner
             .with(Arc::new(dispatch::Dispatcher(self.clone())))
             .with(Arc::new(answer::Answerer(self.clone())))
+            .with(Arc::new(application::Reporter(self.clone())))
     }
 }

@@ -9,9 +9,11 @@ use std::time::Duration;
 use jobs::Lane;
 use kernel::Sid;
 use numbering::{Address, Kind};
+use serde::Deserialize;
 
 /// Segments per second by kind of sender; 0 is no limit.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(default, deny_unknown_fields)]
 pub struct Rates {
     /// Numbers of the United States and Canada that are not toll-free.
     pub long_code_us: f64,
