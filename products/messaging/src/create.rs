@@ -218,6 +218,9 @@ impl Messaging {
             Some(from) => self.check_from(store, from, &to, wish, wants_mms).await?,
             None => Checked::default(),
         };
+        if let Some(number) = to.number() {
+            self.check_geo(store, number).await.map_err(store_failed)??;
+        }
         let clock = &self.parts.clock;
         let sid = clock.sid(if wants_mms { "MM" } else { "SM" });
         let scope = match &wish.service {

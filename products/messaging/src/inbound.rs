@@ -101,7 +101,7 @@ impl Messaging {
         let scope = message.service.as_deref().unwrap_or(&message.to);
         let was_out = opt_out::is_opted_out(store, scope, user).await?;
         let now = message.date_created;
-        opt_out::obey(keyword, scope, user, now, batch);
+        opt_out::obey(keyword, scope, user, now, &self.parts.clock, batch);
         // Nothing goes to somebody who has opted out, but the word that they have.
         if was_out && keyword != Keyword::Start {
             return Ok(());

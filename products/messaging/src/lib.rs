@@ -10,6 +10,7 @@
 
 mod answer;
 mod application;
+mod consent;
 mod create;
 mod dispatch;
 mod feedback;
@@ -20,6 +21,7 @@ mod media;
 mod message;
 mod opt_out;
 mod pace;
+mod permission;
 mod price;
 mod resource;
 mod service;
@@ -101,6 +103,10 @@ impl Messaging {
                 &resource::LEGACY_MESSAGE,
                 &media::MEDIA,
                 &feedback::FEEDBACK,
+                &consent::CONSENT,
+                &consent::CONTACT,
+                &permission::GEO_PERMISSION,
+                &permission::SAFE_LIST,
                 &service::USECASE,
                 &service::SERVICE,
                 &service::PHONE_NUMBER,
