@@ -43,6 +43,7 @@ pub static GEO_PERMISSION: Resource<Messaging> = Resource {
 };
 
 const NUMBER: &[Param] = &[Param::text("PhoneNumber", 20).required(20001)];
+const WHICH: &[Param] = &[Param::address("PhoneNumber").required(20001)];
 
 pub static SAFE_LIST: Resource<Messaging> = Resource {
     table: Table::product(SAFE_KIND, "accounts", "/v1/SafeList/Numbers", "/v1/SafeList/Numbers")
@@ -50,8 +51,8 @@ pub static SAFE_LIST: Resource<Messaging> = Resource {
         .fields(&[Field::sid("sid", &["GN"]), Field::text("phone_number")]),
     ops: &[
         Op::create(NUMBER).at_instance().by(|_, ctx| Box::pin(add_safe(ctx))),
-        Op::fetch().params(NUMBER).by(|_, ctx| Box::pin(find_safe(ctx))),
-        Op::delete().params(NUMBER).by(|_, ctx| Box::pin(remove_safe(ctx))),
+        Op::fetch().params(WHICH).by(|_, ctx| Box::pin(find_safe(ctx))),
+        Op::delete().params(WHICH).by(|_, ctx| Box::pin(remove_safe(ctx))),
     ],
 };
 
