@@ -43,7 +43,7 @@ pub static GEO_PERMISSION: Resource<Messaging> = Resource {
 };
 
 const NUMBER: &[Param] = &[Param::text("PhoneNumber", 20).required(20001)];
-const WHICH: &[Param] = &[Param::address("PhoneNumber").required(20001)];
+const WHICH: &[Param] = &[Param::text("PhoneNumber", 20)];
 
 pub static SAFE_LIST: Resource<Messaging> = Resource {
     table: Table::product(SAFE_KIND, "accounts", "/v1/SafeList/Numbers", "/v1/SafeList/Numbers")
