@@ -59,6 +59,7 @@ pub fn router(platform: App) -> Router {
         .route("/handsets", get(handsets))
         .route("/handsets/{number}", get(handset).put(set_handset).post(set_handset))
         .route("/handsets/{number}/messages", get(thread).post(send_from))
+        .route("/handsets/{number}/read", post(look))
         .route("/events", get(events))
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))
@@ -185,6 +186,12 @@ async fn handset(
     Path(number): Path<String>,
 ) -> Result<Json<Handset>, Refusal> {
     Ok(Json(app.sim.handset(&number_of(&number)?).await.map_err(unavailable)?))
+}
+
+/// The handset's owner looks at it.
+async fn look(State(app): State<App>, Path(number): Path<String>) -> Result<Json<Value>, Refusal> {
+    let count = app.sim.read(&number_of(&number)?).await.map_err(unavailable)?;
+    Ok(Json(json!({ "read": count })))
 }
 
 #[derive(Deserialize)]

@@ -58,6 +58,9 @@ impl Messaging {
     async fn route(&self, store: &AccountStore, number: Sid) -> Result<InboundRoute, Failure> {
         match self.service_of(store, number).await? {
             Some(service) if !service.use_number_webhook => Ok(service.route()),
+            _ if number.prefix() == "XE" => {
+                Ok(self.channel_route(store, number).await?.unwrap_or_default())
+            }
             _ => {
                 let route = self.parts.numbers.message_route(store.account(), number).await;
                 route.map_err(|error| Failure::Retry(error.0))
@@ -259,6 +262,11 @@ impl Conversation<'_> {
         add("SmsSid", &sid);
         add("SmsMessageSid", &sid);
         add("AccountSid", &self.store.account().to_string());
+        if let Some(user) = self.user().strip_prefix("whatsapp:") {
+            add("ProfileName", user);
+            add("WaId", user.trim_start_matches('+'));
+            add("MessageType", if message.media > 0 { "image" } else { "text" });
+        }
         if let Some(service) = &message.service {
             add("MessagingServiceSid", service);
         }

@@ -147,6 +147,11 @@ impl Messaging {
         if let Some(code) = self.refusal(account, message).await? {
             return Ok(Err(code));
         }
+        if let Some(from) = message.from.as_deref().filter(|from| from.starts_with("whatsapp:"))
+            && !self.is_window_open(store, from, &message.to).await?
+        {
+            return Ok(Err(63016));
+        }
         let media = match self.media(store, message, batch).await? {
             Ok(media) => media,
             Err(code) => return Ok(Err(code)),

@@ -9,7 +9,7 @@ use store::{AccountStore, StoreError};
 use crate::create::recipient;
 use crate::lifecycle::Status;
 use crate::message::{Extra, Message};
-use crate::{Messaging, opt_out};
+use crate::{Messaging, channel, opt_out};
 
 /// Queue of inbound messages whose application is to be asked.
 pub(crate) const ANSWER: &str = "message.answer";
@@ -71,6 +71,10 @@ impl Messaging {
         };
         message.bill(now, &mut batch);
         message.insert(&mut batch);
+        if message.to.contains(':') {
+            let user = message.from.as_deref().unwrap_or_default();
+            channel::open_window(&message.to, user, now, &mut batch);
+        }
         let in_service = message.service.is_some();
         if let Some(keyword) = opt_out::keyword_for(&message.to, &message.body, in_service) {
             self.obey(&store, keyword, &message, &mut batch).await.map_err(failed)?;

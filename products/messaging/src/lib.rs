@@ -10,6 +10,7 @@
 
 mod answer;
 mod application;
+mod channel;
 mod consent;
 mod create;
 mod dispatch;
@@ -103,6 +104,8 @@ impl Messaging {
                 &resource::LEGACY_MESSAGE,
                 &media::MEDIA,
                 &feedback::FEEDBACK,
+                &channel::SENDER,
+                &channel::TYPING,
                 &consent::CONSENT,
                 &consent::CONTACT,
                 &permission::GEO_PERMISSION,

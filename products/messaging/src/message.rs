@@ -249,7 +249,13 @@ impl Message {
         if let Some(code) = self.error_code {
             params.push(("ErrorCode".to_owned(), code.to_string()));
         }
-        if matches!(self.status, Status::Delivered | Status::Undelivered) {
+        if let Some((channel, user)) = self.to.split_once(':') {
+            params.push(("ChannelPrefix".to_owned(), channel.to_owned()));
+            params.push(("ChannelToAddress".to_owned(), masked(user)));
+            if self.status == Status::Read {
+                params.push(("EventType".to_owned(), "READ".to_owned()));
+            }
+        } else if matches!(self.status, Status::Delivered | Status::Undelivered) {
             params.push(("RawDlrDoneDate".to_owned(), now.format("%y%m%d%H%M")));
         }
         let callback = Callback { url: url.clone(), method: "POST".into(), params, resource: sid };
