@@ -9,6 +9,7 @@
 mod foreign;
 mod list;
 mod load;
+mod pace;
 mod process;
 mod yardstick;
 
@@ -38,6 +39,15 @@ enum Command {
         /// How many messages are many
         #[arg(long, default_value_t = 1_000_000)]
         messages: u64,
+    },
+    /// How exactly a paced sender keeps its pace, and what its queue costs
+    Pace {
+        /// Messages that wait
+        #[arg(long, default_value_t = 100_000)]
+        messages: usize,
+        /// Seconds for which the pace is watched
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
     },
     /// What `offhook run` costs a program's other connections
     Foreign {
@@ -73,6 +83,7 @@ fn main() -> Outcome {
             runtime.block_on(accept(requests, &connections))
         }
         Command::List { messages } => runtime.block_on(list::run(messages)),
+        Command::Pace { messages, seconds } => runtime.block_on(pace::run(messages, seconds)),
         Command::Foreign { connections } => foreign::run(connections),
         Command::Connect { port, connections } => foreign::connect(port, connections),
     }

@@ -44,25 +44,52 @@ impl Server {
     pub async fn platform() -> Result<(Self, f64), Failure> {
         // The first start makes keys, schema, account and number.
         let directory = fresh_directory("offhook")?;
-        let mut first = Self::start_platform(directory).await?;
+        let mut first = Self::start_platform(directory, &[]).await?;
         first.login = Some(first.ask_login().await?);
         first.stop_politely();
         let login = first.login.clone();
         let directory = std::mem::take(&mut first.directory);
         drop(first);
         let began = Instant::now();
-        let mut server = Self::start_platform(directory).await?;
+        let mut server = Self::start_platform(directory, &[]).await?;
         server.login = login;
         server.load(1, 1).await?;
         let started = began.elapsed().as_secs_f64() * 1000.0;
         Ok((server, started))
     }
 
-    async fn start_platform(directory: PathBuf) -> Result<Self, Failure> {
+    /// A platform whose configuration is `text`.
+    pub async fn configured(text: &str) -> Result<Self, Failure> {
+        let directory = fresh_directory("configured")?;
+        let file = directory.join("offhook.toml");
+        std::fs::write(&file, text)?;
+        let file = file.display().to_string();
+        let mut server = Self::start_platform(directory, &["--config", &file]).await?;
+        server.login = Some(server.ask_login().await?);
+        Ok(server)
+    }
+
+    /// The same account with another sender.
+    pub fn sending_from(&mut self, number: &str) {
+        if let Some((_, _, from)) = &mut self.login {
+            number.clone_into(from);
+        }
+    }
+
+    /// A column of numbers from the platform's database.
+    pub fn column(&self, sql: &str) -> Result<Vec<i64>, Failure> {
+        let database = rusqlite::Connection::open(self.directory.join("offhook.db"))?;
+        let mut statement = database.prepare(sql)?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    async fn start_platform(directory: PathBuf, extra: &[&str]) -> Result<Self, Failure> {
         let port = free_port()?;
         let child = Command::new(platform_binary()?)
             .args(["up", "--listen", &local(port), "--log", "warn", "--delay", "0-0", "--data"])
             .arg(&directory)
+            .args(extra)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()?;
