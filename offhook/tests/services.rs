@@ -108,6 +108,14 @@ async fn a_recipient_keeps_the_sender_it_knows() {
         let next = world.reached(&world.sent(&form).await, "delivered").await;
         assert_ne!(next["from"], known.as_str());
         assert!(numbers.iter().any(|number| next["from"] == number.as_str()));
+
+        // A number that is released sends no more, though nobody took it out of the pool.
+        let known = next["from"].as_str().unwrap().to_owned();
+        let sid = world.number_sid(&known).await;
+        let path = world.path(&format!("IncomingPhoneNumbers/{sid}.json"));
+        assert_eq!(world.delete(&path).await.status, 204);
+        let after = world.reached(&world.sent(&form).await, "delivered").await;
+        assert_ne!(after["from"], known.as_str());
         world.stop().await;
     }
 }

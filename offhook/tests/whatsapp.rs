@@ -134,3 +134,32 @@ async fn typing_is_shown_for_a_users_message() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_speaks_on_the_channel_of_the_recipient() {
+    for world in worlds().await {
+        let from = whatsapp("+14155238886");
+        let sid = sender(&world, &from, "https://app.example/in").await;
+        let made = world.post("/_/messaging/v1/Services", &[("FriendlyName", "both")]).await;
+        let service = made.text_of("sid");
+        let pool = |kind: &str| format!("/_/messaging/v1/Services/{service}/{kind}");
+        let joined = world.post(&pool("ChannelSenders"), &[("Sid", &sid)]).await;
+        assert_eq!((joined.status, joined.text_of("sender")), (201, from.clone()), "{joined:?}");
+        let number = world.number_sid(&world.number).await;
+        world.post(&pool("PhoneNumbers"), &[("PhoneNumberSid", &number)]).await;
+        // The service is asked where its messages go, as for every sender of its pool.
+        world.type_on(USER, &from, "open the window").await;
+        for (to, sender) in [(whatsapp(USER), from.as_str()), (USER.to_owned(), &world.number)] {
+            let form = [("To", to.as_str()), ("Body", "x"), ("MessagingServiceSid", &service)];
+            let sid = world.sent(&form).await;
+            assert_eq!(world.reached(&sid, "delivered").await["from"], sender);
+        }
+        let path = format!("{}/{sid}", pool("ChannelSenders"));
+        assert_eq!(world.delete(&path).await.status, 204);
+        let form =
+            [("To", "whatsapp:+14155550111"), ("Body", "x"), ("MessagingServiceSid", &service)];
+        assert_error(&world.message(&form).await, 21703, 400, &service);
+        assert_eq!(world.get(&format!("{SENDERS}/{sid}")).await.status, 200, "the sender stays");
+        world.stop().await;
+    }
+}

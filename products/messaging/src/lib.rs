@@ -116,6 +116,7 @@ impl Messaging {
                 &service::SHORT_CODE,
                 &service::ALPHA_SENDER,
                 &service::DESTINATION_ALPHA_SENDER,
+                &service::CHANNEL_SENDER,
             ],
         )
     }

@@ -18,7 +18,8 @@ use crate::Messaging;
 use crate::permission::Permissions;
 pub(crate) use select::{Need, Sender, select};
 pub(crate) use table::{
-    ALPHA_SENDER, DESTINATION_ALPHA_SENDER, PHONE_NUMBER, SERVICE, SHORT_CODE, USECASE,
+    ALPHA_SENDER, CHANNEL_SENDER, DESTINATION_ALPHA_SENDER, PHONE_NUMBER, SERVICE, SHORT_CODE,
+    USECASE,
 };
 
 /// A service as sending and receiving need it.
@@ -169,7 +170,16 @@ impl Messaging {
             false => None,
         };
         let need = Need { sticky: known.as_deref(), ..need };
-        let chosen = select(&service.pool, &need).map(|sender| sender.address.to_string());
+        let mut pool = service.pool.clone();
+        let chosen = loop {
+            let Some(sender) = select(&pool, &need) else { break None };
+            if self.is_held(store.account(), &sender.address).await? {
+                break Some(sender.address.to_string());
+            }
+            // It was released, but is still in the pool.
+            let gone = sender.address.clone();
+            pool.retain(|sender| sender.address != gone);
+        };
         if let Some(sender) = &chosen
             && service.sticky_sender
             && known.as_ref() != Some(sender)
@@ -182,6 +192,18 @@ impl Messaging {
             );
         }
         Ok(chosen)
+    }
+}
+
+impl Messaging {
+    /// Whether the account has this sender still; a name is nobody's.
+    async fn is_held(&self, account: Sid, sender: &Address) -> Result<bool, StoreError> {
+        if matches!(sender, Address::Alphanumeric(_)) {
+            return Ok(true);
+        }
+        let owner = self.parts.numbers.owner(&sender.to_string()).await;
+        let owner = owner.map_err(|error| StoreError::Unavailable(error.0))?;
+        Ok(owner.is_some_and(|owner| owner.account == account))
     }
 }
 

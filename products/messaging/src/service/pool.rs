@@ -11,11 +11,13 @@ use store::{Row, StoreError};
 
 use super::select::Sender;
 use crate::Messaging;
+use crate::channel;
 use crate::create::unavailable;
 
 pub(crate) const PHONE_NUMBER: &str = "MessagingServicePhoneNumber";
 pub(crate) const SHORT_CODE: &str = "MessagingServiceShortCode";
 pub(crate) const ALPHA_SENDER: &str = "MessagingServiceAlphaSender";
+pub(crate) const CHANNEL_SENDER: &str = "MessagingServiceChannelSender";
 pub(crate) const DESTINATION_ALPHA_SENDER: &str = "MessagingServiceDestinationAlphaSender";
 
 /// Name of the claims of services on numbers and short codes.
@@ -26,7 +28,7 @@ const SENDERS_MAX: i64 = 400;
 
 /// 21714 beyond the limit.
 async fn check_room(ctx: &Ctx) -> Result<(), ApiError> {
-    let service = ctx.param("ServiceSid");
+    let service = service_of(ctx);
     let sql = "SELECT COUNT(*) FROM resource WHERE account_sid = $1 AND parent = $2";
     let row = ctx.store.point(sql, vec![service.into()]).await;
     let count = row.map_err(|error| rest::store_error(ctx, error))?.map_or(0, |row| row.int(0));
@@ -61,15 +63,7 @@ pub(crate) async fn add_number(
     if !sms {
         return Err(ApiError::new(21715, format!("The number {address} cannot send SMS")));
     }
-    let service = ctx.param("ServiceSid");
-    if let Some(holder) = holder(ctx, number).await.map_err(|e| rest::store_error(ctx, e))? {
-        return Err(if holder == service {
-            ApiError::new(21710, format!("{address} is in the pool of {service} already"))
-        } else {
-            let why = format!("{address} is in the pool of {holder}; take it out of there first");
-            ApiError::new(21712, why)
-        });
-    }
+    claim(ctx, draft, number, &address).await?;
     let capable = [("MMS", mms), ("SMS", sms), ("Voice", voice)];
     let capabilities: Vec<_> =
         capable.iter().filter(|(_, can)| *can).map(|(name, _)| *name).collect();
@@ -79,14 +73,10 @@ pub(crate) async fn add_number(
     } else {
         "short_code_sid"
     });
-    draft.set("service_sid", service);
+    draft.set("service_sid", service_of(ctx));
     draft.set(field, address.as_str());
     draft.set("country_code", country_of(&address));
     draft.set("capabilities", json!(capabilities));
-    draft.batch.run(
-        "INSERT INTO claim (account_sid, sid, name, value) VALUES ($1, $2, $3, $4)",
-        vec![service.into(), CLAIM.into(), number.to_string().into()],
-    );
     let memory = messaging.memory.clone();
     draft.afterwards(move || memory.invalidate());
     Ok(())
@@ -126,16 +116,79 @@ pub(crate) async fn add_alpha(
     Ok(())
 }
 
+/// A sender of a channel joins the pool.
+///
+/// # Errors
+/// 20404 for a sender that is not the account's; 21710 and 21712 for one that is in this or
+/// another pool; 21714.
+pub(crate) async fn add_channel(
+    messaging: &Messaging,
+    ctx: &Ctx,
+    draft: &mut Draft,
+) -> Result<(), ApiError> {
+    check_room(ctx).await?;
+    let sid = ctx.form.sid("Sid").expect("the table requires it");
+    let found = rest::load(&ctx.store, channel::KIND, "", &sid.to_string()).await;
+    let doc = found.map_err(|error| rest::store_error(ctx, error))?;
+    let address = doc.as_ref().and_then(|doc| doc.text("sender_id"));
+    let Some(address) = address.and_then(|text| Address::parse_from(text).ok()) else {
+        return Err(ApiError::new(20404, format!("The account has no channel sender {sid}")));
+    };
+    claim(ctx, draft, sid, &address.to_string()).await?;
+    let kind = match address.channel() {
+        Some(numbering::Channel::Rcs) => "RCS",
+        _ => "WhatsApp",
+    };
+    let country = address.number().and_then(numbering::E164::country);
+    draft.sid = sid.to_string();
+    draft.fields.remove("sid");
+    draft.set("messaging_service_sid", service_of(ctx));
+    draft.set("sender", address.to_string());
+    draft.set("sender_type", kind);
+    draft.set("country_code", country.map_or("", |country| country.iso));
+    draft.set("capabilities", json!(["SMS", "MMS"]));
+    let memory = messaging.memory.clone();
+    draft.afterwards(move || memory.invalidate());
+    Ok(())
+}
+
+/// Claims a sender for the service of the path: 21710, 21712.
+async fn claim(ctx: &Ctx, draft: &mut Draft, sender: Sid, name: &str) -> Result<(), ApiError> {
+    let service = service_of(ctx);
+    let holder = holder(ctx, sender).await.map_err(|error| rest::store_error(ctx, error))?;
+    if let Some(holder) = holder {
+        return Err(if holder == service {
+            ApiError::new(21710, format!("{name} is in the pool of {service} already"))
+        } else {
+            let why = format!("{name} is in the pool of {holder}; take it out of there first");
+            ApiError::new(21712, why)
+        });
+    }
+    draft.batch.run(
+        "INSERT INTO claim (account_sid, sid, name, value) VALUES ($1, $2, $3, $4)",
+        vec![service.into(), CLAIM.into(), sender.to_string().into()],
+    );
+    Ok(())
+}
+
+/// The service in the path; two spellings of its name are in use.
+fn service_of(ctx: &Ctx) -> &str {
+    match ctx.param("ServiceSid") {
+        "" => ctx.param("MessagingServiceSid"),
+        service => service,
+    }
+}
+
 /// A sender leaves the pool, and recipients forget it.
 pub(crate) fn remove(messaging: &Messaging, ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
-    let service = ctx.param("ServiceSid");
+    let service = service_of(ctx);
     let sid = draft.sid.clone();
     draft.batch.run(
         "DELETE FROM claim WHERE account_sid = $1 AND name = $2 AND value = $3",
         vec![CLAIM.into(), sid.into()],
     );
-    let address = draft.text("phone_number").or(draft.text("short_code"));
-    if let Some(address) = address.or(draft.text("alpha_sender")).map(str::to_owned) {
+    let names = ["phone_number", "short_code", "alpha_sender", "sender"];
+    if let Some(address) = names.iter().find_map(|name| draft.text(name)).map(str::to_owned) {
         draft.batch.run(
             "DELETE FROM sticky_sender WHERE account_sid = $1 AND service_sid = $2 AND sender = $3",
             vec![service.into(), address.into()],
@@ -174,6 +227,7 @@ pub(crate) fn sender(row: &Row) -> Option<Sender> {
         PHONE_NUMBER => (text("phone_number"), text("country_code")),
         SHORT_CODE => (text("short_code"), text("country_code")),
         ALPHA_SENDER => (text("alpha_sender"), ""),
+        CHANNEL_SENDER => (text("sender"), text("country_code")),
         DESTINATION_ALPHA_SENDER => (text("alpha_sender"), text("iso_country_code")),
         _ => return None,
     };

@@ -238,6 +238,37 @@ pub static DESTINATION_ALPHA_SENDER: Resource<Messaging> = Resource {
     ],
 };
 
+pub static CHANNEL_SENDER: Resource<Messaging> = Resource {
+    table: Table::product(
+        pool::CHANNEL_SENDER,
+        "messaging",
+        "/v1/Services/{MessagingServiceSid}/ChannelSenders",
+        "/v1/Services/{MessagingServiceSid}/ChannelSenders/{Sid}",
+    )
+    .key("senders")
+    .sid("XE")
+    .borrowed_sids()
+    .under(SERVICE_KIND)
+    .fields(&[
+        Field::sid("account_sid", &["AC"]),
+        Field::sid("messaging_service_sid", &["MG"]),
+        Field::sid("sid", &["XE"]),
+        Field::text("sender"),
+        Field::text("sender_type"),
+        Field::text("country_code"),
+        Field::new("date_created", Wire::Iso8601),
+        Field::new("date_updated", Wire::Iso8601),
+        Field::new("url", Wire::Url),
+    ]),
+    ops: &[
+        Op::create(&[Param::sid("Sid", &["XE"]).required(20001)])
+            .with(|m, ctx, draft| Box::pin(pool::add_channel(m, ctx, draft))),
+        Op::list(&[]),
+        Op::fetch(),
+        Op::delete().with(|m, ctx, draft| Box::pin(async move { pool::remove(m, ctx, draft) })),
+    ],
+};
+
 const USECASE_FIELDS: &[Field] = &[Field::new("usecases", Wire::Json).empty("[]")];
 
 /// `/v1/Services/Usecases`: what a service may declare to be for.
