@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
@@ -41,6 +42,9 @@ pub struct Up {
     /// Share of messages that the simulated network loses, 0 to 1
     #[arg(long, value_parser = parse_share, default_value = "0")]
     fault_rate: f64,
+    /// Seconds that the simulated reviewer of WhatsApp templates takes
+    #[arg(long, default_value_t = server::REVIEW_DELAY.as_secs())]
+    review_delay: u64,
     /// Requests of one account in flight beyond which 429 answers; 0 is no limit
     #[arg(long, default_value_t = 0)]
     concurrency_max: u32,
@@ -54,6 +58,9 @@ pub struct Up {
     #[arg(long)]
     log_json: bool,
 }
+
+/// WhatsApp's own reviewers take 48 hours at most.
+const REVIEW_DELAY_MAX: u64 = 48 * 3600;
 
 fn parse_delay(text: &str) -> Result<(u64, u64), String> {
     let wrong = || "give LEAST-MOST in milliseconds, such as 40-160, or one number".to_owned();
@@ -99,6 +106,7 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
         policy,
         public_url: up.public_url,
         network: Network { seed: up.seed, delay_ms: up.delay, fault_rate: up.fault_rate },
+        review_delay: Duration::from_secs(up.review_delay.min(REVIEW_DELAY_MAX)),
         concurrency_max: up.concurrency_max,
         wire_log: up.wire_log,
         authority: interception::authority()

@@ -13,6 +13,7 @@ use accounts::Accounts;
 use authority::Authority;
 use bus::Bus;
 use clock::Clock;
+use content::Content;
 use door::{Door, Foreign};
 use jobs::{Queue, Runner};
 use messaging::Messaging;
@@ -41,6 +42,8 @@ pub struct Settings {
     /// Where applications reach this platform; derived from the listener when absent.
     pub public_url: Option<String>,
     pub network: Network,
+    /// How long the simulated reviewer of WhatsApp templates takes.
+    pub review_delay: Duration,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
     pub concurrency_max: u32,
     /// Append every API request and answer to this file, secrets left out.
@@ -50,6 +53,9 @@ pub struct Settings {
     /// What the port does with traffic for other hosts.
     pub foreign: Foreign,
 }
+
+/// The usual time of the simulated reviewer: long enough to be seen, short enough to wait for.
+pub const REVIEW_DELAY: Duration = Duration::from_secs(5);
 
 impl Settings {
     /// As `offhook up` starts it when nothing is asked for, but without TLS and for no other
@@ -63,6 +69,7 @@ impl Settings {
             policy: outbound::Policy::Open,
             public_url: None,
             network: Network { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 },
+            review_delay: REVIEW_DELAY,
             concurrency_max: 0,
             wire_log: None,
             authority: None,
@@ -191,6 +198,13 @@ async fn wire(
     let numbers =
         Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
     let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
+    let content = Content::new(content::Parts {
+        store: background.by_account(),
+        clock: clock.clone(),
+        webhooks: webhooks.clone(),
+        review_delay: settings.review_delay,
+        development,
+    });
     let messaging = Messaging::new(messaging::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -210,14 +224,14 @@ async fn wire(
         .with(webhooks)
         .with(sim.clone())
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let runner = Arc::new(messaging.work(runner));
+    let runner = Arc::new(content.work(messaging.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
     }
     let router = Router::new(store.clone(), clock.clone(), accounts.clone(), development)
         .with_concurrency_max(settings.concurrency_max);
-    let router = messaging.mount(numbers.mount(accounts.mount(router)));
+    let router = content.mount(messaging.mount(numbers.mount(accounts.mount(router))));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,

@@ -104,6 +104,7 @@ impl World {
             policy: outbound::Policy::Open,
             public_url: None,
             network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
+            review_delay: Duration::from_secs(60),
             concurrency_max: 0,
             wire_log: None,
             authority: None,
