@@ -1,11 +1,13 @@
-//! Goal: templates are made, found and reviewed as Twilio's API does it (whatsapp-content §2
-//! to §5). Method: templates made through the API, and a clock that is moved past the reviewer's delay.
+//! Goal: templates are made, found, reviewed and sent as Twilio's API does it (whatsapp-content §2
+//! to §5). Method: templates made through the API, a handset that receives what they render to, and
+//! a clock that is moved past the reviewer's delay.
 
 mod harness;
 
 use harness::{Login, Reply, Request, World, assert_error, eventually, worlds};
 use serde_json::{Value, json};
 
+const USER: &str = "+14155550111";
 /// Seconds that the harness's reviewer takes.
 const REVIEW: u64 = 60;
 const UNKNOWN: &str = "HX00000000000000000000000000000001";
@@ -230,6 +232,123 @@ async fn the_reviewer_knows_the_rules_and_what_else_there_is() {
         assert_error(&odd, 20001, 400, "category");
         let nobody = submit(&world, UNKNOWN, "name", "UTILITY", json!({})).await;
         assert_error(&nobody, 20404, 404, UNKNOWN);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_goes_by_sms_and_mms() {
+    for world in worlds().await {
+        let hi = template(&world, "hi", text("Hi {{1}}, {{2}}!")).await;
+        for (variables, body) in [
+            (None, "Hi Owl, {{2}}!"),
+            (Some(r#"{"2":"Bee"}"#), "Hi Owl, Bee!"),
+            (Some(r#"{"1":"{{2}}","2":"Bee"}"#), "Hi {{2}}, Bee!"),
+        ] {
+            let mut form = vec![("To", USER), ("Body", "lost"), ("ContentSid", hi.as_str())];
+            form.extend(variables.map(|json| ("ContentVariables", json)));
+            let sid = world.delivered(&form).await;
+            let message = world.fetch_message(&sid).await;
+            assert_eq!((&message["body"], &message["num_media"]), (&json!(body), &json!("0")));
+        }
+        assert_eq!(world.bodies(USER, 3).await.last().unwrap(), "Hi {{2}}, Bee!");
+
+        let sink = harness::WebhookSink::start().await;
+        sink.on("/owl.png", harness::Act::answer(200, "image/png", "png"));
+        let picture = json!({"twilio/text": {"body": "no picture"},
+            "twilio/media": {"body": "See {{1}}", "media": [sink.at("/{{2}}.png")]}});
+        let picture = template(&world, "picture", picture).await;
+        let form =
+            [("To", USER), ("ContentSid", &*picture), ("ContentVariables", r#"{"2":"owl"}"#)];
+        let sid = world.delivered(&form).await;
+        let message = world.fetch_message(&sid).await;
+        assert!(sid.starts_with("MM"));
+        assert_eq!((&message["body"], &message["num_media"]), (&json!("See Owl"), &json!("1")));
+
+        let replies = json!({"twilio/quick-reply": {"body": "Yes?", "actions": [{"title": "Y"}]}});
+        let quick = template(&world, "quick", replies.clone()).await;
+        let unknown = json!({"twilio/pay": {"anything": true}});
+        let unknown = template(&world, "pay", unknown).await;
+        let bad_url = json!({"twilio/media": {"media": ["{{2}}"]}});
+        let bad_url = template(&world, "bad", bad_url).await;
+        let long = format!("{{\"1\":\"{}\"}}", "x".repeat(1600));
+        for (content, variables, code) in [
+            ("", r#"{"1":"x"}"#, 21654),
+            (UNKNOWN, "", 21655),
+            ("HXnope", "", 21655),
+            (&*hi, "x", 21656),
+            (&*hi, "[]", 21656),
+            (&*hi, r#"{"1":null}"#, 21656),
+            (&*hi, r#"{"1":""}"#, 21656),
+            (&*hi, r#"{"1":7}"#, 21656),
+            (&*hi, &*long, 21617),
+            (&*quick, "", 216602),
+            (&*unknown, "", 216602),
+            (&*bad_url, r#"{"2":"owl.png"}"#, 21620),
+        ] {
+            let form = [("To", USER), ("ContentSid", content), ("ContentVariables", variables)];
+            assert_error(&world.message(&form).await, code, 400, "");
+        }
+        let mut both = replies;
+        both["twilio/text"] = json!({"body": "plain"});
+        let both = template(&world, "both", both).await;
+        let sid = world.delivered(&[("To", USER), ("ContentSid", &both)]).await;
+        assert_eq!(world.fetch_message(&sid).await["body"], "plain");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_renders_the_template_as_it_is_when_it_is_sent() {
+    for world in worlds().await {
+        let service = world.post("/_/messaging/v1/Services", &[("FriendlyName", "s")]).await;
+        let service = service.text_of("sid");
+        let number = world.number_sid(&world.number).await;
+        let pool = format!("/_/messaging/v1/Services/{service}/PhoneNumbers");
+        let joined = world.post(&pool, &[("PhoneNumberSid", &number)]).await;
+        assert_eq!(joined.status, 201, "{joined:?}");
+
+        let hi = template(&world, "hi", text("Hi {{1}}!")).await;
+        let form = |content: &str, at: Option<String>| {
+            let mut form = vec![
+                ("To".to_owned(), USER.to_owned()),
+                ("MessagingServiceSid".to_owned(), service.clone()),
+                ("ContentSid".to_owned(), content.to_owned()),
+                ("ContentVariables".to_owned(), r#"{"1":"“Bee”"}"#.to_owned()),
+            ];
+            if let Some(at) = at {
+                form.extend([
+                    ("SendAt".to_owned(), at),
+                    ("ScheduleType".to_owned(), "fixed".into()),
+                ]);
+            }
+            form
+        };
+        let sent = |form: Vec<(String, String)>| {
+            let world = &world;
+            async move {
+                let form: Vec<(&str, &str)> =
+                    form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+                world.sent(&form).await
+            }
+        };
+        let now = sent(form(&hi, None)).await;
+        let message = world.reached(&now, "delivered").await;
+        assert_eq!(message["body"], "Hi \"Bee\"!", "smart encoding is the service's");
+        assert_eq!(message["from"], world.number.as_str());
+
+        let later = world.platform().clock.now() + std::time::Duration::from_secs(600);
+        let later = later.format("%Y-%m-%dT%H:%M:%SZ");
+        let kept = sent(form(&hi, Some(later.clone()))).await;
+        let gone = template(&world, "gone", text("Bye {{1}}!")).await;
+        let lost = sent(form(&gone, Some(later))).await;
+        let put = json!({"types": text("Hello {{1}}!")});
+        let path = at(&format!("/{hi}"));
+        assert_eq!(send(&world, &world.login, "PUT", &path, put).await.status, 200);
+        assert_eq!(world.delete(&at(&format!("/{gone}"))).await.status, 204);
+        world.advance(601).await;
+        assert_eq!(world.reached(&kept, "delivered").await["body"], "Hello \"Bee\"!");
+        assert_eq!(world.reached(&lost, "failed").await["error_code"], 21655);
         world.stop().await;
     }
 }

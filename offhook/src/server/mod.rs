@@ -212,6 +212,7 @@ async fn wire(
         blobs,
         numbers: numbers.clone(),
         accounts: accounts.clone(),
+        content: content.clone(),
         webhooks: webhooks.clone(),
         client,
         public_url: url.clone(),
