@@ -281,6 +281,7 @@ async fn a_template_goes_by_sms_and_mms() {
             (&*hi, r#"{"1":null}"#, 21656),
             (&*hi, r#"{"1":""}"#, 21656),
             (&*hi, r#"{"1":7}"#, 21656),
+            (&*hi, r#"{"1":"\u0000"}"#, 21656),
             (&*hi, &*long, 21617),
             (&*quick, "", 216602),
             (&*unknown, "", 216602),
@@ -296,6 +297,14 @@ async fn a_template_goes_by_sms_and_mms() {
         assert_eq!(world.fetch_message(&sid).await["body"], "plain");
         world.stop().await;
     }
+}
+
+/// The variables that are kept with a message until it is rendered for good.
+async fn stored_variables(world: &World, message: &str) -> Option<String> {
+    let sql = "SELECT extra FROM message WHERE id = $1";
+    let row = world.platform().store.point(sql, vec![message[2..].into()]).await.unwrap().unwrap();
+    let extra: Value = serde_json::from_str(row.opt_text(0)?).unwrap();
+    extra["content"]["variables"].as_str().map(str::to_owned)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -336,6 +345,15 @@ async fn a_service_renders_the_template_as_it_is_when_it_is_sent() {
         let message = world.reached(&now, "delivered").await;
         assert_eq!(message["body"], "Hi \"Bee\"!", "smart encoding is the service's");
         assert_eq!(message["from"], world.number.as_str());
+
+        // What was to fill a template that was never rendered goes with the body.
+        let soon = world.platform().clock.now() + std::time::Duration::from_secs(600);
+        let canceled = sent(form(&hi, Some(soon.format("%Y-%m-%dT%H:%M:%SZ")))).await;
+        let path = world.path(&format!("Messages/{canceled}.json"));
+        assert_eq!(stored_variables(&world, &canceled).await, Some(r#"{"1":"“Bee”"}"#.to_owned()));
+        assert_eq!(world.post(&path, &[("Status", "canceled")]).await.status, 200);
+        assert_eq!(world.post(&path, &[("Body", "")]).await.text_of("body"), "");
+        assert_eq!(stored_variables(&world, &canceled).await, None);
 
         let later = world.platform().clock.now() + std::time::Duration::from_secs(600);
         let later = later.format("%Y-%m-%dT%H:%M:%SZ");

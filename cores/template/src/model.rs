@@ -5,10 +5,9 @@ mod limits;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value as Json};
 
-use crate::variables::{Values, placeholders};
+use crate::variables::{VARIABLES_MAX, Values, placeholders};
 use crate::{Content, Fault};
 
-const VARIABLES_MAX: usize = 100;
 const TYPES_MAX: usize = 20;
 
 /// Where a message goes.
@@ -128,6 +127,11 @@ impl Template {
         if types.len() > TYPES_MAX {
             let why = format!("types has {} content types; at most {TYPES_MAX}", types.len());
             return Err(Fault::new(92008, why));
+        }
+        let mut texts = Vec::new();
+        types.values().for_each(|json| gather(json, &mut texts));
+        if texts.iter().any(|text| text.contains('\0')) {
+            return Err(Fault::new(20001, "types has a NUL character: leave it out"));
         }
         let template = Self { language: language.to_owned(), samples, types };
         let used = template.placeholders();

@@ -14,6 +14,9 @@ pub struct TextMessage {
 /// The richest type that SMS and MMS can show: media, else text. Everything else needs a
 /// `twilio/text` beside it.
 ///
+/// Differs: media is chosen before text whoever the sender is; one that cannot send MMS then
+/// refuses the message.
+///
 /// # Errors
 /// 216602 / 400 when the template has neither; 21656 / 400 when a value breaks the type.
 pub fn text_message(template: &Template, values: &Values) -> Result<TextMessage, Fault> {

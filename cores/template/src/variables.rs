@@ -8,13 +8,15 @@ use crate::Fault;
 const FILLED_MAX: usize = 1 << 20;
 /// Characters of a placeholder's name.
 const NAME_MAX: usize = 64;
+/// Variables of one template, and of one message.
+pub(crate) const VARIABLES_MAX: usize = 100;
 
 /// Names and the text that replaces them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values(Vec<(String, String)>);
 
 impl Values {
-    /// `ContentVariables`: a JSON object of strings, none of them null or empty.
+    /// `ContentVariables`: a JSON object of at most 100 strings, none of them null or empty.
     ///
     /// # Errors
     /// 21656 / 400.
@@ -23,6 +25,10 @@ impl Values {
         let object: Map<String, Json> = serde_json::from_str(json).map_err(|error| {
             bad(format!("is not a JSON object such as {{\"1\":\"x\"}}: {error}"))
         })?;
+        if object.len() > VARIABLES_MAX {
+            let why = format!("has {} variables; at most {VARIABLES_MAX}", object.len());
+            return Err(bad(why));
+        }
         Self::of(&object).map_err(bad).and_then(|values| {
             match values.0.iter().find(|(_, value)| value.is_empty()) {
                 Some((name, _)) => Err(bad(format!("has an empty value for '{name}'"))),
@@ -31,9 +37,13 @@ impl Values {
         })
     }
 
-    /// The members of an object, which must be strings; else the reason.
+    /// The members of an object, which must be strings that a text column can hold; else the
+    /// reason.
     pub(crate) fn of(object: &Map<String, Json>) -> Result<Self, String> {
         let pairs = object.iter().map(|(name, value)| match value {
+            Json::String(text) if text.contains('\0') => {
+                Err(format!("has a NUL character for '{name}'"))
+            }
             Json::String(text) => Ok((name.clone(), text.clone())),
             other => Err(format!("has {other} for '{name}', which is not a string")),
         });
@@ -192,7 +202,20 @@ mod tests {
 
     #[test]
     fn what_is_not_an_object_of_strings_is_21656() {
-        for bad in ["", "x", "[]", "null", "\"a\"", "{\"1\":1}", "{\"1\":null}", "{\"1\":\"\"}"] {
+        let many: Vec<String> = (0..101).map(|at| format!("\"v{at}\":\"x\"")).collect();
+        let many = format!("{{{}}}", many.join(","));
+        for bad in [
+            &*many,
+            "{\"1\":\"\\u0000\"}",
+            "",
+            "x",
+            "[]",
+            "null",
+            "\"a\"",
+            "{\"1\":1}",
+            "{\"1\":null}",
+            "{\"1\":\"\"}",
+        ] {
             assert_eq!(Values::parse(bad).map_err(|fault| fault.code), Err(21656), "{bad}");
         }
         assert_eq!(values("{}"), Values::default());

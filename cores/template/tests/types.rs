@@ -138,6 +138,7 @@ fn single_rules_of_single_types() {
             20001,
         ),
         (json!({"twilio/text": {}}), 20001),
+        (json!({"twilio/text": {"body": "a\0b"}}), 20001),
         (json!({"twilio/text": {"body": 1}}), 20001),
         (json!({"twilio/text": ["x"]}), 20001),
     ] {

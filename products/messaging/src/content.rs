@@ -84,7 +84,7 @@ impl Messaging {
             false => rendered.body,
         };
         message.media = i64::try_from(rendered.media.len()).unwrap_or(i64::MAX);
-        message.segments = match rendered.media.is_empty() {
+        message.segments = match rendered.media.is_empty() && message.sid.prefix() == "SM" {
             true => i64::try_from(sms::segments(&message.body).count).unwrap_or(i64::MAX),
             false => 1,
         };
