@@ -8,6 +8,7 @@ mod carrier;
 mod content;
 mod message;
 mod number;
+mod submission;
 mod validation;
 
 use std::future::Future;
@@ -21,6 +22,10 @@ pub use message::{
     OutboundMessage, Receipt, ReceiptStatus, Submission,
 };
 pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
+pub use submission::{
+    ApplicationLink, BindAccount, BindDirectory, MessageSubmission, SubmissionRefusal,
+    SubmissionStatus, SubmittedMessage,
+};
 pub use validation::ValidationCalls;
 
 /// What ports answer.

@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
+use messaging::Rates;
 use sim::Network;
 use store::Location;
 
 use super::Outcome;
 use super::client::URL_FILE;
 use super::output::outln;
+use crate::config::Config;
 use crate::interception;
 use crate::server::{self, Env, Settings};
 
@@ -45,6 +47,12 @@ pub struct Up {
     /// Seconds that the simulated reviewer of WhatsApp templates takes
     #[arg(long, default_value_t = server::REVIEW_DELAY.as_secs())]
     review_delay: u64,
+    /// File with carriers, routes and rates
+    #[arg(long, env = "OFFHOOK_CONFIG")]
+    config: Option<PathBuf>,
+    /// Let each sender send as fast as networks allow, also in the development profile
+    #[arg(long, env = "OFFHOOK_PACE")]
+    pace: bool,
     /// Requests of one account in flight beyond which 429 answers; 0 is no limit
     #[arg(long, default_value_t = 0)]
     concurrency_max: u32,
@@ -93,6 +101,7 @@ fn guarded(allow: &[String]) -> outbound::Policy {
 pub async fn run(up: Up, data: &Path) -> Outcome {
     let format = if up.log_json { telemetry::Format::Json } else { telemetry::Format::Text };
     telemetry::init_logs(format, &up.log);
+    let config = up.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let is_loopback = up.listen.ip().is_loopback();
     let policy = if is_loopback { outbound::Policy::Open } else { guarded(&up.allow) };
     let settings = Settings {
@@ -107,12 +116,18 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
         public_url: up.public_url,
         network: Network { seed: up.seed, delay_ms: up.delay, fault_rate: up.fault_rate },
         review_delay: Duration::from_secs(up.review_delay.min(REVIEW_DELAY_MAX)),
+        rates: match (config.rates, is_loopback && !up.strict && !up.pace) {
+            (Some(rates), _) => rates,
+            (None, true) => Rates::UNLIMITED,
+            (None, false) => Rates::default(),
+        },
         concurrency_max: up.concurrency_max,
         wire_log: up.wire_log,
         authority: interception::authority()
             .inspect_err(|error| tracing::warn!(%error, "TLS is off: no certificate authority"))
             .ok(),
         foreign: interception::foreign(up.listen),
+        config,
     };
     let development = settings.development;
     let running = server::start(settings).await?;

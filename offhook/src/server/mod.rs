@@ -1,6 +1,7 @@
 //! The platform as one process: wiring only.
 
 mod api;
+mod carriers;
 mod front;
 mod ports;
 
@@ -15,16 +16,21 @@ use bus::Bus;
 use clock::Clock;
 use content::Content;
 use door::{Door, Foreign};
-use jobs::{Queue, Runner};
+use jobs::Runner;
 use messaging::Messaging;
 use numbers::{Numbers, ValidationWorker};
 use rest::Router;
 use sim::{Network, Sim};
+use smpp_carrier::Smpp;
 use store::{BlobStore, Location, Sealer, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use twilio::Twilio;
 use webhooks::Webhooks;
+
+use crate::config::Config;
+use carriers::Networks;
 
 pub use api::Env;
 pub use front::Front;
@@ -44,6 +50,8 @@ pub struct Settings {
     pub network: Network,
     /// How long the simulated reviewer of WhatsApp templates takes.
     pub review_delay: Duration,
+    /// How fast senders may send.
+    pub rates: messaging::Rates,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
     pub concurrency_max: u32,
     /// Append every API request and answer to this file, secrets left out.
@@ -52,6 +60,7 @@ pub struct Settings {
     pub authority: Option<Arc<Authority>>,
     /// What the port does with traffic for other hosts.
     pub foreign: Foreign,
+    pub config: Config,
 }
 
 /// The usual time of the simulated reviewer: long enough to be seen, short enough to wait for.
@@ -70,10 +79,12 @@ impl Settings {
             public_url: None,
             network: Network { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 },
             review_delay: REVIEW_DELAY,
+            rates: messaging::Rates::UNLIMITED,
             concurrency_max: 0,
             wire_log: None,
             authority: None,
             foreign: Foreign::Refuse,
+            config: Config::default(),
         }
     }
 }
@@ -85,6 +96,8 @@ pub struct Platform {
     pub accounts: Arc<Accounts>,
     pub numbers: Arc<Numbers>,
     pub sim: Arc<Sim>,
+    pub smpp: Option<Arc<Smpp>>,
+    pub twilio: Option<Arc<Twilio>>,
     pub router: Router,
     pub metrics: Metrics,
     pub url: String,
@@ -140,7 +153,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         listener.local_addr().map_err(|error| failed("cannot listen")(error.to_string()))?;
     let (platform, runner) = wire(&settings, local).await?;
     let (stop, stopped) = watch::channel(false);
-    let tasks = vec![
+    let mut tasks = Vec::new();
+    if let Some(smpp) = &platform.smpp {
+        tasks.push(tokio::spawn(smpp.clone().run(stopped.clone())));
+    }
+    tasks.extend([
         tokio::spawn(runner.run(stopped.clone())),
         tokio::spawn(door::serve(
             listener,
@@ -152,7 +169,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             },
             stopped,
         )),
-    ];
+    ]);
     Ok(Running { platform, stop, tasks })
 }
 
@@ -172,7 +189,10 @@ async fn wire(
     local: SocketAddr,
 ) -> Result<(Arc<Platform>, Arc<Runner>), StartError> {
     let data = &settings.data;
-    std::fs::create_dir_all(data).map_err(|e| failed("data directory")(e.to_string()))?;
+    std::fs::create_dir_all(data).map_err(|error| {
+        let place = format!("data directory {}", data.display());
+        failed(&place)(format!("{error}; name another with --data"))
+    })?;
     let sealer = Sealer::from_file(&data.join("secret.key"))
         .map_err(|error| failed("secret.key")(error.to_string()))?;
     let blobs =
@@ -192,12 +212,11 @@ async fn wire(
     let webhooks = Webhooks::new(client.clone(), keys, clock.clone());
     // What workers and carriers write yields to what API callers wait for.
     let background = store.background();
-    let notes = Arc::new(ports::Notes::new(background.clone(), "sim"));
-    let queue = Queue::new(background.clone(), clock.clone());
-    let sim = Sim::new(notes, queue, settings.network);
+    let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
+    let networks = Networks::new(settings, &background, &clock, &client, &url)?;
+    let sim = networks.sim.clone();
     let numbers =
         Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
-    let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
     let content = Content::new(content::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -217,15 +236,14 @@ async fn wire(
         client,
         public_url: url.clone(),
         development,
+        rates: settings.rates,
     });
-    messaging.connect(sim.clone());
-    sim.connect(messaging.clone());
+    networks.connect(&messaging)?;
 
     let runner = Runner::new(background, clock.clone())
         .with(webhooks)
-        .with(sim.clone())
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let runner = Arc::new(content.work(messaging.work(runner)));
+    let runner = Arc::new(content.work(networks.work(messaging.work(runner))));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
@@ -240,6 +258,8 @@ async fn wire(
         accounts,
         numbers,
         sim,
+        smpp: networks.smpp.clone(),
+        twilio: networks.twilio.clone(),
         router,
         metrics: Metrics::default(),
         url,

@@ -36,7 +36,8 @@ pub(crate) fn use_of(ctx: &Ctx, smart_encoded: bool) -> Option<ContentUse> {
 impl Messaging {
     /// What `ContentSid` and `ContentVariables` make of a request; `None` without them.
     ///
-    /// Differs: ContentSid wins over MediaUrl as it does over Body.
+    /// Differs: ContentSid wins over MediaUrl as it does over Body. On WhatsApp and other channels
+    /// templates are not sent yet: 216602.
     ///
     /// # Errors
     /// 400: 21654 for variables without a template, 21655 for an unknown template, 21656 for
@@ -52,13 +53,15 @@ impl Messaging {
                 None => Ok(None),
             };
         };
-        // What another channel shows is that channel's to render.
-        let to = ctx.form.text("To").and_then(|to| Address::parse_to(to).ok());
-        if matches!(to, Some(Address::Channel { .. })) {
-            return Ok(None);
-        }
         let found = self.parts.content.template(ctx.account, content.sid).await;
         let found = found.map_err(unavailable)?;
+        let to = ctx.form.text("To").and_then(|to| Address::parse_to(to).ok());
+        if found.is_some()
+            && let Some(Address::Channel { .. }) = to
+        {
+            let why = format!("{} cannot be sent yet: templates go by SMS and MMS", content.sid);
+            return Err(ApiError::new(216602, why));
+        }
         let rendered = rendered(found.as_ref(), &content);
         rendered.map(Some).map_err(|fault| ApiError::new(fault.code, fault.why))
     }
