@@ -5,6 +5,7 @@
 
 mod account;
 mod carrier;
+mod content;
 mod message;
 mod number;
 mod submission;
@@ -15,6 +16,7 @@ use std::pin::Pin;
 
 pub use account::{AccountDirectory, AccountFacts};
 pub use carrier::{CarrierNotes, NotesError};
+pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
 pub use message::{
     InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageSink, OutboundMedia,
     OutboundMessage, Receipt, ReceiptStatus, Submission,

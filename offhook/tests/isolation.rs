@@ -43,6 +43,11 @@ async fn furnish(world: &World, sink: &WebhookSink) -> Owned {
         .login(&world.login)
         .body("application/json", b"{\"friendly_name\":\"classified\"}".to_vec());
     sids.insert("OQ", made(world.send(app).await));
+    let template = br#"{"language":"en","types":{"twilio/text":{"body":"classified"}}}"#;
+    let template = Request::new("POST", "/_/content/v1/Content")
+        .login(&world.login)
+        .body("application/json", template.to_vec());
+    sids.insert("HX", made(world.send(template).await));
     sids.insert("AC", world.sid().to_owned());
     let form = [("PhoneNumber", TO), ("StatusCallback", &*sink.at("/validated"))];
     world.post(&world.path("OutgoingCallerIds.json"), &form).await;
@@ -62,6 +67,7 @@ fn path_of(table: &Table, op: &OpDecl, account: &str, owned: &Owned) -> Option<S
             Some("AccountSid") => account,
             Some("CountryCode") => "US",
             Some("MessageSid") => &owned.sids["SM"],
+            Some("ContentSid") => &owned.sids["HX"],
             Some(_) => owned.sids.get(table.sid_prefix).map_or("unknown", String::as_str),
         };
         path.push('/');
@@ -90,6 +96,9 @@ fn form_of(op: &OpDecl, account: &str) -> Vec<(&'static str, String)> {
         "PhoneNumber" => Some("+14155550188".to_owned()),
         "From" => Some("+14155550199".to_owned()),
         "Outcome" => Some("confirmed".to_owned()),
+        "name" => Some("taken_over".to_owned()),
+        "category" => Some("UTILITY".to_owned()),
+        "types" => Some(r#"{"twilio/text":{"body":"taken over"}}"#.to_owned()),
         "Body" if op.verb == Verb::Create => Some("x".to_owned()),
         "Body" => Some(String::new()),
         _ => None,

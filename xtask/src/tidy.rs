@@ -161,13 +161,13 @@ fn known_codes(files: &[File]) -> BTreeSet<u32> {
         .collect()
 }
 
-/// Five-digit numbers that stand alone in code.
+/// Numbers of five or six digits that stand alone in code.
 fn codes_in(line: &str) -> Vec<u32> {
     let line = line.split("//").next().unwrap_or_default();
     let mut codes = Vec::new();
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.' || c == '+';
     for word in line.split(|c: char| !is_word(c)) {
-        if word.len() == 5
+        if matches!(word.len(), 5 | 6)
             && word.bytes().all(|byte| byte.is_ascii_digit())
             && let Ok(number) = word.parse::<u32>()
         {
@@ -225,7 +225,8 @@ mod tests {
     fn codes_are_found_where_they_stand_alone() {
         assert_eq!(codes_in("ApiError::new(21211, why)"), [21211]);
         assert_eq!(codes_in("Event::Failed { code: 30036 } // 30003"), [30036]);
-        assert_eq!(codes_in("\"+15005550006\" 1.21211 121211"), Vec::<u32>::new());
+        assert_eq!(codes_in("Fault::new(216602, why)"), [216602]);
+        assert_eq!(codes_in("\"+15005550006\" 1.21211 1212112"), Vec::<u32>::new());
         assert_eq!(codes_in("Err(30_002)"), Vec::<u32>::new());
     }
 

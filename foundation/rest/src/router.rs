@@ -229,7 +229,10 @@ impl Router {
 
         let pairs = read_pairs(request, op.json)?;
         let page = PageRequest::parse(&pairs, table)?;
-        let form = Form::parse(&op, pairs).map_err(|error| hint_at_encoding(error, request))?;
+        let form = Form::parse(&op, pairs).map_err(|error| match op.json {
+            true => error,
+            false => hint_at_encoding(error, request),
+        })?;
         let ctx = Ctx {
             account,
             principal,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
@@ -43,6 +44,9 @@ pub struct Up {
     /// Share of messages that the simulated network loses, 0 to 1
     #[arg(long, value_parser = parse_share, default_value = "0")]
     fault_rate: f64,
+    /// Seconds that the simulated reviewer of WhatsApp templates takes
+    #[arg(long, default_value_t = server::REVIEW_DELAY.as_secs())]
+    review_delay: u64,
     /// File with carriers, routes and rates
     #[arg(long, env = "OFFHOOK_CONFIG")]
     config: Option<PathBuf>,
@@ -62,6 +66,9 @@ pub struct Up {
     #[arg(long)]
     log_json: bool,
 }
+
+/// WhatsApp's own reviewers take 48 hours at most.
+const REVIEW_DELAY_MAX: u64 = 48 * 3600;
 
 fn parse_delay(text: &str) -> Result<(u64, u64), String> {
     let wrong = || "give LEAST-MOST in milliseconds, such as 40-160, or one number".to_owned();
@@ -108,6 +115,7 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
         policy,
         public_url: up.public_url,
         network: Network { seed: up.seed, delay_ms: up.delay, fault_rate: up.fault_rate },
+        review_delay: Duration::from_secs(up.review_delay.min(REVIEW_DELAY_MAX)),
         rates: match (config.rates, is_loopback && !up.strict && !up.pace) {
             (Some(rates), _) => rates,
             (None, true) => Rates::UNLIMITED,

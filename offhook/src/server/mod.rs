@@ -14,6 +14,7 @@ use accounts::Accounts;
 use authority::Authority;
 use bus::Bus;
 use clock::Clock;
+use content::Content;
 use door::{Door, Foreign};
 use jobs::Runner;
 use messaging::Messaging;
@@ -47,6 +48,8 @@ pub struct Settings {
     /// Where applications reach this platform; derived from the listener when absent.
     pub public_url: Option<String>,
     pub network: Network,
+    /// How long the simulated reviewer of WhatsApp templates takes.
+    pub review_delay: Duration,
     /// How fast senders may send.
     pub rates: messaging::Rates,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
@@ -60,6 +63,9 @@ pub struct Settings {
     pub config: Config,
 }
 
+/// The usual time of the simulated reviewer: long enough to be seen, short enough to wait for.
+pub const REVIEW_DELAY: Duration = Duration::from_secs(5);
+
 impl Settings {
     /// As `offhook up` starts it when nothing is asked for, but without TLS and for no other
     /// host's traffic.
@@ -72,6 +78,7 @@ impl Settings {
             policy: outbound::Policy::Open,
             public_url: None,
             network: Network { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 },
+            review_delay: REVIEW_DELAY,
             rates: messaging::Rates::UNLIMITED,
             concurrency_max: 0,
             wire_log: None,
@@ -210,6 +217,13 @@ async fn wire(
     let sim = networks.sim.clone();
     let numbers =
         Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
+    let content = Content::new(content::Parts {
+        store: background.by_account(),
+        clock: clock.clone(),
+        webhooks: webhooks.clone(),
+        review_delay: settings.review_delay,
+        development,
+    });
     let messaging = Messaging::new(messaging::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -217,6 +231,7 @@ async fn wire(
         blobs,
         numbers: numbers.clone(),
         accounts: accounts.clone(),
+        content: content.clone(),
         webhooks: webhooks.clone(),
         client,
         public_url: url.clone(),
@@ -228,14 +243,14 @@ async fn wire(
     let runner = Runner::new(background, clock.clone())
         .with(webhooks)
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let runner = Arc::new(networks.work(messaging.work(runner)));
+    let runner = Arc::new(content.work(networks.work(messaging.work(runner))));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
     }
     let router = Router::new(store.clone(), clock.clone(), accounts.clone(), development)
         .with_concurrency_max(settings.concurrency_max);
-    let router = messaging.mount(numbers.mount(accounts.mount(router)));
+    let router = content.mount(messaging.mount(numbers.mount(accounts.mount(router))));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,

@@ -111,6 +111,7 @@ async fn launch(database: &TestDatabase, change: &dyn Fn(&mut Settings)) -> Runn
     let mut settings = Settings {
         database: database.location.clone(),
         network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
+        review_delay: Duration::from_secs(60),
         ..Settings::development(([127, 0, 0, 1], 0).into(), &data)
     };
     change(&mut settings);

@@ -16,15 +16,15 @@ use store::{AccountBatch, AccountStore, StoreError};
 use crate::lifecycle::Status;
 use crate::message::{Extra, Message};
 use crate::service::{Need, Service, no_service, select};
-use crate::{Messaging, magic, opt_out, pace};
+use crate::{Messaging, content, magic, opt_out, pace};
 
 /// Queue of messages that wait for their carrier.
 pub(crate) const DISPATCH: &str = "message.dispatch";
 /// How far ahead a message may be scheduled (messaging §13).
 const SCHEDULE_LEAST: Duration = Duration::from_secs(300);
 const SCHEDULE_MOST: Duration = Duration::from_secs(35 * 24 * 60 * 60);
-const BODY_CHARS_MAX: usize = 1600;
-const MEDIA_MAX: usize = 10;
+pub(crate) const BODY_CHARS_MAX: usize = 1600;
+pub(crate) const MEDIA_MAX: usize = 10;
 
 /// The job behind a message.
 #[derive(Serialize, Deserialize)]
@@ -71,14 +71,21 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
     let form = &ctx.form;
     let (from, service) = sender_of(messaging, ctx).await?;
     let send_at = check_schedule(ctx)?;
-    check_content_template(ctx)?;
-    let media_urls: Vec<String> = form.list("MediaUrl").into_iter().map(str::to_owned).collect();
+    let content = messaging.content_of(ctx).await?;
+    let media_urls = match &content {
+        Some(content) => content.media.clone(),
+        None => form.list("MediaUrl").into_iter().map(str::to_owned).collect(),
+    };
     if media_urls.len() > MEDIA_MAX {
         let why =
             format!("{} 'MediaUrl' parameters; at most {MEDIA_MAX} are allowed", media_urls.len());
         return Err(ApiError::new(21623, why));
     }
+    let smart_encoded = form
+        .boolean("SmartEncoded")
+        .unwrap_or(service.as_ref().is_some_and(|service| service.smart_encoding));
     let extra = Extra {
+        content: service.as_ref().and_then(|_| content::use_of(ctx, smart_encoded)),
         media_urls: media_urls.clone(),
         provide_feedback: form.boolean("ProvideFeedback").unwrap_or(false),
         validity_seconds: form
@@ -93,12 +100,13 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
         from,
         send_at,
         to: form.text("To").unwrap_or_default(),
-        body: form.raw("Body").unwrap_or_default(),
+        body: match &content {
+            Some(content) => &content.body,
+            None => form.raw("Body").unwrap_or_default(),
+        },
         media_urls,
         as_mms: form.boolean("SendAsMms").unwrap_or(false),
-        smart_encoded: form
-            .boolean("SmartEncoded")
-            .unwrap_or(service.as_ref().is_some_and(|service| service.smart_encoding)),
+        smart_encoded,
         status_callback: messaging.status_callback(ctx, service.as_deref()).await?,
         extra,
         service,
@@ -173,19 +181,6 @@ fn check_schedule(ctx: &Ctx) -> Result<Option<Timestamp>, ApiError> {
         return Err(ApiError::new(35114, why));
     }
     Ok(Some(at))
-}
-
-/// 21654 and 21655.
-///
-/// Differs: content templates are not supported yet, so no SID of one is known.
-fn check_content_template(ctx: &Ctx) -> Result<(), ApiError> {
-    match (ctx.form.text("ContentSid"), ctx.form.text("ContentVariables")) {
-        (Some(sid), _) => Err(ApiError::new(21655, format!("The ContentSid {sid} does not exist"))),
-        (None, Some(_)) => {
-            Err(ApiError::new(21654, "A 'ContentSid' is required with 'ContentVariables'"))
-        }
-        (None, None) => Ok(()),
-    }
 }
 
 impl Messaging {

@@ -91,6 +91,9 @@ impl Messaging {
             return Ok(Err(21610));
         }
         let Ok(to) = recipient(&message.to) else { return Ok(Err(21211)) };
+        if let Err(code) = self.render_again(store.account(), message).await? {
+            return Ok(Err(code));
+        }
         let has_media = !message.extra.media_urls.is_empty();
         if message.from.is_none() {
             let need = Need {

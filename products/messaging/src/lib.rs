@@ -3,7 +3,7 @@
 //! The behaviour reads along the life of a message: [`create`] decides whether
 //! one is accepted, [`dispatch`] hands it to its carrier, [`lifecycle`] is the
 //! state machine, [`inbound`] takes what handsets send, [`answer`] runs the
-//! application's TwiML. Media, feedback and opt-outs stand beside them.
+//! application's TwiML, [`content`] makes messages of templates. Media, feedback and opt-outs stand beside them.
 //!
 //! It deliberately knows no carrier, no other product and no account but the one
 //! it works for.
@@ -12,6 +12,7 @@ mod answer;
 mod application;
 mod channel;
 mod consent;
+mod content;
 mod create;
 mod dispatch;
 mod feedback;
@@ -32,7 +33,9 @@ use std::sync::{Arc, OnceLock};
 
 use bus::Bus;
 use clock::Clock;
-use contracts::{AccountDirectory, ApplicationLink, MessageCarrier, NumberDirectory};
+use contracts::{
+    AccountDirectory, ApplicationLink, ContentDirectory, MessageCarrier, NumberDirectory,
+};
 use jobs::Runner;
 use outbound::Client;
 use rest::Router;
@@ -51,6 +54,7 @@ pub struct Parts {
     pub blobs: BlobStore,
     pub numbers: Arc<dyn NumberDirectory>,
     pub accounts: Arc<dyn AccountDirectory>,
+    pub content: Arc<dyn ContentDirectory>,
     pub webhooks: Arc<Webhooks>,
     /// Fetches the media of outbound messages.
     pub client: Arc<Client>,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use store::{AccountBatch, AccountStore, Row, StoreError};
 use webhooks::Callback;
 
+use crate::content::ContentUse;
 use crate::lifecycle::{Status, Steps};
 use crate::{application, price};
 use clock::Clock;
@@ -31,6 +32,9 @@ pub(crate) struct Extra {
     /// When a scheduled message is due: its validity counts from there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_at: Option<Timestamp>,
+    /// What is left to be made of a template, while the message has no sender yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content: Option<ContentUse>,
     /// The last digits of the other side are masked when the message has ended.
     #[serde(skip_serializing_if = "is_false")]
     pub obfuscate: bool,

@@ -216,10 +216,18 @@ async fn update(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, ApiError> {
             if !message.status.is_final() {
                 return Err(in_progress(&message));
             }
+            // What a template was to be filled with says what the body said.
+            message.extra.content = None;
+            let extra = serde_json::to_string(&message.extra).expect("extras are plain text");
             batch.must(
-                "UPDATE message SET body = '', date_updated = $3, version = version + 1
-                 WHERE account_sid = $1 AND id = $2 AND version = $4",
-                vec![message.sid.hex().into(), ctx.now.into(), message.version.into()],
+                "UPDATE message SET body = '', date_updated = $3, version = version + 1,
+                 extra = $5 WHERE account_sid = $1 AND id = $2 AND version = $4",
+                vec![
+                    message.sid.hex().into(),
+                    ctx.now.into(),
+                    message.version.into(),
+                    extra.into(),
+                ],
             );
             forget_webhooks(message.sid, &mut batch);
             message.body.clear();
