@@ -7,6 +7,7 @@ mod account;
 mod carrier;
 mod message;
 mod number;
+mod trust;
 mod validation;
 
 use std::future::Future;
@@ -19,6 +20,7 @@ pub use message::{
     OutboundMessage, Receipt, ReceiptStatus, Submission,
 };
 pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
+pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 
 /// What ports answer.
