@@ -23,6 +23,7 @@ use store::{BlobStore, Location, Sealer, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use trust::Trust;
 use webhooks::Webhooks;
 
 pub use api::Env;
@@ -77,6 +78,7 @@ pub struct Platform {
     pub clock: Clock,
     pub accounts: Arc<Accounts>,
     pub numbers: Arc<Numbers>,
+    pub messaging: Arc<Messaging>,
     pub sim: Arc<Sim>,
     pub router: Router,
     pub metrics: Metrics,
@@ -191,6 +193,7 @@ async fn wire(
     let numbers =
         Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
     let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
+    let trust = Trust::new(background.by_account(), clock.clone(), numbers.clone(), development);
     let messaging = Messaging::new(messaging::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -198,6 +201,7 @@ async fn wire(
         blobs,
         numbers: numbers.clone(),
         accounts: accounts.clone(),
+        trust: trust.clone(),
         webhooks: webhooks.clone(),
         client,
         public_url: url.clone(),
@@ -210,20 +214,21 @@ async fn wire(
         .with(webhooks)
         .with(sim.clone())
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let runner = Arc::new(messaging.work(runner));
+    let runner = Arc::new(messaging.work(trust.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
     }
     let router = Router::new(store.clone(), clock.clone(), accounts.clone(), development)
         .with_concurrency_max(settings.concurrency_max);
-    let router = messaging.mount(numbers.mount(accounts.mount(router)));
+    let router = messaging.mount(trust.mount(numbers.mount(accounts.mount(router))));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,
         clock,
         accounts,
         numbers,
+        messaging,
         sim,
         router,
         metrics: Metrics::default(),

@@ -19,6 +19,7 @@ mod media;
 mod message;
 mod opt_out;
 mod price;
+mod registration;
 mod resource;
 mod service;
 
@@ -26,7 +27,7 @@ use std::sync::{Arc, OnceLock};
 
 use bus::Bus;
 use clock::Clock;
-use contracts::{AccountDirectory, MessageCarrier, NumberDirectory};
+use contracts::{AccountDirectory, MessageCarrier, NumberDirectory, TrustDirectory};
 use jobs::Runner;
 use outbound::Client;
 use rest::Router;
@@ -34,6 +35,7 @@ use store::{BlobStore, ByAccount};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
+pub use registration::Standing;
 
 /// What the product stands on.
 pub struct Parts {
@@ -44,6 +46,8 @@ pub struct Parts {
     pub blobs: BlobStore,
     pub numbers: Arc<dyn NumberDirectory>,
     pub accounts: Arc<dyn AccountDirectory>,
+    /// The bundles that registrations build on.
+    pub trust: Arc<dyn TrustDirectory>,
     pub webhooks: Arc<Webhooks>,
     /// Fetches the media of outbound messages.
     pub client: Arc<Client>,
@@ -77,7 +81,7 @@ impl Messaging {
 
     /// Adds this product's resources.
     pub fn mount(self: &Arc<Self>, router: Router) -> Router {
-        router.mount(
+        let router = router.mount(
             self,
             &[
                 &resource::MESSAGE,
@@ -91,13 +95,15 @@ impl Messaging {
                 &service::ALPHA_SENDER,
                 &service::DESTINATION_ALPHA_SENDER,
             ],
-        )
+        );
+        registration::mount(self, router)
     }
 
     /// Adds this product's workers.
     pub fn work(self: &Arc<Self>, runner: Runner) -> Runner {
-        runner
+        let runner = runner
             .with(Arc::new(dispatch::Dispatcher(self.clone())))
-            .with(Arc::new(answer::Answerer(self.clone())))
+            .with(Arc::new(answer::Answerer(self.clone())));
+        registration::work(self, runner)
     }
 }
