@@ -192,7 +192,7 @@ async fn an_unregistered_number_becomes_registered() {
         let verified = reached(&world, &instance, "campaign_status", "VERIFIED").await;
         assert_eq!(
             verified["rate_limits"],
-            json!({"att": {"mps": 75.0, "msg_class": "A"}, "tmobile": {"brand_tier": "TOP"}})
+            json!({"att": {"mps": 75, "msg_class": "A"}, "tmobile": {"brand_tier": "TOP"}})
         );
         let registered = messaging(&format!("/Services/{service}"));
         assert_eq!(world.get(&registered).await.json()["us_app_to_person_registered"], true);

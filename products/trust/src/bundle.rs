@@ -1,7 +1,7 @@
 //! `/v1/CustomerProfiles` and `/v1/TrustProducts` (compliance §7): one resource under two names.
 
 use kernel::ApiError;
-use rest::{Ctx, Doc, Draft, Field, Op, Param, Resource, Table, Verb, Wire};
+use rest::{Ctx, Doc, Draft, Field, Op, Param, Resource, Table, Wire};
 use serde_json::Value as Json;
 use store::{AccountStore, StoreError};
 
@@ -48,11 +48,11 @@ const FIELDS: &[Field] = &[
 ];
 
 const OPS: &[Op<Trust>] = &[
-    Op::create(CREATE).with(|trust, ctx, draft| Box::pin(complete(trust, ctx, draft))),
+    Op::create(CREATE).with(|_, _, draft| Box::pin(async move { complete(draft) })),
     Op::list(LIST),
     Op::fetch(),
-    Op::update(UPDATE).with(|trust, ctx, draft| Box::pin(change(trust, ctx, draft))),
-    Op::delete().with(|_, ctx, draft| Box::pin(async move { remove(ctx, draft) })),
+    Op::update(UPDATE).with(|trust, ctx, draft| Box::pin(async move { change(trust, ctx, draft) })),
+    Op::delete().with(|_, _, draft| Box::pin(async move { remove(draft) })),
 ];
 
 const fn bundle(table: Table) -> Resource<Trust> {
@@ -78,7 +78,7 @@ pub static TRUST_PRODUCT: Resource<Trust> = bundle(
         .links(&[
             ("trust_products_entity_assignments", "/EntityAssignments"),
             ("trust_products_evaluations", "/Evaluations"),
-            ("trust_products_channel_endpoint_assignments", "/ChannelEndpointAssignments"),
+            ("trust_products_channel_endpoint_assignment", "/ChannelEndpointAssignments"),
         ]),
 );
 
@@ -98,7 +98,7 @@ pub(crate) async fn find(
 /// A new bundle is a draft under a policy that exists.
 ///
 // Differs: a primary customer profile may be made through the API; Twilio wants its console.
-async fn complete(_: &Trust, _: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
+fn complete(draft: &mut Draft) -> Result<(), ApiError> {
     let policy = draft.text("policy_sid").unwrap_or_default();
     if catalogue::policy(policy).is_none() {
         let why = format!("There is no policy {policy}: GET /v1/Policies lists them");
@@ -115,7 +115,7 @@ async fn complete(_: &Trust, _: &Ctx, draft: &mut Draft) -> Result<(), ApiError>
 ///
 // Differs: whether 22203 and 22204 are what Trust Hub answers, as bundles of numbers do, is
 // unconfirmed.
-async fn change(trust: &Trust, ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
+fn change(trust: &Trust, ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
     let Some(wanted) = ctx.form.text("Status").and_then(Status::parse) else { return Ok(()) };
     if ["FriendlyName", "Email", "StatusCallback"].iter().any(|field| ctx.form.has(field)) {
         let why = "Status and other fields cannot change in one update: send two";
@@ -154,8 +154,7 @@ pub(crate) fn status(fields: Option<&serde_json::Map<String, Json>>) -> Status {
 }
 
 /// A bundle takes its assignments and evaluations with it.
-fn remove(_: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
-    debug_assert_eq!(draft.verb, Verb::Delete);
+fn remove(draft: &mut Draft) -> Result<(), ApiError> {
     let sid = draft.sid.clone();
     draft
         .batch

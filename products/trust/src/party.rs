@@ -2,7 +2,7 @@
 //! (compliance §7).
 
 use kernel::ApiError;
-use rest::{Ctx, Doc, Draft, Field, Op, Param, Resource, Table, Wire};
+use rest::{Doc, Draft, Field, Op, Param, Resource, Table, Wire};
 use store::{AccountStore, StoreError};
 
 use crate::Trust;
@@ -37,7 +37,7 @@ pub static END_USER: Resource<Trust> = Resource {
             Param::text("Type", 255).required(20001),
             ATTRIBUTES,
         ])
-        .with(|_, ctx, draft| Box::pin(async move { check(ctx, draft, END_USERS, 22212) })),
+        .with(|_, _, draft| Box::pin(async move { check(draft, END_USERS, 22212) })),
         Op::list(&[]),
         Op::fetch(),
         Op::update(UPDATE).with(|_, _, draft| Box::pin(async move { check_object(draft) })),
@@ -73,7 +73,7 @@ pub static SUPPORTING_DOCUMENT: Resource<Trust> = Resource {
             Param::text("Type", 255).required(22210),
             ATTRIBUTES,
         ])
-        .with(|_, ctx, draft| Box::pin(async move { check(ctx, draft, DOCUMENTS, 22210) })),
+        .with(|_, _, draft| Box::pin(async move { check(draft, DOCUMENTS, 22210) })),
         Op::list(&[]),
         Op::fetch(),
         Op::update(UPDATE).with(|_, _, draft| Box::pin(async move { check_object(draft) })),
@@ -91,7 +91,7 @@ pub(crate) async fn find(store: &AccountStore, sid: &str) -> Result<Option<Doc>,
 }
 
 /// `code` for a type that does not exist.
-fn check(_: &Ctx, draft: &Draft, kinds: &'static [Kind], code: u32) -> Result<(), ApiError> {
+fn check(draft: &Draft, kinds: &'static [Kind], code: u32) -> Result<(), ApiError> {
     let name = draft.text("type").unwrap_or_default();
     if catalogue::kind(kinds, name).is_none() {
         let known: Vec<_> = kinds.iter().map(|kind| kind.name).collect();

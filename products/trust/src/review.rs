@@ -115,7 +115,10 @@ async fn step(
     if next == Status::Rejected {
         fields.insert("errors".into(), errors.into());
     }
-    rest::revise(batch, &task.kind, "", doc, &fields, trust.clock.now());
+    let now = trust.clock.now();
+    rest::revise(batch, &task.kind, "", doc, &fields, now);
+    let event = format!("{}.{}", rest::field_name(&task.kind).replace('_', "-"), next.as_str());
+    batch.event(&event, &task.sid, now, "{}".to_owned());
     callback(trust, &task.sid, &fields, batch);
     Ok(())
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jobs::Failure;
 use kernel::{ApiError, Timestamp};
-use rest::{Ctx, Doc, Draft, Field, Op, Param, Reply, Resource, Table, Verb, Wire};
+use rest::{Ctx, Doc, Draft, Field, Op, Param, Reply, Resource, Table, Wire};
 use serde_json::{Map, Value as Json, json};
 use store::{AccountBatch, AccountStore};
 
@@ -249,7 +249,6 @@ fn resubmit(messaging: &Messaging, ctx: &Ctx, draft: &mut Draft) -> Result<(), A
 }
 
 async fn remove(ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
-    debug_assert_eq!(draft.verb, Verb::Delete);
     let service = ctx.param("MessagingServiceSid");
     mark(&ctx.store, service, false, ctx.now, &mut draft.batch).await.map_err(failed(ctx))
 }

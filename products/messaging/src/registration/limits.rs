@@ -59,9 +59,11 @@ pub(crate) fn limits(use_case: &str, score: Option<i64>) -> Limits {
 }
 
 impl Limits {
-    /// As a campaign shows them.
+    /// As a campaign shows them; whole rates are integers.
     pub fn json(&self) -> Json {
-        json!({"att": {"mps": self.att_mps, "msg_class": self.att_class},
+        let whole = (self.att_mps.fract() == 0.0).then_some(self.att_mps as i64);
+        let att = whole.map_or(json!(self.att_mps), Json::from);
+        json!({"att": {"mps": att, "msg_class": self.att_class},
                "tmobile": {"brand_tier": self.tier}})
     }
 }
@@ -86,6 +88,7 @@ mod tests {
             ("SOLE_PROPRIETOR", Some(100), 1.0, "W", 1_000),
         ] {
             let found = limits(use_case, score);
+            assert_eq!(found.json()["att"]["msg_class"], class);
             assert_eq!(
                 (found.mps, found.att_class, found.daily_cap),
                 (mps, class, daily),

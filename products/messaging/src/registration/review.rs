@@ -117,7 +117,8 @@ async fn take(
         brand_vetting::KIND => brand_vetting::moved(store, parent, &fields, now, batch).await?,
         _ => {}
     }
-    batch.event(&format!("registration.{}", next.to_lowercase()), sid, now, "{}".to_owned());
+    let event = format!("{}.{}", rest::field_name(kind), next.to_lowercase()).replace('_', "-");
+    batch.event(&event, sid, now, "{}".to_owned());
     Ok(())
 }
 

@@ -72,11 +72,18 @@ pub static USE_CASE: Resource<Messaging> = Resource {
     .fields(&[Field::new("us_app_to_person_usecases", Wire::Json).empty("[]")]),
     ops: &[Op::fetch()
         .params(&[Param::sid("BrandRegistrationSid", &["BN"])])
-        .by(|_, ctx| Box::pin(fetch(ctx)))],
+        .by(|m, ctx| Box::pin(fetch(m, ctx)))],
 };
 
 /// All use cases, or those that fit a brand.
-async fn fetch(ctx: &Ctx) -> Result<Reply, ApiError> {
+///
+/// # Errors
+/// 20404 for no such service; 21717 for no such brand.
+async fn fetch(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, ApiError> {
+    let service = messaging.service(&ctx.store, ctx.param("MessagingServiceSid")).await;
+    if service.map_err(failed(ctx))?.is_none() {
+        return Err(ctx.not_found());
+    }
     let brand_type = match ctx.form.text("BrandRegistrationSid") {
         None => None,
         Some(sid) => {
