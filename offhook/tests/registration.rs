@@ -208,6 +208,18 @@ async fn an_unregistered_number_becomes_registered() {
         );
         let listed = world.get(&path).await.json();
         assert_eq!(listed["compliance"][0]["sid"], sid.as_str());
+        // The service that sends may be known already; abroad nobody asks.
+        let platform = world.platform();
+        let store = platform.store.account(world.sid().parse().unwrap());
+        for (to, service, is_exempt) in [
+            (USER, Some(&*service), false),
+            ("+447400123456", None, true),
+            ("+16045550100", None, true),
+            ("whatsapp:+14155550111", None, true),
+        ] {
+            let found = platform.messaging.standing(&store, &world.number, to, service).await;
+            assert_eq!(found.unwrap() == Standing::Exempt, is_exempt, "{to}");
+        }
 
         assert_eq!(world.delete(&instance).await.status, 204);
         assert_eq!(world.get(&registered).await.json()["us_app_to_person_registered"], false);

@@ -7,8 +7,9 @@ use store::{AccountStore, StoreError};
 
 use crate::{Trust, bundle, party};
 
-/// Entities, and endpoints, of one bundle (22205).
-const ASSIGNMENTS_MAX: i64 = 500;
+/// Entities of one bundle, and endpoints (22205).
+const ENTITIES_MAX: i64 = 100;
+const ENDPOINTS_MAX: i64 = 10_000;
 
 /// SIDs that the definitions leave open.
 const OBJECTS: &[&str] = &["IT", "RD", "BU", "AD"];
@@ -131,7 +132,7 @@ pub(crate) async fn objects(store: &AccountStore, bundle: &str) -> Result<Vec<St
         bundle.into(),
         profile.table.name.into(),
         product.table.name.into(),
-        ASSIGNMENTS_MAX.into(),
+        ENTITIES_MAX.into(),
     ];
     let rows = store.query(sql, params).await?;
     let object = |body: &str| {
@@ -157,7 +158,7 @@ async fn assign_entity(ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
     if assigned.contains(&object) {
         return Err(ApiError::new(22205, format!("{object} is assigned to {bundle} already")));
     }
-    check_room(ctx).await?;
+    check_room(ctx, ENTITIES_MAX).await?;
     let bundle = bundle.to_owned();
     draft.set(field, bundle);
     draft.set("object_type", kind);
@@ -193,22 +194,22 @@ async fn assign_endpoint(trust: &Trust, ctx: &Ctx, draft: &mut Draft) -> Result<
     if owned.is_none() {
         return Err(ApiError::new(20404, format!("The account has no number {number}")));
     }
-    check_room(ctx).await?;
+    check_room(ctx, ENDPOINTS_MAX).await?;
     draft.claim("trust-endpoint", &format!("{bundle}/{number}"));
     draft.set(field, bundle);
     Ok(())
 }
 
-/// 22205 beyond the limit.
-async fn check_room(ctx: &Ctx) -> Result<(), ApiError> {
+/// 22205 beyond `most`.
+async fn check_room(ctx: &Ctx, most: i64) -> Result<(), ApiError> {
     let (_, bundle) = parent_of(ctx);
     let sql = "SELECT COUNT(*) FROM resource WHERE account_sid = $1 AND kind = $2 AND parent = $3";
     let row = ctx.store.point(sql, vec![ctx.table.name.into(), bundle.into()]).await;
     let count = row.map_err(|error| rest::store_error(ctx, error))?.map_or(0, |row| row.int(0));
-    if count < ASSIGNMENTS_MAX {
+    if count < most {
         return Ok(());
     }
-    let why = format!("{bundle} has {count} assignments; at most {ASSIGNMENTS_MAX} are allowed");
+    let why = format!("{bundle} has {count} assignments; at most {most} are allowed");
     Err(ApiError::new(22205, why))
 }
 

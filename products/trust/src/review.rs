@@ -124,15 +124,36 @@ async fn step(
 }
 
 /// Why the bundle is rejected; nothing when it is not.
-///
-/// In development a FriendlyName that begins with `Reject` is reason enough.
 async fn faults(trust: &Trust, store: &AccountStore, doc: &Doc) -> Result<Vec<Json>, Failure> {
     let name = doc.text("friendly_name").unwrap_or_default();
-    if trust.development && name.starts_with("Reject") {
-        let why = format!("The name '{name}' asks the simulated reviewer to reject it");
-        return Ok(vec![json!({"code": null, "description": why})]);
+    if let Some(wish) = wish(name, trust.development) {
+        return Ok(vec![wish]);
     }
     let policy = doc.text("policy_sid").unwrap_or_default();
     let evaluation = evaluation::evaluate(store, &doc.sid, policy).await?;
     Ok(evaluation.faults())
+}
+
+/// In development a FriendlyName that begins with `Reject` is reason enough.
+fn wish(name: &str, development: bool) -> Option<Json> {
+    let is_wish = development && name.starts_with("Reject");
+    let why = || format!("The name '{name}' asks the simulated reviewer to reject it");
+    is_wish.then(|| json!({"code": null, "description": why()}))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_a_wish_in_development_only() {
+        for (name, development, wished) in [
+            ("Reject us", true, true),
+            ("Reject us", false, false),
+            ("We reject spam", true, false),
+            ("", true, false),
+        ] {
+            assert_eq!(wish(name, development).is_some(), wished, "{name}");
+        }
+    }
 }
