@@ -9,8 +9,8 @@ use crate::{BoxFuture, Unavailable};
 pub struct TrustBundle {
     /// True for a customer profile, false for a trust product.
     pub is_customer_profile: bool,
-    /// `RN…`: what it was reviewed by.
-    pub policy: String,
+    /// Its policy is for one person's business.
+    pub is_sole_proprietor: bool,
     pub friendly_name: String,
     /// Reviewed, and not rejected.
     pub is_approved: bool,

@@ -13,6 +13,8 @@ use serde_json::{Value, json};
 const USER: &str = "+14155550111";
 const HOUR: u64 = 3600;
 
+const STARTER: &str = "RN806dd6cd175f314e1f96a9727ee271f4";
+const SOLE: &str = "RN670d5d2e282a6130ae063b234b6019c8";
 const PRIMARY: &str = "RN6433641899984f951173ef1738c3bdd0";
 const A2P: &str = "RNb0d4771c2c98518d916a3d4cd70a8f8b";
 
@@ -50,6 +52,13 @@ fn attributes(kind: &str) -> Value {
             "business_registration_number": "12-3456789",
             "business_regions_of_operation": "USA_AND_CANADA",
             "website_url": "https://owl.example", "social_media_profile_urls": "",
+        }),
+        "starter_customer_profile_information" => json!({
+            "first_name": "Ada", "last_name": "Byron", "email": "ada@owl.example",
+            "phone_number": "+14155550100",
+        }),
+        "sole_proprietor_information" => json!({
+            "brand_name": "Ada's", "mobile_phone_number": "+14155550100", "vertical": "RETAIL",
         }),
         "authorized_representative_1" => json!({
             "first_name": "Ada", "last_name": "Byron", "email": "ada@owl.example",
@@ -399,6 +408,77 @@ async fn brands_fail_are_sent_again_and_are_vetted() {
         assert!(vetted["brand_score"].as_i64().unwrap() >= 10);
         let listed = world.get(&format!("{vettings}?VettingProvider=campaign-verify")).await.json();
         assert_eq!(listed["data"], json!([]));
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sole_proprietor_builds_on_a_starter_profile() {
+    for world in worlds().await {
+        let (primary, _) = bundles(&world, "A2P", "").await;
+        let draft = async |collection: &str, policy: &str| {
+            let form = [("FriendlyName", "Ada"), ("Email", "a@b.example"), ("PolicySid", policy)];
+            format!("{collection}/{}", made(&world, &trust(collection), &form).await)
+        };
+        let starter = draft("/CustomerProfiles", STARTER).await;
+        let person = party(&world, "/EndUsers", "starter_customer_profile_information").await;
+        let address = party(&world, "/SupportingDocuments", "customer_profile_address").await;
+        for part in [&*person, &*address, sid_of(&primary)] {
+            assign(&world, &starter, part).await;
+        }
+        let a2p = draft("/TrustProducts", SOLE).await;
+        let business = party(&world, "/EndUsers", "sole_proprietor_information").await;
+        assign(&world, &a2p, &business).await;
+        assign(&world, &a2p, sid_of(&starter)).await;
+        // Each builds on the one before, which must be submitted at least.
+        for bundle in [&primary, &starter, &a2p] {
+            submit(&world, bundle).await;
+        }
+        world.advance(600).await;
+        for bundle in [&primary, &starter, &a2p] {
+            reached(&world, &trust(bundle), "status", "twilio-approved").await;
+        }
+        let brands = messaging("/a2p/BrandRegistrations");
+        let form = [
+            ("CustomerProfileBundleSid", sid_of(&starter)),
+            ("A2PProfileBundleSid", sid_of(&a2p)),
+            ("BrandType", "SOLE_PROPRIETOR"),
+        ];
+        let wrong = format!("{brands}/{}", made(&world, &brands, &form[..2]).await);
+        let brand = made(&world, &brands, &form).await;
+        let path = format!("{brands}/{brand}");
+        let proof = world.post(&format!("{path}/SmsOtp"), &[]).await;
+        assert_eq!((proof.status, proof.text_of("brand_registration_sid")), (201, brand.clone()));
+        world.advance(600).await;
+        let failed = reached(&world, &wrong, "status", "FAILED").await;
+        assert!(failed["failure_reason"].as_str().unwrap().contains("another type"), "{failed}");
+        let approved = reached(&world, &path, "status", "APPROVED").await;
+        assert_eq!(
+            (&approved["brand_score"], &approved["identity_status"]),
+            (&Value::Null, &json!("SELF_DECLARED"))
+        );
+        let political = [("VettingProvider", "campaign-verify"), ("VettingId", "cv|1.0|tcr")];
+        assert_error(
+            &world.post(&format!("{path}/Vettings"), &political).await,
+            21721,
+            400,
+            &brand,
+        );
+
+        let service = service(&world, &world.number).await;
+        let path = messaging(&format!("/Services/{service}/Compliance/Usa2p"));
+        let own = [("UsAppToPersonUsecase", "SOLE_PROPRIETOR")];
+        let sid = made(&world, &path, &campaign(&brand, &own)).await;
+        world.advance(24 * HOUR).await;
+        reached(&world, &format!("{path}/{sid}"), "campaign_status", "VERIFIED").await;
+        world.advance(301).await;
+        let found = standing(&world, &world.number).await;
+        let expected = (Some(1.0), Some(1000));
+        assert!(
+            matches!(found, Standing::Registered { mps, daily_cap, .. }
+                if (mps, daily_cap) == expected),
+            "{found:?}"
+        );
         world.stop().await;
     }
 }

@@ -108,7 +108,7 @@ fn complete(draft: &mut Draft) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Submits, withdraws, or edits what is not under review.
+/// Submits or withdraws a bundle, or changes its fields.
 ///
 /// # Errors
 /// 22203 for a status that its owner cannot give it; 22204 for a status together with fields.

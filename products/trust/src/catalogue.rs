@@ -165,6 +165,7 @@ pub(crate) struct Policy {
 const PRIMARY: &str = "RN6433641899984f951173ef1738c3bdd0";
 const SECONDARY: &str = "RNdfbf3fae0e1107f8aded0e7cead80bf5";
 const STARTER: &str = "RN806dd6cd175f314e1f96a9727ee271f4";
+const SOLE_PROPRIETOR: &str = "RN670d5d2e282a6130ae063b234b6019c8";
 
 const BUSINESS: &[(&str, bool)] = &[
     ("customer_profile_business_information", false),
@@ -215,7 +216,7 @@ pub(crate) static POLICIES: &[Policy] = &[
         profiles: OF_ANY_BUSINESS,
     },
     Policy {
-        sid: "RN670d5d2e282a6130ae063b234b6019c8",
+        sid: SOLE_PROPRIETOR,
         label: "A2P Messaging Profile: Sole Proprietor",
         end_users: &[("sole_proprietor_information", false)],
         documents: &[],
@@ -251,6 +252,11 @@ pub(crate) static POLICIES: &[Policy] = &[
 /// The policy of this SID.
 pub(crate) fn policy(sid: &str) -> Option<&'static Policy> {
     POLICIES.iter().find(|policy| policy.sid == sid)
+}
+
+/// Is the policy for one person's business?
+pub(crate) fn is_sole_proprietor(policy: &str) -> bool {
+    [STARTER, SOLE_PROPRIETOR].contains(&policy)
 }
 
 /// The kind of this `Type`.

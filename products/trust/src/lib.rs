@@ -89,7 +89,9 @@ impl TrustDirectory for Trust {
             let found = found.map_err(|error| Unavailable(error.to_string()))?;
             Ok(found.map(|(kind, doc)| TrustBundle {
                 is_customer_profile: kind == bundle::CUSTOMER_PROFILE_KIND,
-                policy: doc.text("policy_sid").unwrap_or_default().to_owned(),
+                is_sole_proprietor: catalogue::is_sole_proprietor(
+                    doc.text("policy_sid").unwrap_or_default(),
+                ),
                 friendly_name: doc.text("friendly_name").unwrap_or_default().to_owned(),
                 is_approved: doc.text("status") == Some(lifecycle::Status::Approved.as_str()),
             }))

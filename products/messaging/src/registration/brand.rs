@@ -138,7 +138,7 @@ async fn submit(messaging: &Messaging, ctx: &Ctx, draft: &mut Draft) -> Result<(
             return Err(ApiError::new(20001, why));
         }
     }
-    // The parameter's name has no word boundary where the field's has none either.
+    // Behind its digit the parameter's name begins a word, and the field's does not.
     let bundle = draft.fields.remove("a2_p_profile_bundle_sid").unwrap_or(Json::Null);
     draft.set("a2p_profile_bundle_sid", bundle);
     draft.set("status", MACHINE.waiting);
@@ -173,8 +173,10 @@ fn resubmit(messaging: &Messaging, draft: &mut Draft) -> Result<(), ApiError> {
 
 /// Nothing of an earlier vetting.
 fn cleared() -> Map<String, Json> {
-    let names = ["failure_reason", "brand_feedback", "errors", "brand_score"];
-    names.into_iter().map(|name| (name.to_owned(), Json::Null)).collect()
+    let nothing =
+        ["failure_reason", "brand_feedback", "brand_score"].map(|name| (name, Json::Null));
+    let all = nothing.into_iter().chain([("errors", json!([]))]);
+    all.map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 pub(super) async fn vet(
@@ -208,17 +210,20 @@ fn judge(doc: &Doc, [profile, a2p]: [Option<&TrustBundle>; 2], magic: bool) -> V
         let feedback = FEEDBACK.iter().find(|known| Some(**known) == object).unwrap_or(&"OTHERS");
         return fails(feedback, &format!("The name '{name}' asks the simulated vetting to fail"));
     }
-    let is_approved = |bundle: Option<&TrustBundle>| bundle.is_some_and(|it| it.is_approved);
-    let is_known = flag("mock") || (is_approved(profile) && is_approved(a2p));
-    if !is_known {
-        return fails("OTHERS", "A bundle of the brand is not twilio-approved");
+    let is_sole = doc.text("brand_type") == Some("SOLE_PROPRIETOR");
+    let bundles = [profile, a2p];
+    if !flag("mock") {
+        if !bundles.iter().all(|it| it.is_some_and(|bundle| bundle.is_approved)) {
+            return fails("OTHERS", "A bundle of the brand is not twilio-approved");
+        }
+        if !bundles.iter().all(|it| it.is_some_and(|bundle| bundle.is_sole_proprietor == is_sole)) {
+            return fails("OTHERS", "A bundle's policy is for another type of brand");
+        }
     }
     let asked = object.filter(|_| verb == Some("Score")).and_then(|score| score.parse().ok());
     let score: i64 = asked.unwrap_or(1 + (seed(&doc.sid) % 100) as i64).clamp(1, 100);
-    let is_sole = doc.text("brand_type") == Some("SOLE_PROPRIETOR");
     let mut told = cleared();
     told.insert("tcr_id".into(), registry_id('B', &doc.sid).into());
-    told.insert("errors".into(), json!([]));
     if is_sole {
         told.insert("identity_status".into(), "SELF_DECLARED".into());
     } else {
@@ -256,12 +261,18 @@ mod tests {
 
     fn bundle(name: &str, is_approved: bool) -> TrustBundle {
         let friendly_name = name.to_owned();
-        TrustBundle { is_customer_profile: false, policy: "RN".into(), friendly_name, is_approved }
+        TrustBundle {
+            is_customer_profile: false,
+            is_sole_proprietor: name.contains("sole"),
+            friendly_name,
+            is_approved,
+        }
     }
 
     #[test]
     fn bundles_and_their_names_decide() {
         let (plain, draft) = (bundle("Acme", true), bundle("Acme", false));
+        let sole_bundle = bundle("Ada's sole business", true);
         let standard = json!({"brand_type": "STANDARD"});
         let mock = json!({"brand_type": "STANDARD", "mock": true});
         let unvetted = json!({"brand_type": "STANDARD", "skip_automatic_sec_vet": true});
@@ -273,14 +284,17 @@ mod tests {
             (&standard, &draft, true, Err("OTHERS")),
             (&mock, &draft, true, Ok((json!(42), "VERIFIED"))),
             (&unvetted, &plain, true, Ok((Json::Null, "VERIFIED"))),
-            (&sole, &plain, true, Ok((Json::Null, "SELF_DECLARED"))),
+            (&sole, &sole_bundle, true, Ok((Json::Null, "SELF_DECLARED"))),
+            (&sole, &plain, true, Err("OTHERS")),
+            (&standard, &sole_bundle, true, Err("OTHERS")),
             (&standard, &fail, true, Err("TAX_ID")),
             (&mock, &fail_other, true, Err("OTHERS")),
             (&standard, &fail, false, Ok((json!(42), "VERIFIED"))),
             (&standard, &high, true, Ok((json!(80), "VERIFIED"))),
             (&standard, &too_high, true, Ok((json!(100), "VERIFIED"))),
         ] {
-            let verdict = judge(&brand(fields.clone()), [Some(&plain), Some(a2p)], magic);
+            let profile = if *fields == sole { &sole_bundle } else { &plain };
+            let verdict = judge(&brand(fields.clone()), [Some(profile), Some(a2p)], magic);
             match (verdict, expected) {
                 (Verdict::Passes(told), Ok((score, identity))) => {
                     assert_eq!(

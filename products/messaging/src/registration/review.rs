@@ -93,9 +93,7 @@ async fn take(
     doc: &Doc,
     batch: &mut AccountBatch,
 ) -> Result<(), Failure> {
-    let Some(machine) = machine_of(task.subject.kind) else {
-        return Err(Failure::Hopeless(format!("{} is not vetted", task.subject.kind)));
-    };
+    let machine = machine_of(task.subject.kind)?;
     let (event, told) = match task.step {
         Step::Open => (Event::Opened, Map::new()),
         Step::Suspend => (Event::Suspended, Map::new()),
@@ -122,14 +120,18 @@ async fn take(
     Ok(())
 }
 
-fn machine_of(kind: &str) -> Option<&'static Machine> {
+fn machine_of(kind: &str) -> Result<&'static Machine, Failure> {
     match kind {
-        brand::KIND => Some(&brand::MACHINE),
-        brand_vetting::KIND => Some(&brand_vetting::MACHINE),
-        campaign::KIND => Some(&campaign::MACHINE),
-        toll_free::KIND => Some(&toll_free::MACHINE),
-        _ => None,
+        brand::KIND => Ok(&brand::MACHINE),
+        brand_vetting::KIND => Ok(&brand_vetting::MACHINE),
+        campaign::KIND => Ok(&campaign::MACHINE),
+        toll_free::KIND => Ok(&toll_free::MACHINE),
+        kind => Err(not_vetted(kind)),
     }
+}
+
+fn not_vetted(kind: &str) -> Failure {
+    Failure::Hopeless(format!("{kind} is not vetted"))
 }
 
 async fn judge(
@@ -145,6 +147,7 @@ async fn judge(
         toll_free::KIND => {
             Ok(toll_free::judge(&doc.fields, development, messaging.parts.clock.now()))
         }
-        _ => Ok(brand_vetting::judge(doc, development)),
+        brand_vetting::KIND => Ok(brand_vetting::judge(doc, development)),
+        kind => Err(not_vetted(kind)),
     }
 }
