@@ -7,6 +7,7 @@ mod account;
 mod carrier;
 mod message;
 mod number;
+mod submission;
 mod trust;
 mod validation;
 
@@ -20,6 +21,10 @@ pub use message::{
     OutboundMessage, Receipt, ReceiptStatus, Submission,
 };
 pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
+pub use submission::{
+    ApplicationLink, BindAccount, BindDirectory, MessageSubmission, SubmissionRefusal,
+    SubmissionStatus, SubmittedMessage,
+};
 pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 

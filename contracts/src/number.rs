@@ -4,11 +4,11 @@ use kernel::Sid;
 
 use crate::{BoxFuture, Unavailable};
 
-/// The account that holds a number or short code.
+/// The account that holds a number, short code or channel address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NumberOwner {
     pub account: Sid,
-    /// `PN…` or `SC…`.
+    /// `PN…`, `SC…` or, of a channel, `XE…`.
     pub sid: Sid,
     pub sms: bool,
     pub mms: bool,
@@ -64,6 +64,9 @@ pub trait NumberDirectory: Send + Sync {
         account: Sid,
         application: Sid,
     ) -> BoxFuture<'_, Result<Option<String>, Unavailable>>;
+
+    /// Forgets what is remembered of owners: one of them changed elsewhere.
+    fn forget(&self);
 
     /// Development profile: makes `address` a number of `account`. `None` when
     /// it cannot be one, or another account has it.

@@ -5,5 +5,6 @@
 //! and for the tests that start a whole platform in their own process.
 
 pub mod cli;
+pub mod config;
 mod interception;
 pub mod server;

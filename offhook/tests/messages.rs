@@ -81,12 +81,6 @@ const FAULTS: &[Fault] = &[
         "MG0000",
     ),
     (&[("To", "whatsapp:+14155550111"), ("Body", "x")], 21910, 400, "From"),
-    (
-        &[("To", "whatsapp:+14155550111"), ("From", "whatsapp:+14155550100"), ("Body", "x")],
-        63007,
-        400,
-        "whatsapp:",
-    ),
     (&[("To", TO), ("From", "ACME"), ("Body", "x")], 21612, 400, "ACME"),
     (&[("To", TO), ("Body", "x"), ("ProvideFeedback", "perhaps")], 20001, 400, "ProvideFeedback"),
 ];

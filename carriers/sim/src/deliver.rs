@@ -47,7 +47,7 @@ impl Worker for Sim {
     ) -> BoxFuture<'a, Result<jobs::AccountBatch, Failure>> {
         Box::pin(async move {
             let delivery: Delivery = job.read()?;
-            let handset = self.handset(&delivery.to).await.map_err(retry)?;
+            let handset = self.handset(handset::number_of(&delivery.to)).await.map_err(retry)?;
             let now = self.queue.clock().now();
             let refusal = if delivery.fault { Some(30008) } else { handset.behaviour.refusal() };
             if refusal.is_none() && handset.behaviour != Behaviour::Silent {
@@ -59,10 +59,17 @@ impl Worker for Sim {
                     media: delivery.media.clone(),
                     at: now,
                     failed: false,
+                    account: Some(job.account),
+                    read: false,
                 };
-                handset::remember(&*self.notes, &delivery.to, delivery.sid, &entry)
-                    .await
-                    .map_err(retry)?;
+                handset::remember(
+                    &*self.notes,
+                    handset::number_of(&delivery.to),
+                    delivery.sid,
+                    &entry,
+                )
+                .await
+                .map_err(retry)?;
             }
             let status = match (refusal, handset.behaviour) {
                 (Some(code), _) => Some(ReceiptStatus::Undelivered { code }),

@@ -67,6 +67,17 @@ pub struct ThreadEntry {
     /// Nobody answers to the number it was sent to.
     #[serde(default)]
     pub failed: bool,
+    /// Whose message it is, for its read receipt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<Sid>,
+    /// Its owner has seen it, and says so.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub read: bool,
+}
+
+/// The telephone number of an address: a handset has one thread for all channels.
+pub(crate) fn number_of(address: &str) -> &str {
+    address.rsplit_once(':').map_or(address, |(_, number)| number)
 }
 
 pub(crate) async fn load(notes: &dyn CarrierNotes, number: &str) -> Result<Handset, NotesError> {

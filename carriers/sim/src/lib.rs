@@ -18,7 +18,8 @@ use std::time::Duration;
 
 use contracts::{
     BoxFuture, CarrierNotes, InboundMedia, InboundMessage, InboundOutcome, MessageCarrier,
-    MessageSink, NotesError, OutboundMessage, Submission, Unavailable, ValidationCalls,
+    MessageSink, NotesError, OutboundMessage, Receipt, ReceiptStatus, Submission, Unavailable,
+    ValidationCalls,
 };
 use jobs::{NewJob, Queue};
 
@@ -42,6 +43,8 @@ impl Default for Network {
     }
 }
 
+/// Messages that are marked as read at one look.
+const READ_MAX: u32 = 1000;
 /// How much later a slow handset gets its messages.
 const SLOW: Duration = Duration::from_secs(30);
 
@@ -89,6 +92,26 @@ impl Sim {
         handset::thread(&*self.notes, number, limit).await
     }
 
+    /// The owner of a handset looks at it: what came by a channel with read receipts is read.
+    /// How many messages were.
+    pub async fn read(&self, number: &str) -> Result<usize, Unavailable> {
+        let failed = |error: NotesError| Unavailable(error.to_string());
+        let mut count = 0;
+        for mut entry in self.thread(number, READ_MAX).await.map_err(failed)? {
+            let (Some(account), Ok(sid)) = (entry.account, entry.sid.parse()) else { continue };
+            if entry.outgoing || entry.read || !entry.peer.contains(':') {
+                continue;
+            }
+            let done_at = self.queue.clock().now();
+            let receipt = Receipt { account, sid, status: ReceiptStatus::Read, done_at };
+            self.sink().receipt(&receipt).await?;
+            entry.read = true;
+            handset::remember(&*self.notes, number, sid, &entry).await.map_err(failed)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
     /// Somebody types on a handset.
     pub async fn send_from(
         &self,
@@ -97,12 +120,13 @@ impl Sim {
         body: &str,
         media: Vec<InboundMedia>,
     ) -> Result<InboundOutcome, Unavailable> {
-        let message = InboundMessage {
-            from: from.to_owned(),
-            to: to.to_owned(),
-            body: body.to_owned(),
-            media,
+        // A handset writes to an address on the channel of that address.
+        let sender = match to.split_once(':') {
+            Some((channel, _)) => format!("{channel}:{from}"),
+            None => from.to_owned(),
         };
+        let message =
+            InboundMessage { from: sender, to: to.to_owned(), body: body.to_owned(), media };
         let media = message.media.iter().map(|item| item.content_type.clone()).collect();
         let outcome = self.sink().inbound(&message).await?;
         let sid = match &outcome {
@@ -117,6 +141,8 @@ impl Sim {
             media,
             at: self.queue.clock().now(),
             failed: matches!(outcome, InboundOutcome::NoSuchNumber),
+            account: None,
+            read: false,
         };
         let kept = handset::remember(&*self.notes, from, sid, &entry).await;
         kept.map_err(|error| Unavailable(error.to_string()))?;
@@ -127,7 +153,7 @@ impl Sim {
 impl MessageCarrier for Sim {
     fn submit<'a>(&'a self, message: &'a OutboundMessage) -> BoxFuture<'a, Submission> {
         Box::pin(async move {
-            let handset = match self.handset(&message.to).await {
+            let handset = match self.handset(handset::number_of(&message.to)).await {
                 Ok(handset) => handset,
                 Err(error) => return Submission::Busy(Unavailable(error.to_string())),
             };
@@ -174,6 +200,8 @@ impl ValidationCalls for Sim {
                     media: Vec::new(),
                     at: self.queue.clock().now(),
                     failed: false,
+                    account: None,
+                    read: false,
                 };
                 handset::remember(&*self.notes, number, sid, &entry).await.map_err(unavailable)?;
             }

@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-/// Distinct entries that a list holds.
-const ENTRIES_MAX: usize = 64;
-
 /// What a process tree was seen to do so far. Every list is bounded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
@@ -69,58 +66,5 @@ pub struct Noted<T> {
 impl<T> Default for Noted<T> {
     fn default() -> Self {
         Self { entries: Vec::new(), more: 0 }
-    }
-}
-
-impl<T: PartialEq> Noted<T> {
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
-    pub(crate) fn note(&mut self, entry: T) {
-        if self.entries.contains(&entry) {
-            return;
-        }
-        if self.entries.len() < ENTRIES_MAX {
-            self.entries.push(entry);
-        } else {
-            self.more += 1;
-        }
-    }
-}
-
-impl Facts {
-    /// Counts a connection to `host`; past 64 hosts only in the sum.
-    #[cfg_attr(not(target_os = "linux"), allow(dead_code))]
-    pub(crate) fn note_redirected(&mut self, host: &str) {
-        self.redirected += 1;
-        if let Some(count) = self.hosts.get_mut(host) {
-            *count += 1;
-        } else if self.hosts.len() < ENTRIES_MAX {
-            self.hosts.insert(host.to_owned(), 1);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_list_holds_distinct_entries_and_counts_the_rest() {
-        let mut noted = Noted::default();
-        for entry in (0..70).chain(0..70) {
-            noted.note(entry);
-        }
-        assert_eq!(noted.entries, (0..64).collect::<Vec<_>>());
-        assert_eq!(noted.more, 12);
-    }
-
-    #[test]
-    fn hosts_beyond_the_bound_are_in_the_sum_only() {
-        let mut facts = Facts::default();
-        for number in 0..70 {
-            facts.note_redirected(&format!("{number}.twilio.com"));
-        }
-        facts.note_redirected("0.twilio.com");
-        assert_eq!((facts.redirected, facts.hosts.len()), (71, 64));
-        assert_eq!(facts.hosts["0.twilio.com"], 2);
     }
 }

@@ -13,30 +13,37 @@
 //! Invariants:
 //! * a call whose arguments cannot be read is left to the kernel: a hostile program
 //!   hurts only itself;
-//! * nothing that was sent to an intercepted host reaches anybody but the front door;
+//! * an intercepted host that was looked up with us is the front door or nobody: never
+//!   another server, also if that listens on every address of this machine;
 //! * the threads end with the tree, not with [`Supervised`]: dropping that leaves the
 //!   program running and covered.
 //!
 //! Bounds: 4 threads for calls, 1 for DNS and up to 32 for DNS over TCP, which may
 //! outlive the tree by 10 s; 10 s for a connection to the front door; 256 DNS queries
 //! under way, 5 s each; 65,534 names; one caller and one DNS server for each local port.
+//!
+//! ```no_run
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let method = supervisor::probe()?;
+//! let rules = supervisor::Rules { door: "127.0.0.1:8443".parse()?, offline: false };
+//! let mut command = std::process::Command::new("node");
+//! command.arg("server.js").env("NODE_EXTRA_CA_CERTS", "ca.pem");
+//! let mut run = supervisor::spawn(command, rules, method)?;
+//! let status = run.child().wait()?;
+//! let facts = run.facts();
+//! println!("{status}: {} connections to {:?}", facts.redirected, facts.hosts);
+//! # Ok(())
+//! # }
+//! ```
 
 mod facts;
 
 #[cfg_attr(
-    all(
-        target_os = "linux",
-        target_endian = "little",
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    ),
+    all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")),
     path = "linux/mod.rs"
 )]
 #[cfg_attr(
-    not(all(
-        target_os = "linux",
-        target_endian = "little",
-        any(target_arch = "x86_64", target_arch = "aarch64")
-    )),
+    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
     path = "elsewhere.rs"
 )]
 mod platform;
@@ -63,7 +70,8 @@ pub enum Method {
     PidfdGetfd,
     /// By a connected one in its place (SECCOMP_IOCTL_NOTIF_ADDFD, Linux 5.9), for
     /// containers that forbid the former. Socket options and epoll registrations that
-    /// were made before the `connect` are lost.
+    /// were made before the `connect` are lost, duplicates of the descriptor stay
+    /// unconnected, and a non-blocking `connect` waits until it is done, up to 10 s.
     AddFd,
 }
 

@@ -27,7 +27,7 @@ pub enum HandsetCommand {
     Send {
         /// The phone's number
         number: String,
-        /// Whom to text; by default the main account's number
+        /// Whom to text, such as whatsapp:+14155550100; by default the main account's number
         #[arg(long)]
         to: Option<String>,
         /// File to attach; may be repeated
@@ -36,6 +36,11 @@ pub enum HandsetCommand {
         /// Text
         #[arg(default_value = "")]
         body: String,
+    },
+    /// Look at a phone: what came by WhatsApp is read
+    Read {
+        /// The phone's number
+        number: String,
     },
     /// Tell a phone how to behave
     Set {
@@ -53,6 +58,16 @@ pub async fn run(args: HandsetCommand, client: &Client, json: bool) -> Outcome {
     match args {
         HandsetCommand::List => list(client, json).await,
         HandsetCommand::Show { number, limit } => show(client, json, &number, limit).await,
+        HandsetCommand::Read { number } => {
+            let path = format!("/handsets/{number}/read");
+            let seen = client.own(Method::POST, &path, None).await?;
+            if json {
+                print_json(&seen);
+            } else {
+                outln!("{} read", seen["read"]);
+            }
+            Ok(())
+        }
         HandsetCommand::Send { number, to, attach, body } => {
             let to = match to {
                 Some(to) => to,

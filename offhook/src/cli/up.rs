@@ -5,12 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ipnet::IpNet;
+use messaging::Rates;
 use sim::Network;
 use store::Location;
 
 use super::Outcome;
 use super::client::URL_FILE;
 use super::output::outln;
+use crate::config::Config;
 use crate::interception;
 use crate::server::{self, Env, Settings};
 
@@ -41,6 +43,12 @@ pub struct Up {
     /// Share of messages that the simulated network loses, 0 to 1
     #[arg(long, value_parser = parse_share, default_value = "0")]
     fault_rate: f64,
+    /// File with carriers, routes and rates
+    #[arg(long, env = "OFFHOOK_CONFIG")]
+    config: Option<PathBuf>,
+    /// Let each sender send as fast as networks allow, also in the development profile
+    #[arg(long, env = "OFFHOOK_PACE")]
+    pace: bool,
     /// Requests of one account in flight beyond which 429 answers; 0 is no limit
     #[arg(long, default_value_t = 0)]
     concurrency_max: u32,
@@ -86,6 +94,7 @@ fn guarded(allow: &[String]) -> outbound::Policy {
 pub async fn run(up: Up, data: &Path) -> Outcome {
     let format = if up.log_json { telemetry::Format::Json } else { telemetry::Format::Text };
     telemetry::init_logs(format, &up.log);
+    let config = up.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
     let is_loopback = up.listen.ip().is_loopback();
     let policy = if is_loopback { outbound::Policy::Open } else { guarded(&up.allow) };
     let settings = Settings {
@@ -99,12 +108,18 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
         policy,
         public_url: up.public_url,
         network: Network { seed: up.seed, delay_ms: up.delay, fault_rate: up.fault_rate },
+        rates: match (config.rates, is_loopback && !up.strict && !up.pace) {
+            (Some(rates), _) => rates,
+            (None, true) => Rates::UNLIMITED,
+            (None, false) => Rates::default(),
+        },
         concurrency_max: up.concurrency_max,
         wire_log: up.wire_log,
         authority: interception::authority()
             .inspect_err(|error| tracing::warn!(%error, "TLS is off: no certificate authority"))
             .ok(),
         foreign: interception::foreign(up.listen),
+        config,
     };
     let development = settings.development;
     let running = server::start(settings).await?;

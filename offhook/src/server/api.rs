@@ -18,6 +18,7 @@ use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use base64::Engine;
+use bytes::Bytes;
 use clock::Clock;
 use contracts::{InboundMedia, InboundOutcome};
 use futures_util::Stream;
@@ -58,6 +59,7 @@ pub fn router(platform: App) -> Router {
         .route("/handsets", get(handsets))
         .route("/handsets/{number}", get(handset).put(set_handset).post(set_handset))
         .route("/handsets/{number}/messages", get(thread).post(send_from))
+        .route("/handsets/{number}/read", post(look))
         .route("/events", get(events))
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))
@@ -70,6 +72,9 @@ pub fn router(platform: App) -> Router {
         .layer(middleware::from_fn_with_state(platform.clone(), guard))
         .route("/_offhook/openapi.json", get(openapi))
         .route("/_offhook/ca.pem", get(authority))
+        // The account signs what it posts; nobody signs in.
+        .route(twilio::STATUS_PATH, post(twilio_status))
+        .route(twilio::INBOUND_PATH, post(twilio_inbound))
         .route("/healthz", get(health))
         .route("/", get(page))
         .fallback(nowhere)
@@ -181,6 +186,12 @@ async fn handset(
     Path(number): Path<String>,
 ) -> Result<Json<Handset>, Refusal> {
     Ok(Json(app.sim.handset(&number_of(&number)?).await.map_err(unavailable)?))
+}
+
+/// The handset's owner looks at it.
+async fn look(State(app): State<App>, Path(number): Path<String>) -> Result<Json<Value>, Refusal> {
+    let count = app.sim.read(&number_of(&number)?).await.map_err(unavailable)?;
+    Ok(Json(json!({ "read": count })))
 }
 
 #[derive(Deserialize)]
@@ -540,6 +551,37 @@ async fn authority(State(app): State<App>) -> Response {
         Some(pem) => ([("content-type", "application/x-pem-file")], pem.clone()).into_response(),
         None => bad("This instance has no certificate authority; its log says why").into_response(),
     }
+}
+
+/// A callback of the account that carries messages: its parameters and signature.
+fn callback(headers: &HeaderMap, body: &Bytes) -> (Vec<(String, String)>, String) {
+    let signature = headers.get("x-twilio-signature").and_then(|value| value.to_str().ok());
+    let params = form_urlencoded::parse(body).into_owned().collect();
+    (params, signature.unwrap_or_default().to_owned())
+}
+
+/// An empty document: nothing is answered by TwiML here, replies go by the API.
+fn taken(outcome: Result<(), twilio::CallbackError>) -> Response {
+    match outcome {
+        Ok(()) => ([("content-type", "text/xml")], "<Response/>").into_response(),
+        Err(twilio::CallbackError::Forged) => StatusCode::FORBIDDEN.into_response(),
+        Err(twilio::CallbackError::Unavailable(why)) => {
+            tracing::warn!(%why, "a callback of the account could not be taken");
+            StatusCode::SERVICE_UNAVAILABLE.into_response()
+        }
+    }
+}
+
+async fn twilio_status(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(twilio) = &app.twilio else { return StatusCode::NOT_FOUND.into_response() };
+    let (params, signature) = callback(&headers, &body);
+    taken(twilio.status(&params, &signature).await)
+}
+
+async fn twilio_inbound(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(twilio) = &app.twilio else { return StatusCode::NOT_FOUND.into_response() };
+    let (params, signature) = callback(&headers, &body);
+    taken(twilio.inbound(&params, &signature).await)
 }
 
 /// A plain page until the console is built.

@@ -1,6 +1,7 @@
 //! The platform as one process: wiring only.
 
 mod api;
+mod carriers;
 mod front;
 mod ports;
 
@@ -14,17 +15,22 @@ use authority::Authority;
 use bus::Bus;
 use clock::Clock;
 use door::{Door, Foreign};
-use jobs::{Queue, Runner};
+use jobs::Runner;
 use messaging::Messaging;
 use numbers::{Numbers, ValidationWorker};
 use rest::Router;
 use sim::{Network, Sim};
+use smpp_carrier::Smpp;
 use store::{BlobStore, Location, Sealer, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use trust::Trust;
+use twilio::Twilio;
 use webhooks::Webhooks;
+
+use crate::config::Config;
+use carriers::Networks;
 
 pub use api::Env;
 pub use front::Front;
@@ -42,6 +48,8 @@ pub struct Settings {
     /// Where applications reach this platform; derived from the listener when absent.
     pub public_url: Option<String>,
     pub network: Network,
+    /// How fast senders may send.
+    pub rates: messaging::Rates,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
     pub concurrency_max: u32,
     /// Append every API request and answer to this file, secrets left out.
@@ -50,6 +58,7 @@ pub struct Settings {
     pub authority: Option<Arc<Authority>>,
     /// What the port does with traffic for other hosts.
     pub foreign: Foreign,
+    pub config: Config,
 }
 
 impl Settings {
@@ -64,10 +73,12 @@ impl Settings {
             policy: outbound::Policy::Open,
             public_url: None,
             network: Network { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 },
+            rates: messaging::Rates::UNLIMITED,
             concurrency_max: 0,
             wire_log: None,
             authority: None,
             foreign: Foreign::Refuse,
+            config: Config::default(),
         }
     }
 }
@@ -80,6 +91,8 @@ pub struct Platform {
     pub numbers: Arc<Numbers>,
     pub messaging: Arc<Messaging>,
     pub sim: Arc<Sim>,
+    pub smpp: Option<Arc<Smpp>>,
+    pub twilio: Option<Arc<Twilio>>,
     pub router: Router,
     pub metrics: Metrics,
     pub url: String,
@@ -135,7 +148,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         listener.local_addr().map_err(|error| failed("cannot listen")(error.to_string()))?;
     let (platform, runner) = wire(&settings, local).await?;
     let (stop, stopped) = watch::channel(false);
-    let tasks = vec![
+    let mut tasks = Vec::new();
+    if let Some(smpp) = &platform.smpp {
+        tasks.push(tokio::spawn(smpp.clone().run(stopped.clone())));
+    }
+    tasks.extend([
         tokio::spawn(runner.run(stopped.clone())),
         tokio::spawn(door::serve(
             listener,
@@ -147,7 +164,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             },
             stopped,
         )),
-    ];
+    ]);
     Ok(Running { platform, stop, tasks })
 }
 
@@ -167,7 +184,10 @@ async fn wire(
     local: SocketAddr,
 ) -> Result<(Arc<Platform>, Arc<Runner>), StartError> {
     let data = &settings.data;
-    std::fs::create_dir_all(data).map_err(|e| failed("data directory")(e.to_string()))?;
+    std::fs::create_dir_all(data).map_err(|error| {
+        let place = format!("data directory {}", data.display());
+        failed(&place)(format!("{error}; name another with --data"))
+    })?;
     let sealer = Sealer::from_file(&data.join("secret.key"))
         .map_err(|error| failed("secret.key")(error.to_string()))?;
     let blobs =
@@ -187,12 +207,11 @@ async fn wire(
     let webhooks = Webhooks::new(client.clone(), keys, clock.clone());
     // What workers and carriers write yields to what API callers wait for.
     let background = store.background();
-    let notes = Arc::new(ports::Notes::new(background.clone(), "sim"));
-    let queue = Queue::new(background.clone(), clock.clone());
-    let sim = Sim::new(notes, queue, settings.network);
+    let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
+    let networks = Networks::new(settings, &background, &clock, &client, &url)?;
+    let sim = networks.sim.clone();
     let numbers =
         Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
-    let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
     let trust = Trust::new(background.by_account(), clock.clone(), numbers.clone(), development);
     let messaging = Messaging::new(messaging::Parts {
         store: background.by_account(),
@@ -206,15 +225,14 @@ async fn wire(
         client,
         public_url: url.clone(),
         development,
+        rates: settings.rates,
     });
-    messaging.connect(sim.clone());
-    sim.connect(messaging.clone());
+    networks.connect(&messaging)?;
 
     let runner = Runner::new(background, clock.clone())
         .with(webhooks)
-        .with(sim.clone())
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let runner = Arc::new(messaging.work(trust.work(runner)));
+    let runner = Arc::new(networks.work(messaging.work(trust.work(runner))));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
@@ -230,6 +248,8 @@ async fn wire(
         numbers,
         messaging,
         sim,
+        smpp: networks.smpp.clone(),
+        twilio: networks.twilio.clone(),
         router,
         metrics: Metrics::default(),
         url,

@@ -13,6 +13,7 @@ mod sink;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use messaging::Rates;
 use offhook::server::{Running, Settings};
 use serde_json::{Value, json};
 use sim::Network;
@@ -60,20 +61,31 @@ impl Drop for World {
 
 /// The development profile on every database.
 pub async fn worlds() -> Vec<World> {
-    started(true).await
+    started(&|_| {}).await
+}
+
+/// The development profile with senders as slow as they are.
+pub async fn paced_worlds() -> Vec<World> {
+    started(&|settings| settings.rates = Rates::default()).await
 }
 
 /// The strict profile: nothing is adopted and the clock stands.
 pub async fn strict_worlds() -> Vec<World> {
-    started(false).await
+    started(&|settings| settings.development = false).await
 }
 
-async fn started(development: bool) -> Vec<World> {
+async fn started(change: &dyn Fn(&mut Settings)) -> Vec<World> {
     let mut all = Vec::new();
     for database in store::testing::databases().await {
-        all.push(World::start(database, development).await);
+        all.push(World::start(database, change).await);
     }
     all
+}
+
+/// A port of loopback that is free now.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback has ports");
+    listener.local_addr().expect("it is bound").port()
 }
 
 /// Polls until `probe` has an answer.
@@ -94,22 +106,20 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
+async fn launch(database: &TestDatabase, change: &dyn Fn(&mut Settings)) -> Running {
+    let data = database.directory().join("data");
+    let mut settings = Settings {
+        database: database.location.clone(),
+        network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
+        ..Settings::development(([127, 0, 0, 1], 0).into(), &data)
+    };
+    change(&mut settings);
+    offhook::server::start(settings).await.expect("the platform starts")
+}
+
 impl World {
-    async fn start(database: TestDatabase, development: bool) -> Self {
-        let settings = Settings {
-            listen: ([127, 0, 0, 1], 0).into(),
-            data: database.directory().join("data"),
-            database: database.location.clone(),
-            development,
-            policy: outbound::Policy::Open,
-            public_url: None,
-            network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
-            concurrency_max: 0,
-            wire_log: None,
-            authority: None,
-            foreign: door::Foreign::Refuse,
-        };
-        let running = offhook::server::start(settings).await.expect("the platform starts");
+    async fn start(database: TestDatabase, change: &dyn Fn(&mut Settings)) -> Self {
+        let running = launch(&database, change).await;
         let env = running.platform.env().await.expect("the platform has a main account");
         Self {
             url: env.url,
@@ -119,6 +129,14 @@ impl World {
             running: Some(running),
             database,
         }
+    }
+
+    /// Stops, and starts again on the same database.
+    pub async fn restart(&mut self, change: &dyn Fn(&mut Settings)) {
+        self.running.take().expect("the platform runs").stop().await;
+        let running = launch(&self.database, change).await;
+        self.url.clone_from(&running.platform.url);
+        self.running = Some(running);
     }
 
     pub fn platform(&self) -> &offhook::server::Platform {

@@ -39,6 +39,10 @@ impl Worker for Answerer {
             let Answer { sid, number } = job.read()?;
             let mut batch = store.batch();
             if let Some(message) = Message::load(store, sid).await? {
+                let handed = self.0.deliver_to_application(&message).await;
+                if handed.map_err(|error| Failure::Retry(error.0))? {
+                    return Ok(batch);
+                }
                 let route = self.0.route(store, number).await?;
                 Conversation { messaging: &self.0, store, message: &message, route: &route }
                     .run(&mut batch)
@@ -54,6 +58,9 @@ impl Messaging {
     async fn route(&self, store: &AccountStore, number: Sid) -> Result<InboundRoute, Failure> {
         match self.service_of(store, number).await? {
             Some(service) if !service.use_number_webhook => Ok(service.route()),
+            _ if number.prefix() == "XE" => {
+                Ok(self.channel_route(store, number).await?.unwrap_or_default())
+            }
             _ => {
                 let route = self.parts.numbers.message_route(store.account(), number).await;
                 route.map_err(|error| Failure::Retry(error.0))
@@ -205,7 +212,7 @@ impl Conversation<'_> {
             media_urls,
         };
         match self.messaging.accept(self.store, &wish).await {
-            Ok(accepted) => self.messaging.queue(&accepted.message, None, batch),
+            Ok(accepted) => self.messaging.queue(&accepted.message, batch),
             Err(error) if error.status >= 500 => return Err(Failure::Retry(error.message)),
             // A reply that cannot be sent is an alert, and the document goes on.
             Err(error) => self.alert(batch, error.code, &error.message, base),
@@ -255,6 +262,11 @@ impl Conversation<'_> {
         add("SmsSid", &sid);
         add("SmsMessageSid", &sid);
         add("AccountSid", &self.store.account().to_string());
+        if let Some(user) = self.user().strip_prefix("whatsapp:") {
+            add("ProfileName", user);
+            add("WaId", user.trim_start_matches('+'));
+            add("MessageType", if message.media > 0 { "image" } else { "text" });
+        }
         if let Some(service) = &message.service {
             add("MessagingServiceSid", service);
         }

@@ -16,7 +16,7 @@ use store::{AccountBatch, AccountStore, StoreError};
 use crate::lifecycle::Status;
 use crate::message::{Extra, Message};
 use crate::service::{Need, Service, no_service, select};
-use crate::{Messaging, magic, opt_out};
+use crate::{Messaging, magic, opt_out, pace};
 
 /// Queue of messages that wait for their carrier.
 pub(crate) const DISPATCH: &str = "message.dispatch";
@@ -52,7 +52,6 @@ pub(crate) struct Wish<'a> {
 /// An accepted message that is not yet written.
 pub(crate) struct Accepted {
     pub message: Message,
-    pub send_at: Option<Timestamp>,
     /// The sender came into being with it (development profile).
     pub adopted: Option<String>,
 }
@@ -117,7 +116,7 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
         ctx.announce_adoption(adopted);
     }
     let mut batch = ctx.store.batch();
-    messaging.queue(&accepted.message, accepted.send_at, &mut batch);
+    messaging.queue(&accepted.message, &mut batch);
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     Ok(Reply::Record(accepted.message.record(ctx)))
 }
@@ -219,6 +218,9 @@ impl Messaging {
             Some(from) => self.check_from(store, from, &to, wish, wants_mms).await?,
             None => Checked::default(),
         };
+        if let Some(number) = to.number() {
+            self.check_geo(store, number).await.map_err(store_failed)??;
+        }
         let clock = &self.parts.clock;
         let sid = clock.sid(if wants_mms { "MM" } else { "SM" });
         let scope = match &wish.service {
@@ -238,7 +240,11 @@ impl Messaging {
         check_content(wish)?;
         let mut message = new_message(clock.now(), sid, wish, to_text);
         message.from = checked.address.map(|from| from.to_string());
-        Ok(Accepted { message, adopted: checked.adopted, send_at: wish.send_at })
+        if message.status == Status::Queued && !self.has_room(store, &message).await? {
+            let from = message.from.unwrap_or_default();
+            return Err(ApiError::new(21611, format!("The queue of 'From' {from} is full")));
+        }
+        Ok(Accepted { message, adopted: checked.adopted })
     }
 
     /// The sender that was named must be one, and the account's.
@@ -258,7 +264,7 @@ impl Messaging {
         if &from == to {
             return Err(ApiError::new(21266, format!("To and From are both {}", wish.to)));
         }
-        let (number, adopted) = self.check_sender(store.account(), &from, to, wants_mms).await?;
+        let (number, adopted) = self.check_sender(store, &from, to, wants_mms).await?;
         Ok(Checked { address: Some(from), number, adopted })
     }
 
@@ -278,29 +284,54 @@ impl Messaging {
         })
     }
 
-    /// Writes an accepted message and promises its dispatch.
-    pub(crate) fn queue(
+    /// Whether the sender's queue still holds this message.
+    pub(crate) async fn has_room(
         &self,
+        store: &AccountStore,
         message: &Message,
-        send_at: Option<Timestamp>,
-        batch: &mut AccountBatch,
-    ) {
+    ) -> Result<bool, ApiError> {
+        let from = message.from.as_deref().unwrap_or_default();
+        if self.parts.rates.lane(store.account(), from, 1).is_none() {
+            return Ok(true);
+        }
+        let lane = pace::lane_name(store.account(), from);
+        let backlog = jobs::backlog(store, &lane).await.map_err(store_failed)?;
+        Ok(backlog < pace::queue_max(from))
+    }
+
+    /// The promise that a message is dispatched: at its time, and at its sender's pace once
+    /// that is chosen.
+    pub(crate) fn dispatch_job(&self, account: Sid, message: &Message) -> jobs::NewJob {
         let clock = &self.parts.clock;
-        message.insert(batch);
         let job = jobs::NewJob::now(DISPATCH, clock, &Dispatch { sid: message.sid });
-        jobs::add(batch, clock, job.at(send_at.unwrap_or(clock.now())));
+        match (message.status, message.from.as_deref()) {
+            (Status::Queued, Some(from)) => {
+                match self.parts.rates.lane(account, from, message.segments) {
+                    Some(lane) => job.paced(lane),
+                    None => job,
+                }
+            }
+            _ => job.at(message.extra.send_at.unwrap_or(clock.now())),
+        }
+    }
+
+    /// Writes an accepted message and promises its dispatch.
+    pub(crate) fn queue(&self, message: &Message, batch: &mut AccountBatch) {
+        message.insert(batch);
+        let job = self.dispatch_job(batch.account(), message);
+        jobs::add(batch, &self.parts.clock, job);
     }
 
     /// The sender must be the account's and able; its SID if it is a number, and what was
     /// adopted.
     async fn check_sender(
         &self,
-        account: Sid,
+        store: &AccountStore,
         from: &Address,
         to: &Address,
         wants_mms: bool,
     ) -> Result<(Option<Sid>, Option<String>), ApiError> {
-        let text = from.to_string();
+        let (text, account) = (from.to_string(), store.account());
         match from {
             Address::E164(number) if !number.is_valid() => {
                 return Err(ApiError::new(21212, format!("The 'From' number {text} is not valid")));
@@ -310,8 +341,8 @@ impl Messaging {
                 return check_alphanumeric(name, to).map(|()| (None, None));
             }
             Address::Channel { .. } => {
-                let why = format!("No channel sender {text} is set up in this account");
-                return Err(ApiError::new(63007, why).with_status(400));
+                let (sid, adopted) = self.check_channel_sender(store, &text).await?;
+                return Ok((Some(sid), adopted));
             }
             Address::Sim(_) => {
                 let why = format!("The 'From' address {text} is a SIM; SIMs are not supported");
@@ -333,6 +364,28 @@ impl Messaging {
         let owner = adopted.ok_or_else(not_ours)?;
         check_owner(account, &owner, &text, wants_mms)?;
         Ok((Some(owner.sid), Some(owner.sid.to_string())))
+    }
+}
+
+impl Messaging {
+    /// A channel's sender must be the account's: 63007. In development an unknown one is.
+    async fn check_channel_sender(
+        &self,
+        store: &AccountStore,
+        text: &str,
+    ) -> Result<(Sid, Option<String>), ApiError> {
+        let owner = self.parts.numbers.owner(text).await.map_err(unavailable)?;
+        match owner {
+            Some(owner) if owner.account == store.account() => Ok((owner.sid, None)),
+            None if self.parts.development => {
+                let sid = self.adopt_channel_sender(store, text).await.map_err(store_failed)?;
+                Ok((sid, Some(sid.to_string())))
+            }
+            _ => {
+                let why = format!("No channel sender {text} is set up in this account");
+                Err(ApiError::new(63007, why).with_status(400))
+            }
+        }
     }
 }
 
@@ -473,6 +526,7 @@ fn new_message(now: Timestamp, sid: Sid, wish: &Wish<'_>, to: String) -> Message
     };
     let segments = match sid.prefix() {
         "MM" => 1,
+        _ if to.contains(':') => 1,
         _ => i64::try_from(sms::segments(&body).count).unwrap_or(i64::MAX),
     };
     Message {

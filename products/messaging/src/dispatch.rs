@@ -42,6 +42,12 @@ impl Worker for Dispatcher {
             let Some(mut message) = Message::load(store, sid).await? else { return Ok(batch) };
             if matches!(message.status, Status::Accepted | Status::Scheduled) {
                 self.0.assign(store, &mut message).await?;
+                let job = self.0.dispatch_job(store.account(), &message);
+                // A paced sender's messages leave by its lane.
+                if message.status == Status::Queued && job.lane.is_some() {
+                    jobs::add(&mut batch, &self.0.parts.clock, job);
+                    return Ok(batch);
+                }
             }
             if matches!(message.status, Status::Queued | Status::Sending) {
                 self.0.dispatch(store, &mut message, &mut batch).await?;
@@ -103,7 +109,11 @@ impl Messaging {
         if has_media && !sender.mms && service.mms_converter {
             as_links(message);
         }
-        Ok(Ok(()))
+        match self.has_room(store, message).await {
+            Ok(true) => Ok(Ok(())),
+            Ok(false) => Ok(Err(30001)),
+            Err(error) => Err(Failure::Retry(error.message)),
+        }
     }
 
     async fn dispatch(
@@ -136,6 +146,11 @@ impl Messaging {
         let account = store.account();
         if let Some(code) = self.refusal(account, message).await? {
             return Ok(Err(code));
+        }
+        if let Some(from) = message.from.as_deref().filter(|from| from.starts_with("whatsapp:"))
+            && !self.is_window_open(store, from, &message.to).await?
+        {
+            return Ok(Err(63016));
         }
         let media = match self.media(store, message, batch).await? {
             Ok(media) => media,

@@ -9,7 +9,7 @@ use store::{AccountStore, StoreError};
 use crate::create::recipient;
 use crate::lifecycle::Status;
 use crate::message::{Extra, Message};
-use crate::{Messaging, opt_out};
+use crate::{Messaging, channel, opt_out};
 
 /// Queue of inbound messages whose application is to be asked.
 pub(crate) const ANSWER: &str = "message.answer";
@@ -71,6 +71,10 @@ impl Messaging {
         };
         message.bill(now, &mut batch);
         message.insert(&mut batch);
+        if message.to.contains(':') {
+            let user = message.from.as_deref().unwrap_or_default();
+            channel::open_window(&message.to, user, now, &mut batch);
+        }
         let in_service = message.service.is_some();
         if let Some(keyword) = opt_out::keyword_for(&message.to, &message.body, in_service) {
             self.obey(&store, keyword, &message, &mut batch).await.map_err(failed)?;
@@ -101,7 +105,7 @@ impl Messaging {
         let scope = message.service.as_deref().unwrap_or(&message.to);
         let was_out = opt_out::is_opted_out(store, scope, user).await?;
         let now = message.date_created;
-        opt_out::obey(keyword, scope, user, now, batch);
+        opt_out::obey(keyword, scope, user, now, &self.parts.clock, batch);
         // Nothing goes to somebody who has opted out, but the word that they have.
         if was_out && keyword != Keyword::Start {
             return Ok(());
@@ -120,7 +124,7 @@ impl Messaging {
             date_sent: None,
             ..message.clone()
         };
-        self.queue(&reply, None, batch);
+        self.queue(&reply, batch);
         Ok(())
     }
 }

@@ -9,6 +9,9 @@
 //! it works for.
 
 mod answer;
+mod application;
+mod channel;
+mod consent;
 mod create;
 mod dispatch;
 mod feedback;
@@ -18,16 +21,21 @@ mod magic;
 mod media;
 mod message;
 mod opt_out;
+mod pace;
+mod permission;
 mod price;
 mod registration;
 mod resource;
 mod service;
 
+use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
 use bus::Bus;
 use clock::Clock;
-use contracts::{AccountDirectory, MessageCarrier, NumberDirectory, TrustDirectory};
+use contracts::{
+    AccountDirectory, ApplicationLink, MessageCarrier, NumberDirectory, TrustDirectory,
+};
 use jobs::Runner;
 use outbound::Client;
 use rest::Router;
@@ -35,6 +43,7 @@ use store::{BlobStore, ByAccount};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
+pub use pace::Rates;
 pub use registration::Standing;
 
 /// What the product stands on.
@@ -55,6 +64,7 @@ pub struct Parts {
     pub public_url: String,
     /// Unknown senders are adopted.
     pub development: bool,
+    pub rates: Rates,
 }
 
 /// The product's state.
@@ -62,17 +72,29 @@ pub struct Messaging {
     parts: Parts,
     memory: Arc<service::Memory>,
     carrier: OnceLock<Arc<dyn MessageCarrier>>,
+    applications: OnceLock<application::Applications>,
 }
 
 impl Messaging {
     pub fn new(parts: Parts) -> Arc<Self> {
         let memory = service::Memory::new(&parts.bus);
-        Arc::new(Self { parts, memory, carrier: OnceLock::new() })
+        Arc::new(Self { parts, memory, carrier: OnceLock::new(), applications: OnceLock::new() })
     }
 
     /// Connects the carrier; once, before the runner starts.
     pub fn connect(&self, carrier: Arc<dyn MessageCarrier>) {
         assert!(self.carrier.set(carrier).is_ok(), "a carrier is connected once");
+    }
+
+    /// Connects applications that bind to a carrier; at most once, before the runner starts.
+    /// `numbers` are those whose messages go to the application of that name.
+    pub fn connect_applications(
+        &self,
+        link: Arc<dyn ApplicationLink>,
+        numbers: HashMap<String, String>,
+    ) {
+        let connected = self.applications.set(application::Applications { link, numbers });
+        assert!(connected.is_ok(), "applications are connected once");
     }
 
     fn carrier(&self) -> &Arc<dyn MessageCarrier> {
@@ -88,6 +110,12 @@ impl Messaging {
                 &resource::LEGACY_MESSAGE,
                 &media::MEDIA,
                 &feedback::FEEDBACK,
+                &channel::SENDER,
+                &channel::TYPING,
+                &consent::CONSENT,
+                &consent::CONTACT,
+                &permission::GEO_PERMISSION,
+                &permission::SAFE_LIST,
                 &service::USECASE,
                 &service::SERVICE,
                 &service::PHONE_NUMBER,
@@ -103,7 +131,8 @@ impl Messaging {
     pub fn work(self: &Arc<Self>, runner: Runner) -> Runner {
         let runner = runner
             .with(Arc::new(dispatch::Dispatcher(self.clone())))
-            .with(Arc::new(answer::Answerer(self.clone())));
+            .with(Arc::new(answer::Answerer(self.clone())))
+            .with(Arc::new(application::Reporter(self.clone())));
         registration::work(self, runner)
     }
 }

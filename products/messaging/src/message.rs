@@ -7,7 +7,7 @@ use store::{AccountBatch, AccountStore, Row, StoreError};
 use webhooks::Callback;
 
 use crate::lifecycle::{Status, Steps};
-use crate::price;
+use crate::{application, price};
 use clock::Clock;
 
 /// What few messages have.
@@ -25,6 +25,9 @@ pub(crate) struct Extra {
     pub outcome_created: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validity_seconds: Option<i64>,
+    /// Submitted by an application that is bound to a carrier, which hears what became of it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub from_application: bool,
     /// When a scheduled message is due: its validity counts from there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_at: Option<Timestamp>,
@@ -153,6 +156,9 @@ impl Message {
             self.call_back(batch, clock, now);
         }
         self.announce(batch, last, now);
+        if let Some(report) = application::promise(self, now, clock) {
+            jobs::add(batch, clock, report);
+        }
         if self.extra.obfuscate && last.is_final() {
             self.to = masked(&self.to);
         }
@@ -243,7 +249,13 @@ impl Message {
         if let Some(code) = self.error_code {
             params.push(("ErrorCode".to_owned(), code.to_string()));
         }
-        if matches!(self.status, Status::Delivered | Status::Undelivered) {
+        if let Some((channel, user)) = self.to.split_once(':') {
+            params.push(("ChannelPrefix".to_owned(), channel.to_owned()));
+            params.push(("ChannelToAddress".to_owned(), masked(user)));
+            if self.status == Status::Read {
+                params.push(("EventType".to_owned(), "READ".to_owned()));
+            }
+        } else if matches!(self.status, Status::Delivered | Status::Undelivered) {
             params.push(("RawDlrDoneDate".to_owned(), now.format("%y%m%d%H%M")));
         }
         let callback = Callback { url: url.clone(), method: "POST".into(), params, resource: sid };

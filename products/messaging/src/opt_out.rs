@@ -14,30 +14,69 @@ pub(crate) async fn is_opted_out(
     Ok(store.point(sql, vec![scope.into(), address.into()]).await?.is_some())
 }
 
-/// Writes what a keyword asks for.
+/// A wish of a recipient, and how it became known.
+pub(crate) struct Consent<'a> {
+    /// A sender, or the service whose pool it is in.
+    pub scope: &'a str,
+    pub address: &'a str,
+    /// Agrees to be texted, or not any more.
+    pub agrees: bool,
+    /// `keyword`, or a source of the Consents API.
+    pub source: &'a str,
+    pub at: Timestamp,
+}
+
+/// Writes a wish, and keeps it in the ledger.
+pub(crate) fn record(
+    consent: &Consent<'_>,
+    now: Timestamp,
+    clock: &clock::Clock,
+    batch: &mut AccountBatch,
+) {
+    let Consent { scope, address, agrees, source, at } = *consent;
+    if agrees {
+        batch.run(
+            "DELETE FROM opt_out WHERE account_sid = $1 AND scope = $2 AND address = $3",
+            vec![scope.into(), address.into()],
+        );
+    } else {
+        batch.run(
+            "INSERT INTO opt_out (account_sid, scope, address, source, date_created)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            vec![scope.into(), address.into(), source.into(), at.into()],
+        );
+    }
+    batch.run(
+        "INSERT INTO consent_record (account_sid, id, scope, address, status, source,
+         date_of_consent, date_created) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+        vec![
+            clock.sid("CN").hex().into(),
+            scope.into(),
+            address.into(),
+            if agrees { "opt-in" } else { "opt-out" }.into(),
+            source.into(),
+            at.into(),
+            now.into(),
+        ],
+    );
+}
+
+/// Writes what a keyword asks for; HELP asks for nothing.
 pub(crate) fn obey(
     keyword: Keyword,
     scope: &str,
     address: &str,
     now: Timestamp,
+    clock: &clock::Clock,
     batch: &mut AccountBatch,
 ) {
-    match keyword {
-        Keyword::Stop => {
-            batch.run(
-                "INSERT INTO opt_out (account_sid, scope, address, source, date_created)
-                 VALUES ($1, $2, $3, 'keyword', $4) ON CONFLICT DO NOTHING",
-                vec![scope.into(), address.into(), now.into()],
-            );
-        }
-        Keyword::Start => {
-            batch.run(
-                "DELETE FROM opt_out WHERE account_sid = $1 AND scope = $2 AND address = $3",
-                vec![scope.into(), address.into()],
-            );
-        }
-        Keyword::Help => {}
-    }
+    let agrees = match keyword {
+        Keyword::Stop => false,
+        Keyword::Start => true,
+        Keyword::Help => return,
+    };
+    let consent = Consent { scope, address, agrees, source: "keyword", at: now };
+    record(&consent, now, clock, batch);
 }
 
 /// The default reply. Toll-free numbers know only STOP, START and UNSTOP.

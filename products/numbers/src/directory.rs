@@ -158,6 +158,10 @@ impl NumberDirectory for Numbers {
         })
     }
 
+    fn forget(&self) {
+        self.changed();
+    }
+
     fn adopt<'a>(
         &'a self,
         account: Sid,

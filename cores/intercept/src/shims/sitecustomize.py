@@ -91,8 +91,10 @@ def _shadowed():
     import importlib.machinery
     import importlib.util
 
-    here = os.path.dirname(os.path.abspath(__file__))
-    path = [entry for entry in sys.path if os.path.abspath(entry or ".") != here]
+    # Runs within runs put several of these on the path: none is loaded twice.
+    loaded = sys.__dict__.setdefault("_offhook_shims", set())
+    loaded.add(os.path.dirname(os.path.abspath(__file__)))
+    path = [entry for entry in sys.path if os.path.abspath(entry or ".") not in loaded]
     spec = importlib.machinery.PathFinder.find_spec("sitecustomize", path)
     if spec is not None and spec.loader is not None:
         module = importlib.util.module_from_spec(spec)

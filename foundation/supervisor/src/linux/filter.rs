@@ -11,29 +11,31 @@ const ARCH: u32 = 0xc000_00b7;
 /// Offsets in `struct seccomp_data` (seccomp(2)).
 const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
-/// The two halves of argument 4, little-endian: `sendto`'s destination.
-const DESTINATION_LOW: u32 = 16 + 4 * 8;
-const DESTINATION_HIGH: u32 = DESTINATION_LOW + 4;
+/// The two halves of argument 4, little-endian: where `sendto` reads and `recvfrom`
+/// writes a socket address.
+const ADDRESS_LOW: u32 = 16 + 4 * 8;
+const ADDRESS_HIGH: u32 = ADDRESS_LOW + 4;
 
 const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
 const JUMP_IF_EQUAL: u16 = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
 const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
 
-const LENGTH: usize = 12;
+const LENGTH: usize = 13;
 
-/// Reports `connect`, `sendto` with a destination, and `io_uring_setup`; allows all
-/// else, and everything of another architecture (32-bit programs).
+/// Reports `connect`, `sendto` and `recvfrom` with an address, and `io_uring_setup`;
+/// allows all else, and everything of another architecture (32-bit programs).
 pub static FILTER: [sock_filter; LENGTH] = [
     load(ARCHITECTURE),
     // The two numbers: instructions to skip if equal, and if not.
-    equal(ARCH, 0, 8),
+    equal(ARCH, 0, 9),
     load(NUMBER),
-    equal(libc::SYS_connect as u32, 7, 0),
-    equal(libc::SYS_io_uring_setup as u32, 6, 0),
-    equal(libc::SYS_sendto as u32, 0, 4),
-    load(DESTINATION_LOW),
+    equal(libc::SYS_connect as u32, 8, 0),
+    equal(libc::SYS_io_uring_setup as u32, 7, 0),
+    equal(libc::SYS_sendto as u32, 1, 0),
+    equal(libc::SYS_recvfrom as u32, 0, 4),
+    load(ADDRESS_LOW),
     equal(0, 0, 3),
-    load(DESTINATION_HIGH),
+    load(ADDRESS_HIGH),
     equal(0, 0, 1),
     give(libc::SECCOMP_RET_ALLOW),
     give(libc::SECCOMP_RET_USER_NOTIF),
@@ -61,12 +63,12 @@ mod tests {
     use super::*;
 
     /// Runs the filter as the kernel would (bpf(4), the three instructions it uses).
-    fn run(arch: u32, number: i64, destination: u64) -> u32 {
+    fn run(arch: u32, number: i64, address: u64) -> u32 {
         let read = |offset| match offset {
             NUMBER => number as u32,
             ARCHITECTURE => arch,
-            DESTINATION_LOW => destination as u32,
-            DESTINATION_HIGH => (destination >> 32) as u32,
+            ADDRESS_LOW => address as u32,
+            ADDRESS_HIGH => (address >> 32) as u32,
             other => panic!("reads at {other}"),
         };
         let (mut at, mut loaded) = (0, 0);
@@ -91,14 +93,16 @@ mod tests {
             (ARCH, libc::SYS_sendto, 0, false),
             (ARCH, libc::SYS_sendto, 0x7fff, true),
             (ARCH, libc::SYS_sendto, 0x7fff_0000_0000, true),
+            (ARCH, libc::SYS_recvfrom, 0, false),
+            (ARCH, libc::SYS_recvfrom, 0x7fff_0000_0000, true),
             (ARCH, libc::SYS_sendmsg, 0x7fff, false),
             (ARCH, libc::SYS_read, 1, false),
             (0x4000_0003, libc::SYS_connect, 1, false),
         ];
-        for (arch, number, destination, reported) in table {
+        for (arch, number, address, reported) in table {
             let expected =
                 if reported { libc::SECCOMP_RET_USER_NOTIF } else { libc::SECCOMP_RET_ALLOW };
-            assert_eq!(run(arch, number, destination), expected, "{arch:x} {number}");
+            assert_eq!(run(arch, number, address), expected, "{arch:x} {number}");
         }
     }
 }

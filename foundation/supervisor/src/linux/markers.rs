@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use super::decide::MARKERS;
 
@@ -12,9 +13,9 @@ const NAMES_MAX: u16 = 65_534;
 /// One address for each name; when all are taken the longest-held one changes its name.
 #[derive(Default)]
 pub struct Markers {
-    by_name: HashMap<String, u16>,
+    by_name: HashMap<Arc<str>, u16>,
     /// The name at 127.66.0.1, at 127.66.0.2, and so on.
-    names: Vec<String>,
+    names: Vec<Arc<str>>,
     /// Once `names` is full: the position that is taken over next.
     oldest: usize,
 }
@@ -25,19 +26,20 @@ impl Markers {
         if let Some(&number) = self.by_name.get(name) {
             return to_address(number);
         }
+        let name: Arc<str> = name.into();
         let position = if self.names.len() < usize::from(NAMES_MAX) {
-            self.names.push(name.to_owned());
+            self.names.push(Arc::clone(&name));
             self.names.len() - 1
         } else {
             let position = self.oldest;
             self.oldest = (position + 1) % self.names.len();
-            let former = std::mem::replace(&mut self.names[position], name.to_owned());
+            let former = std::mem::replace(&mut self.names[position], Arc::clone(&name));
             self.by_name.remove(&former);
             position
         };
         // At most NAMES_MAX, which fits.
         let number = position as u16 + 1;
-        self.by_name.insert(name.to_owned(), number);
+        self.by_name.insert(name, number);
         to_address(number)
     }
 
@@ -48,7 +50,7 @@ impl Markers {
         if [a, b] != MARKERS {
             return None;
         }
-        self.names.get(position).map(String::as_str)
+        self.names.get(position).map(|name| &**name)
     }
 }
 

@@ -4,8 +4,10 @@ mod child;
 mod decide;
 mod filter;
 mod markers;
+mod notes;
 mod probe;
 mod process;
+mod receive;
 mod redirect;
 mod responder;
 mod state;
@@ -74,9 +76,8 @@ pub fn spawn(
     rules: Rules,
     method: Method,
 ) -> io::Result<(Child, Supervised)> {
-    if !sys::structures_fit()? {
-        return Err(io::ErrorKind::Unsupported.into());
-    }
+    let unsupported = |why| io::Error::new(io::ErrorKind::Unsupported, why);
+    check_kernel().map_err(unsupported)?;
     let responder = Responder::bind()?;
     let (dns_udp, dns_tcp) = responder.addresses()?;
     let (watched, alive) = io::pipe()?;
@@ -86,12 +87,15 @@ pub fn spawn(
     let report = child::receive(ours.as_fd(), RecvFlags::DONTWAIT);
     let (child, listener) = match (spawned, report) {
         (Ok(child), Some(Report::Ready(listener))) => (child, listener),
-        (Ok(child), _) => return Err(abandon(child, io::ErrorKind::Unsupported.into())),
-        (Err(error), None | Some(Report::Ready(_))) => return Err(error),
-        (Err(_), Some(report)) => {
-            return Err(io::Error::new(io::ErrorKind::Unsupported, refusal(&report)));
+        (Ok(child), _) => {
+            return Err(abandon(child, io::Error::other("the child handed over no listener")));
         }
+        (Err(error), None | Some(Report::Ready(_))) => return Err(error),
+        (Err(_), Some(report)) => return Err(unsupported(refusal(&report))),
     };
+    sys::wake_at_once(listener.as_fd());
+    // A matter of speed only.
+    let _ = sys::wake_synchronously(listener.as_fd());
     let shared = Arc::new(Shared::default());
     let turn = Mutex::new(());
     let watch = Watch {
@@ -145,6 +149,17 @@ fn abandon(mut child: Child, why: io::Error) -> io::Error {
 fn channel() -> io::Result<(OwnedFd, OwnedFd)> {
     let kind = SocketType::SEQPACKET;
     Ok(rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?)
+}
+
+/// Whether the kernel knows notifications, in structures that we know.
+fn check_kernel() -> Result<(), Unsupported> {
+    match sys::structures_fit() {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Unsupported(
+            "the kernel's seccomp notifications are larger than this program knows".to_owned(),
+        )),
+        Err(error) => Err(refusal(&Report::Filter(error))),
+    }
 }
 
 /// Why the filter was not installed.

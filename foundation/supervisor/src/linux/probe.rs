@@ -13,7 +13,7 @@ use super::decide::{Destination, MARKERS};
 use super::process::Thread;
 use super::redirect::Socket;
 use super::sys::{self, Answer};
-use super::{channel, refusal};
+use super::{channel, check_kernel, refusal};
 use crate::{Method, Unsupported};
 
 /// How long the child may take to make its one call.
@@ -25,15 +25,7 @@ const MARKER: SocketAddrV4 =
 /// Tries with a child that makes one connection and ends: the filter, reading its
 /// memory, and then each [`Method`] in turn.
 pub fn probe() -> Result<Method, Unsupported> {
-    match sys::structures_fit() {
-        Ok(true) => {}
-        Ok(false) => {
-            return Err(Unsupported(
-                "the kernel's seccomp notifications are larger than this program knows".to_owned(),
-            ));
-        }
-        Err(error) => return Err(refusal(&Report::Filter(error))),
-    }
+    check_kernel()?;
     let failed = |error: std::io::Error| Unsupported(format!("a probe could not be made: {error}"));
     let door = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(failed)?;
     let port = door.local_addr().map_err(failed)?.port();
@@ -89,9 +81,9 @@ fn watch(channel: &OwnedFd, door: SocketAddrV4) -> Result<Option<Method>, Unsupp
         let made = Socket::of(thread, call.args[0] as i32, method)
             .map(|socket| socket.connect(door, listener.as_fd(), call.id).answer);
         match made {
-            Ok(Answer::Done) => {
+            Ok(Answer::Value(_)) => {
                 // The child only waits for any answer.
-                let _ = sys::answer(listener.as_fd(), call.id, Answer::Done);
+                let _ = sys::answer(listener.as_fd(), call.id, Answer::Value(0));
                 return Ok(Some(method));
             }
             Ok(Answer::Error(error)) | Err(error) => why = error,

@@ -5,6 +5,7 @@
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileExt, MetadataExt};
 
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open};
@@ -51,6 +52,13 @@ impl Thread {
         &buffer[..got]
     }
 
+    /// Its memory, for writing: of the process that it is now, even if it ends and another
+    /// gets its number.
+    pub fn memory(self) -> Option<Memory> {
+        let path = format!("/proc/{}/mem", self.0);
+        fs::OpenOptions::new().read(true).write(true).open(path).ok().map(Memory)
+    }
+
     /// The file name of the executable, else the name of the thread, else `?`.
     pub fn program(self) -> String {
         let executable = fs::read_link(format!("/proc/{}/exe", self.0)).ok();
@@ -93,6 +101,11 @@ impl Thread {
         })
     }
 
+    /// The inode of the file behind a descriptor, which is a socket's own.
+    pub fn inode(self, number: i32) -> Option<u64> {
+        Some(fs::metadata(format!("/proc/{}/fd/{number}", self.0)).ok()?.ino())
+    }
+
     /// The flags of a descriptor (proc_pid_fdinfo(5)).
     pub fn flags(self, number: i32) -> Option<Flags> {
         let text = fs::read_to_string(format!("/proc/{}/fdinfo/{number}", self.0)).ok()?;
@@ -116,8 +129,25 @@ impl Thread {
     }
 }
 
+/// The memory of a process (proc_pid_mem(5)).
+pub struct Memory(fs::File);
+
+impl Memory {
+    /// Writes all of `bytes` at `address`, or fails with EFAULT.
+    pub fn write(&self, address: u64, bytes: &[u8]) -> Result<(), Errno> {
+        self.0.write_all_at(bytes, address).map_err(|_| Errno::FAULT)
+    }
+
+    /// Reads an `int`.
+    pub fn read_int(&self, address: u64) -> Result<i32, Errno> {
+        let mut bytes = [0; 4];
+        self.0.read_exact_at(&mut bytes, address).map_err(|_| Errno::FAULT)?;
+        Ok(i32::from_ne_bytes(bytes))
+    }
+}
+
 /// Reads a `struct sockaddr` (ip(7), ipv6(7), unix(7)).
-fn parse(bytes: &[u8]) -> Destination {
+pub fn parse(bytes: &[u8]) -> Destination {
     let Some((family, rest)) = bytes.split_first_chunk::<2>() else { return Destination::Other };
     let port = |rest: &[u8]| Some(u16::from_be_bytes([*rest.first()?, *rest.get(1)?]));
     let internet = |ip: IpAddr, rest| match port(rest) {

@@ -23,9 +23,10 @@ const CONNECT_WAIT: Duration = Duration::from_secs(10);
 /// A socket of the tree.
 pub struct Socket {
     pub transport: Transport,
+    /// Of family IPv6.
+    pub is_v6: bool,
     thread: Thread,
     number: i32,
-    is_v6: bool,
     handle: Handle,
 }
 
@@ -41,6 +42,8 @@ pub struct Connected {
     pub answer: Answer,
     /// The local port, if there is a connection or one is under way.
     pub port: Option<u16>,
+    /// The socket that took the place of the old one, if one did.
+    pub made: Option<OwnedFd>,
 }
 
 impl Socket {
@@ -79,14 +82,12 @@ impl Socket {
 
     /// Connects it to `to`, for the call `id` that waits.
     pub fn connect(&self, to: SocketAddrV4, listener: BorrowedFd<'_>, id: u64) -> Connected {
-        let made = match &self.handle {
+        let connected = match &self.handle {
             Handle::Duplicate(socket) => self.connect_one(socket.as_fd(), to),
             Handle::Number(flags) => self.connect_other(*flags, to, listener, id),
         };
-        match made {
-            Ok((answer, port)) => Connected { answer, port: Some(port) },
-            Err(error) => Connected { answer: Answer::Error(error), port: None },
-        }
+        let failed = |error| Connected { answer: Answer::Error(error), port: None, made: None };
+        connected.unwrap_or_else(failed)
     }
 
     /// Connects a new socket, and puts it in the place of the old one. Waits until it is
@@ -98,7 +99,7 @@ impl Socket {
         to: SocketAddrV4,
         listener: BorrowedFd<'_>,
         id: u64,
-    ) -> Result<(Answer, u16), Errno> {
+    ) -> Result<Connected, Errno> {
         let family = if self.is_v6 { AddressFamily::INET6 } else { AddressFamily::INET };
         let kind = match self.transport {
             Transport::Tcp => SocketType::STREAM,
@@ -106,40 +107,39 @@ impl Socket {
             Transport::Other => return Err(Errno::CONNREFUSED),
         };
         let socket = rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None)?;
-        let made = self.connect_one(socket.as_fd(), to)?;
+        let connected = self.connect_one(socket.as_fd(), to)?;
         rustix::io::ioctl_fionbio(&socket, flags.nonblocking)?;
         // Not negative, see `Socket::of`.
         let number = self.number as u32;
         sys::replace(listener, id, socket.as_fd(), number, flags.close_on_exec)?;
-        Ok(made)
+        Ok(Connected { made: Some(socket), ..connected })
     }
 
     /// Connects `socket` and tells what the program sees, and the local port.
-    fn connect_one(
-        &self,
-        socket: BorrowedFd<'_>,
-        to: SocketAddrV4,
-    ) -> Result<(Answer, u16), Errno> {
+    fn connect_one(&self, socket: BorrowedFd<'_>, to: SocketAddrV4) -> Result<Connected, Errno> {
         let to = if self.is_v6 { mapped(to) } else { to.into() };
         if self.is_v6 {
             // Fails if the socket is bound; then `connect` says what is wrong with it.
             let _ = set_ipv6_v6only(socket, false);
         }
         let answer = match connect_within(socket, to) {
-            Ok(()) => Answer::Done,
+            Ok(()) => Answer::Value(0),
             // The call was interrupted, so that we see it for the second time, or the
             // program asks how it stands: it gets what it would have got at first.
             Err(Errno::INPROGRESS | Errno::ALREADY) => Answer::Error(Errno::INPROGRESS),
-            Err(Errno::ISCONN) if peer(socket) == Some(to) => Answer::Done,
+            Err(Errno::ISCONN) if peer(socket) == Some(to) => Answer::Value(0),
             Err(error) => return Err(error),
         };
-        let port = rustix::net::getsockname(socket)?;
-        let port = SocketAddr::try_from(port)?.port();
-        Ok((answer, port))
+        Ok(Connected { answer, port: Some(local_port(socket)?), made: None })
     }
 
-    pub fn program(&self) -> String {
-        self.thread.program()
+    /// The open file itself. If it is known by number only, `kept` may have it, by its
+    /// inode.
+    pub fn into_file(self, kept: impl FnOnce(u64) -> Option<OwnedFd>) -> Option<OwnedFd> {
+        match self.handle {
+            Handle::Duplicate(socket) => Some(socket),
+            Handle::Number(_) => kept(self.thread.inode(self.number)?),
+        }
     }
 }
 
@@ -159,12 +159,16 @@ fn connect_within(socket: BorrowedFd<'_>, to: SocketAddr) -> Result<(), Errno> {
     }
 }
 
-fn peer(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
+pub fn peer(socket: BorrowedFd<'_>) -> Option<SocketAddr> {
     rustix::net::getpeername(socket).ok()??.try_into().ok()
 }
 
+pub fn local_port(socket: BorrowedFd<'_>) -> Result<u16, Errno> {
+    Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?)?.port())
+}
+
 /// The address as a socket of family IPv6 takes it (RFC 4291 §2.5.5.2).
-fn mapped(to: SocketAddrV4) -> SocketAddr {
+pub fn mapped(to: SocketAddrV4) -> SocketAddr {
     let ip: &Ipv4Addr = to.ip();
     SocketAddrV6::new(ip.to_ipv6_mapped(), to.port(), 0, 0).into()
 }

@@ -28,6 +28,10 @@ const IDLE_WAIT: Duration = Duration::from_secs(10);
 /// The most a DNS message can have.
 const MESSAGE_MAX: usize = 65_535;
 
+/// Characters of a host name (RFC 1035 §2.3.4, less what only the wire has). More are
+/// those of a name with escaped bytes, which is no host's.
+const HOST_MAX: usize = 253;
+
 pub struct Responder {
     udp: UdpSocket,
     tcp: TcpListener,
@@ -174,6 +178,9 @@ fn reply(shared: &Shared, transport: Transport, port: u16, message: &[u8]) -> Op
     let Some(server) = shared.server(transport, port) else { return failure.map(Reply::Ours) };
     match query {
         Some(query) if intercept::is_intercepted(&query.name) => {
+            if query.name.len() > HOST_MAX {
+                return failure.map(Reply::Ours);
+            }
             Some(Reply::Ours(query.answer(shared.marker(&query.name))))
         }
         Some(query) => {

@@ -1,7 +1,8 @@
 //! What the threads of one supervisor share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,9 @@ use crate::{Caller, Facts};
 
 /// How long [`Shared::behind`] waits for connections that are being made.
 const UNDERWAY_WAIT: Duration = Duration::from_millis(500);
+
+/// Sockets that [`Shared::keep`] keeps.
+const LOOKUPS_MAX: usize = 128;
 
 #[derive(Default)]
 pub struct Shared {
@@ -25,6 +29,8 @@ struct State {
     markers: Markers,
     /// The name server that was meant, by transport and local port of the asker.
     meant: HashMap<(Transport, u16), SocketAddr>,
+    /// The latest UDP sockets that were made for the tree's lookups, by inode.
+    lookups: VecDeque<(u64, OwnedFd)>,
     /// Who is behind a connection to the front door, by its local port.
     callers: HashMap<u16, Caller>,
     /// Connections to the front door that are being made: it may have accepted them
@@ -60,6 +66,22 @@ impl Shared {
 
     pub fn server(&self, transport: Transport, port: u16) -> Option<SocketAddr> {
         self.lock().meant.get(&(transport, port)).copied()
+    }
+
+    /// Keeps a socket that was put in the place of one of the tree's.
+    pub fn keep(&self, socket: OwnedFd) {
+        let Ok(status) = rustix::fs::fstat(&socket) else { return };
+        let lookups = &mut self.lock().lookups;
+        if lookups.len() >= LOOKUPS_MAX {
+            lookups.pop_front();
+        }
+        lookups.push_back((status.st_ino, socket));
+    }
+
+    /// A socket that was kept, by its inode.
+    pub fn kept(&self, inode: u64) -> Option<OwnedFd> {
+        let state = self.lock();
+        state.lookups.iter().find(|(kept, _)| *kept == inode)?.1.try_clone().ok()
     }
 
     /// Makes a connection to the front door with `connect`, which tells the local port

@@ -2,7 +2,7 @@
 
 use std::io::PipeWriter;
 use std::net::{IpAddr, SocketAddr, SocketAddrV4};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,8 @@ use rustix::io::Errno;
 
 use super::decide::{self, Connect, Destination, Send, Transport};
 use super::process::Thread;
-use super::redirect::Socket;
+use super::receive;
+use super::redirect::{self, Socket};
 use super::state::Shared;
 use super::sys::{self, Answer, Notification};
 use crate::{Caller, Foreign, Method, Refused, Rules};
@@ -75,6 +76,7 @@ impl Watch {
         match call.call {
             libc::SYS_connect => self.connect(call, thread),
             libc::SYS_sendto => self.send(call, thread),
+            libc::SYS_recvfrom => self.receive(call, thread),
             _ => {
                 let program = thread.program();
                 self.shared.note(|facts| facts.io_uring.note(program));
@@ -97,7 +99,13 @@ impl Watch {
             self.shared.note(|facts| facts.unreadable.note(program));
         }
         let destination = destination.ok()?;
-        sys::is_waiting(self.listener.as_fd(), call.id).then_some(destination)
+        self.is_waiting(call).then_some(destination)
+    }
+
+    /// Whether what was read of the thread since its call was its own. If not, its answer
+    /// goes nowhere.
+    fn is_waiting(&self, call: &Notification) -> bool {
+        sys::is_waiting(self.listener.as_fd(), call.id)
     }
 
     fn connect(&self, call: &Notification, thread: Thread) -> Answer {
@@ -116,6 +124,8 @@ impl Watch {
         let mut socket = None;
         if decide::needs_transport(&destination, offline) {
             match Socket::of(thread, descriptor as i32, self.method) {
+                // It ended, and what was found may be of another with its number.
+                _ if !self.is_waiting(call) => return Answer::Continue,
                 Ok(found) => socket = Some(found),
                 Err(Errno::BADF | Errno::NOTSOCK) => return Answer::Continue,
                 // Not allowed, or gone. A connection to a marker must not happen anyway.
@@ -127,7 +137,10 @@ impl Watch {
         let host = self.host(address.ip());
         let decision = decide::connect(&destination, transport, host.is_some(), offline);
         match (decision, socket) {
-            (Connect::Door, Some(socket)) => self.to_door(call, &socket, host.unwrap_or_default()),
+            (Connect::Door, Some(socket)) => {
+                let caller = Caller { program: thread.program(), host: host.unwrap_or_default() };
+                self.to_door(call, &socket, caller)
+            }
             (Connect::Dns, Some(socket)) => self.to_dns(call, &socket, address),
             (Connect::Refuse, _) => self.refuse(thread, address),
             (Connect::RefuseQuietly, _) => Answer::Error(Errno::CONNREFUSED),
@@ -157,8 +170,7 @@ impl Watch {
         Answer::Error(Errno::CONNREFUSED)
     }
 
-    fn to_door(&self, call: &Notification, socket: &Socket, host: String) -> Answer {
-        let caller = Caller { program: socket.program(), host };
+    fn to_door(&self, call: &Notification, socket: &Socket, caller: Caller) -> Answer {
         self.shared.underway(caller, || {
             let made = socket.connect(self.rules.door, self.listener.as_fd(), call.id);
             (made.answer, made.port)
@@ -174,7 +186,43 @@ impl Watch {
         if let Some(port) = made.port {
             self.shared.remember_server(socket.transport, port, server);
         }
+        if let (Some(file), Transport::Udp) = (made.made, socket.transport) {
+            self.shared.keep(file);
+        }
         made.answer
+    }
+
+    /// A datagram of our responder comes, for the program, from the server that was meant:
+    /// c-ares ignores any other.
+    fn receive(&self, call: &Notification, thread: Thread) -> Answer {
+        let Ok(socket) = Socket::of(thread, call.args[0] as i32, self.method) else {
+            return Answer::Continue;
+        };
+        if socket.transport != Transport::Udp {
+            return Answer::Continue;
+        }
+        let is_v6 = socket.is_v6;
+        let Some(file) = socket.into_file(|inode| self.shared.kept(inode)) else {
+            return Answer::Continue;
+        };
+        let Some(server) = self.server_meant(file.as_fd()) else { return Answer::Continue };
+        let Some(memory) = thread.memory().filter(|_| self.is_waiting(call)) else {
+            return Answer::Continue;
+        };
+        let from = match server {
+            SocketAddr::V4(server) if is_v6 => redirect::mapped(server),
+            server => server,
+        };
+        receive::receive(&memory, file.as_fd(), &call.args, from)
+    }
+
+    /// The server that a socket's program believes to talk to, if it talks to our responder.
+    fn server_meant(&self, socket: BorrowedFd<'_>) -> Option<SocketAddr> {
+        let peer = redirect::peer(socket)?;
+        if peer.ip().to_canonical() != *self.dns_udp.ip() || peer.port() != self.dns_udp.port() {
+            return None;
+        }
+        self.shared.server(Transport::Udp, redirect::local_port(socket).ok()?)
     }
 
     fn send(&self, call: &Notification, thread: Thread) -> Answer {

@@ -20,6 +20,33 @@ pub fn send_to(socket: c_int, address: usize, length: u32) -> Result<(), i32> {
     if result >= 0 { Ok(()) } else { Err(errno()) }
 }
 
+/// `recvfrom` of up to 512 bytes into `buffer`, with the sender's address into `source` and
+/// its length, `room` before, into `length` if that is not given.
+pub fn receive_from(
+    socket: c_int,
+    buffer: Option<usize>,
+    source: usize,
+    mut room: u32,
+    length: Option<usize>,
+) -> Result<usize, i32> {
+    let mut own = [0u8; 512];
+    let buffer = buffer.unwrap_or(own.as_mut_ptr() as usize);
+    let length = length.unwrap_or(&raw mut room as usize);
+    // SAFETY: each address is either that of a local variable with room for what is written,
+    // or one where nothing is mapped, which the kernel checks.
+    let result = unsafe {
+        libc::recvfrom(
+            socket,
+            buffer as *mut _,
+            512,
+            libc::MSG_DONTWAIT,
+            source as *mut libc::sockaddr,
+            length as *mut _,
+        )
+    };
+    usize::try_from(result).map_err(|_| errno())
+}
+
 /// `io_uring_setup` with a null pointer, which fails.
 pub fn io_uring_setup() {
     // SAFETY: the kernel checks the null pointer.

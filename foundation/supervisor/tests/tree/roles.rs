@@ -24,6 +24,8 @@ pub fn play(role: &str, args: &[String]) {
     let port = |at: usize| arg(at).parse::<u16>().unwrap();
     match role {
         "connect" => greeted(TcpStream::connect((arg(0), port(1))).unwrap()),
+        // To where nobody is: it is killed, or refused by the network, whichever is first.
+        "try" => drop(TcpStream::connect((arg(0), port(1)))),
         "often" => (0..port(2)).for_each(|_| greeted(connect(arg(0), port(1)))),
         "thread" => {
             let (host, port) = (arg(0).to_owned(), port(1));
@@ -49,6 +51,7 @@ pub fn play(role: &str, args: &[String]) {
             (arg(0), 443).to_socket_addrs().unwrap_err();
         }
         "dns-over-tcp" => dns_over_tcp(),
+        "checks-source" => checks_source(),
         "own-resolver" => {
             let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
             socket.send_to(QUERY, "127.0.0.1:53").unwrap();
@@ -125,6 +128,31 @@ fn dns_over_tcp() {
     greeted(TcpStream::connect((Ipv4Addr::new(127, 66, c, d), 443)).unwrap());
 }
 
+/// As c-ares does: an answer counts only if it comes from the server that was asked.
+fn checks_source() {
+    for (socket, server) in [("0.0.0.0:0", "192.0.2.53:53"), ("[::]:0", "[::ffff:192.0.2.53]:53")] {
+        let socket = UdpSocket::bind(socket).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        socket.connect(server).unwrap();
+        let mut answer = [0; 512];
+        let nothing = socket.recv_from(&mut answer).unwrap_err();
+        assert_eq!(nothing.kind(), ErrorKind::WouldBlock);
+        socket.send(QUERY).unwrap();
+        poll(&mut [PollFd::new(&socket, PollFlags::IN)], None).unwrap();
+        let (length, from) = socket.recv_from(&mut answer).unwrap();
+        assert_eq!(from, server.parse().unwrap());
+        assert_eq!(
+            answer[..length],
+            [
+                b"\x07\x07\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00",
+                &QUERY[12..],
+                b"\xc0\x0c\x00\x01\x00\x01\x00\x00\x00\x05\x00\x04\x7f\x42\x00\x01",
+            ]
+            .concat()
+        );
+    }
+}
+
 /// Starts this program once more, in another role.
 fn again(args: &[&str]) {
     let me = std::env::current_exe().unwrap();
@@ -157,6 +185,31 @@ fn bad_arguments(host: &str) {
     assert_eq!(raw::connect(file.as_raw_fd(), good, 16), Err(libc::ENOTSOCK));
     assert_eq!(raw::send_to(udp, 1, 16), Err(libc::EFAULT));
     assert_eq!(raw::send_to(udp, good, u32::MAX), Err(libc::EINVAL));
+    bad_receiving();
+}
+
+/// The same for `recvfrom`, on a socket that talks to our responder.
+fn bad_receiving() {
+    let socket = UdpSocket::bind("0.0.0.0:0").unwrap();
+    socket.connect("192.0.2.53:53").unwrap();
+    let mut source = [0u8; 16];
+    let good = source.as_mut_ptr() as usize;
+    let receive = |buffer, source, room, length| {
+        socket.send(QUERY).unwrap();
+        poll(&mut [PollFd::new(&socket, PollFlags::IN)], None).unwrap();
+        raw::receive_from(socket.as_raw_fd(), buffer, source, room, length)
+    };
+    for bad in [0, 1, 0xdead_beef, usize::MAX, 0x7fff_ffff_f000] {
+        assert_eq!(receive(Some(bad), good, 16, None), Err(libc::EFAULT), "{bad:x}");
+        assert_eq!(receive(None, good, 16, Some(bad)), Err(libc::EFAULT), "{bad:x}");
+    }
+    assert_eq!(receive(None, 1, 16, None), Err(libc::EFAULT));
+    assert_eq!(receive(None, good, u32::MAX, None), Err(libc::EINVAL));
+    let answer = QUERY.len() + 16;
+    assert_eq!(receive(None, good, 0, None), Ok(answer));
+    assert_eq!(source, [0; 16], "there was no room");
+    assert_eq!(receive(None, good, 16, None), Ok(answer));
+    assert_eq!(source[2..8], [0, 53, 192, 0, 2, 53]);
 }
 
 /// Dies while some of its threads are in the middle of a call.

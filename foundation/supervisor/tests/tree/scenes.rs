@@ -84,6 +84,7 @@ fn every_way_of_connecting_reaches_the_door() {
         }
         play(&door, method, true, &["connect", "Verify.Twilio.Com", "80"]);
         play(&door, method, true, &["dns-over-tcp"]);
+        play(&door, method, true, &["checks-source"]);
     }
 }
 
@@ -146,7 +147,7 @@ fn what_goes_past_is_noted() {
         assert_eq!(run.facts().own_resolver.entries.len(), 1);
         let run = play(&door, method, false, &["io-uring"]);
         assert_eq!(run.facts().io_uring.entries.len(), 1);
-        let (mut child, run) = start(&door, method, false, &["connect", "192.0.2.1", "443"]);
+        let (mut child, run) = start(&door, method, false, &["try", "192.0.2.1", "443"]);
         let limit = Instant::now() + Duration::from_secs(10);
         while run.facts().foreign_tls.entries.is_empty() {
             assert!(Instant::now() < limit, "{:?}", run.facts());
@@ -185,11 +186,19 @@ fn a_tree_may_die_at_any_moment() {
 fn thousands() {
     for method in BOTH {
         let door = Door::open();
-        let run = play(&door, method, false, &["often", HOST, "443", "2000"]);
-        assert_eq!(run.facts().hosts[HOST], 2000);
-        let run = play(&door, method, false, &["many", HOST, "443", "200"]);
-        assert_eq!(run.facts().hosts[HOST], 200);
+        let before = open_files();
+        for (role, count) in [("often", 2000), ("many", 200)] {
+            let role = [role, HOST, "443", &count.to_string()];
+            assert_eq!(play(&door, method, false, &role).facts().hosts[HOST], count);
+        }
+        // The door closes the last connection when it has seen who came.
+        while door.came.try_recv().is_ok() {}
+        assert_eq!(open_files(), before, "{method:?}");
     }
+}
+
+fn open_files() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
 fn a_dropped_supervisor_goes_on() {

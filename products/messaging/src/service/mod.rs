@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 use store::{AccountBatch, AccountStore, StoreError};
 
 use crate::Messaging;
+use crate::permission::Permissions;
 pub(crate) use select::{Need, Sender, select};
 pub(crate) use table::{
     ALPHA_SENDER, DESTINATION_ALPHA_SENDER, PHONE_NUMBER, SERVICE, SHORT_CODE, USECASE,
@@ -82,8 +83,9 @@ pub(crate) fn no_service(service: &str) -> ApiError {
     ApiError::new(21701, format!("The Messaging Service {service} does not exist"))
 }
 
-/// Services by SID, and the services of numbers, as last read.
+/// Services by SID, the services of numbers, and where accounts send, as last read.
 pub(crate) struct Memory {
+    pub permissions: Arc<Cache<Sid, Arc<Permissions>>>,
     services: Arc<Cache<(Sid, String), Arc<Service>>>,
     memberships: Arc<Cache<(Sid, Sid), Option<String>>>,
 }
@@ -91,13 +93,15 @@ pub(crate) struct Memory {
 impl Memory {
     pub fn new(bus: &Bus) -> Arc<Self> {
         Arc::new(Self {
+            permissions: Cache::new(bus, "messaging-permissions"),
             services: Cache::new(bus, "messaging-services"),
             memberships: Cache::new(bus, "messaging-service-members"),
         })
     }
 
-    /// Forgets both here, and tells every other node.
+    /// Forgets here, and tells every other node.
     pub fn invalidate(&self) {
+        self.permissions.invalidate();
         self.services.invalidate();
         self.memberships.invalidate();
     }

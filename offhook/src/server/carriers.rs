@@ -1,0 +1,117 @@
+//! The networks: made, connected to Messaging, and routed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use clock::Clock;
+use contracts::{BindAccount, BindDirectory, BoxFuture, MessageCarrier, Unavailable};
+use jobs::{Queue, Runner};
+use messaging::Messaging;
+use outbound::Client;
+use routes::{Route, Routes, SIM};
+use sim::Sim;
+use smpp_carrier::Smpp;
+use store::Store;
+use twilio::Twilio;
+
+use super::ports::Notes;
+use super::{Settings, StartError, failed};
+use crate::config::Application;
+
+/// The networks of this instance.
+pub struct Networks {
+    pub sim: Arc<Sim>,
+    pub smpp: Option<Arc<Smpp>>,
+    pub twilio: Option<Arc<Twilio>>,
+    applications: Vec<Application>,
+    routes: Vec<Route>,
+}
+
+impl Networks {
+    /// Makes what the configuration names; the simulated network is always there.
+    pub fn new(
+        settings: &Settings,
+        store: &Store,
+        clock: &Clock,
+        client: &Arc<Client>,
+        public_url: &str,
+    ) -> Result<Self, StartError> {
+        let config = &settings.config;
+        let notes = |carrier| Arc::new(Notes::new(store.clone(), carrier));
+        let queue = || Queue::new(store.clone(), clock.clone());
+        let sim = Sim::new(notes(SIM), queue(), settings.network);
+        let now = clock.clone();
+        let smpp = config.carriers.smpp.clone().map(|smpp| {
+            let now = Arc::new(move || now.now());
+            Smpp::new(smpp, notes("smpp"), settings.network.seed, now)
+        });
+        let smpp = smpp.transpose().map_err(|error| failed("carriers.smpp")(error.to_string()))?;
+        // A URL that was derived from a loopback listener is no address for somebody else.
+        let reachable = settings.public_url.as_ref().map(|_| public_url.to_owned());
+        let twilio =
+            config.carriers.twilio.clone().map(|twilio| {
+                Twilio::new(twilio, notes("twilio"), queue(), client.clone(), reachable)
+            });
+        let twilio =
+            twilio.transpose().map_err(|error| failed("carriers.twilio")(error.to_string()))?;
+        let applications = config.applications.clone();
+        Ok(Self { sim, smpp, twilio, applications, routes: config.routes.clone() })
+    }
+
+    /// Connects them and Messaging, both ways.
+    pub fn connect(&self, messaging: &Arc<Messaging>) -> Result<(), StartError> {
+        self.sim.connect(messaging.clone());
+        let mut carriers: Vec<(String, Arc<dyn MessageCarrier>)> =
+            vec![(SIM.to_owned(), self.sim.clone())];
+        if let Some(smpp) = &self.smpp {
+            smpp.connect(messaging.clone());
+            smpp.serve(messaging.clone(), Arc::new(Binders(self.applications.clone())));
+            let numbers = self.applications.iter().flat_map(|application| {
+                let name = application.system_id.clone();
+                application.numbers.iter().map(move |number| (number.clone(), name.clone()))
+            });
+            messaging.connect_applications(smpp.clone(), numbers.collect::<HashMap<_, _>>());
+            carriers.push(("smpp".to_owned(), smpp.clone()));
+        }
+        if let Some(twilio) = &self.twilio {
+            twilio.connect(messaging.clone());
+            carriers.push(("twilio".to_owned(), twilio.clone()));
+        }
+        if self.routes.is_empty() {
+            messaging.connect(self.sim.clone());
+            return Ok(());
+        }
+        let routes = Routes::new(carriers, &self.routes)
+            .map_err(|error| failed("routes")(error.to_string()))?;
+        messaging.connect(Arc::new(routes));
+        Ok(())
+    }
+
+    /// Adds their workers.
+    pub fn work(&self, runner: Runner) -> Runner {
+        let runner = runner.with(self.sim.clone());
+        match &self.twilio {
+            Some(twilio) => runner.with(twilio.clone()),
+            None => runner,
+        }
+    }
+}
+
+/// The applications of the configuration.
+struct Binders(Vec<Application>);
+
+impl BindDirectory for Binders {
+    fn bind_account<'a>(
+        &'a self,
+        system_id: &'a str,
+    ) -> BoxFuture<'a, Result<Option<BindAccount>, Unavailable>> {
+        let found = self.0.iter().find(|application| application.system_id == system_id);
+        let account = found.map(|application| BindAccount {
+            account: application.account_sid,
+            password: application.password.0.clone(),
+            sessions_max: application.sessions_max,
+            rate_per_second: application.rate_per_second,
+        });
+        Box::pin(async move { Ok(account) })
+    }
+}

@@ -1,0 +1,74 @@
+//! Goal: a sender sends as fast as its kind may, in order, and a full queue says so
+//! (messaging §15). Method: the real rates, and a clock that the test moves.
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::{World, assert_error, paced_worlds};
+use kernel::Timestamp;
+use store::Value;
+
+const USER: &str = "+14155550111";
+
+/// Moves the clock second by second until so many messages are sent; when each was, in the
+/// order in which they were accepted.
+async fn sent(world: &World, count: usize) -> Vec<Timestamp> {
+    let sql = "SELECT date_sent FROM message WHERE date_sent IS NOT NULL ORDER BY id";
+    for _ in 0..10 * count {
+        let rows = world.platform().store.query(sql, Vec::<Value>::new()).await.unwrap();
+        if rows.len() >= count {
+            return rows.iter().map(|row| row.time(0)).collect();
+        }
+        world.advance(1).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("{count} messages were not sent");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_code_sends_a_segment_a_second_in_order() {
+    for world in paced_worlds().await {
+        let long = "x".repeat(200);
+        for body in ["0", "1", "2", "3", &long, "5", "6"] {
+            world.sent(&[("To", USER), ("Body", body)]).await;
+        }
+        let times = sent(&world, 7).await;
+        assert!(times.is_sorted(), "{times:?}");
+        // Eight segments, of which the last does not count; a second may be made up for.
+        let took = times[6].since(times[0]);
+        assert!(took >= Duration::from_secs(6), "{took:?}");
+        assert_eq!(world.bodies(USER, 7).await[6], "6");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_is_refused_at_once_or_fails_in_a_service() {
+    for world in paced_worlds().await {
+        world.sent(&[("To", USER), ("Body", "first")]).await;
+        // What ten hours of waiting look like, without sending for ten hours.
+        let lane = format!("send/{}/{}", world.sid(), world.number);
+        let mut batch = store::Batch::new();
+        batch.run(
+            "INSERT INTO lane (account_sid, name, head, cost, free_at, interval_us)
+             VALUES ($1, $2, NULL, 40000, 0, 1000000) ON CONFLICT (account_sid, name)
+             DO UPDATE SET cost = 40000",
+            vec![world.sid().into(), lane.into()],
+        );
+        world.platform().store.commit(batch).await.unwrap();
+        let full = world.message(&[("To", USER), ("Body", "x")]).await;
+        assert_error(&full, 21611, 400, &world.number);
+
+        let made = world.post("/_/messaging/v1/Services", &[("FriendlyName", "s")]).await;
+        let service = made.text_of("sid");
+        let number = world.number_sid(&world.number).await;
+        let pool = format!("/_/messaging/v1/Services/{service}/PhoneNumbers");
+        assert_eq!(world.post(&pool, &[("PhoneNumberSid", &number)]).await.status, 201);
+        let sid = world
+            .sent(&[("To", USER), ("Body", "x"), ("MessagingServiceSid", service.as_str())])
+            .await;
+        assert_eq!(world.reached(&sid, "failed").await["error_code"], 30001);
+        world.stop().await;
+    }
+}

@@ -1,0 +1,136 @@
+//! Goal: WhatsApp's rules hold: its senders, its window, its ticks (whatsapp-content §1, §6).
+//! Method: a phone that writes, looks and stays silent, and a clock that is moved.
+
+mod harness;
+
+use harness::{Act, Request, WebhookSink, World, assert_error, eventually, strict_worlds, worlds};
+use serde_json::{Value, json};
+
+const USER: &str = "+14155550111";
+const SENDERS: &str = "/_/messaging/v2/Channels/Senders";
+
+fn whatsapp(number: &str) -> String {
+    format!("whatsapp:{number}")
+}
+
+/// A sender of the main account; its SID.
+async fn sender(world: &World, address: &str, webhook: &str) -> String {
+    let body = json!({"sender_id": address, "webhook": {"callback_url": webhook}});
+    let request = Request::new("POST", SENDERS)
+        .login(&world.login)
+        .body("application/json", body.to_string().into_bytes());
+    let made = world.send(request).await;
+    assert_eq!((made.status, made.text_of("status")), (202, "ONLINE".into()), "{made:?}");
+    made.text_of("sid")
+}
+
+async fn message(world: &World, from: &str, body: &str) -> Value {
+    let form = [("To", whatsapp(USER)), ("From", from.to_owned()), ("Body", body.to_owned())];
+    let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let reply = world.message(&form).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    reply.json()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_speaks_freely_for_a_day_after_the_user_wrote() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let from = whatsapp("+14155238886");
+        let url = sink.on("/in", Act::twiml("<Message>hi back</Message>"));
+        sender(&world, &from, &url).await;
+
+        let early = message(&world, &from, "hello?").await;
+        let failed = world.reached(early["sid"].as_str().unwrap(), "failed").await;
+        assert_eq!(failed["error_code"], 63016);
+
+        world.type_on(USER, &from, "I have a question").await;
+        let seen = sink.first("/in").await;
+        assert_eq!(seen.value("From"), whatsapp(USER));
+        assert_eq!(seen.value("WaId"), USER.trim_start_matches('+'));
+        eventually("the reply", || async {
+            let bodies = world.bodies(USER, 1).await;
+            bodies.contains(&"hi back".to_owned()).then_some(())
+        })
+        .await;
+
+        let callback = sink.at("/status");
+        let form = [
+            ("To", whatsapp(USER)),
+            ("From", from.clone()),
+            ("Body", "the answer".into()),
+            ("StatusCallback", callback),
+        ];
+        let form: Vec<_> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let sid = world.sent(&form).await;
+        world.reached(&sid, "delivered").await;
+        assert_eq!(
+            world.own("POST", &format!("handsets/{USER}/read"), json!({})).await.status,
+            200
+        );
+        assert_eq!(world.reached(&sid, "read").await["num_segments"], "1");
+        let posts = sink.wait("/status", 4).await;
+        let read = posts.last().unwrap();
+        assert_eq!(
+            (read.value("MessageStatus"), read.value("EventType")),
+            ("read".into(), "READ".into())
+        );
+        assert_eq!(read.value("ChannelPrefix"), "whatsapp");
+
+        world.advance(24 * 3600 + 1).await;
+        let late = message(&world, &from, "still there?").await;
+        let failed = world.reached(late["sid"].as_str().unwrap(), "failed").await;
+        assert_eq!(failed["error_code"], 63016);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_belong_to_one_account() {
+    for world in worlds().await {
+        let from = whatsapp("+14155238886");
+        let sid = sender(&world, &from, "https://app.example/in").await;
+        let again = json!({"sender_id": from}).to_string().into_bytes();
+        let request = |login| {
+            Request::new("POST", SENDERS).login(login).body("application/json", again.clone())
+        };
+        assert_eq!(world.send(request(&world.login)).await.status, 409);
+        let other = world.subaccount("other").await;
+        assert_eq!(world.send(request(&other)).await.status, 409);
+        let form = [("To", "whatsapp:+14155550111"), ("From", from.as_str()), ("Body", "x")];
+        let path = harness::account_path(&other.user, "Messages.json");
+        assert_error(&world.post_as(&other, &path, &form).await, 63007, 400, &from);
+
+        let listed = world.get(&format!("{SENDERS}?Channel=whatsapp")).await.json();
+        assert_eq!(listed["senders"][0]["sid"], sid.as_str());
+        assert_eq!(world.get(&format!("{SENDERS}?Channel=rcs")).await.json()["senders"], json!([]));
+        assert_eq!(world.delete(&format!("{SENDERS}/{sid}")).await.status, 204);
+        // In development whoever sends from it next has it.
+        message(&world, &from, "mine again").await;
+        world.stop().await;
+    }
+    for world in strict_worlds().await {
+        let form =
+            [("To", "whatsapp:+14155550111"), ("From", "whatsapp:+14155238886"), ("Body", "x")];
+        assert_error(&world.message(&form).await, 63007, 400, "whatsapp");
+        let mixed = [("To", "whatsapp:+14155550111"), ("Body", "x")];
+        assert_error(&world.message(&mixed).await, 21910, 400, "channels");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn typing_is_shown_for_a_users_message() {
+    for world in worlds().await {
+        let from = whatsapp("+14155238886");
+        sender(&world, &from, "https://app.example/in").await;
+        let typed = world.type_on(USER, &from, "hello").await;
+        let path = "/_/messaging/v2/Indicators/Typing.json";
+        let sid = typed.text_of("sid");
+        let shown = world.post(path, &[("channel", "whatsapp"), ("messageId", &sid)]).await;
+        assert_eq!((shown.status, shown.json()), (200, json!({"success": true})));
+        let form = [("channel", "whatsapp"), ("messageId", "SM00000000000000000000000000000001")];
+        assert_error(&world.post(path, &form).await, 20404, 404, "");
+        world.stop().await;
+    }
+}
