@@ -9,6 +9,7 @@ mod content;
 mod message;
 mod number;
 mod submission;
+mod trust;
 mod validation;
 
 use std::future::Future;
@@ -26,6 +27,7 @@ pub use submission::{
     ApplicationLink, BindAccount, BindDirectory, MessageSubmission, SubmissionRefusal,
     SubmissionStatus, SubmittedMessage,
 };
+pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 
 /// What ports answer.

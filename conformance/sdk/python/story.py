@@ -606,5 +606,134 @@ def _():
     assert "Welcome back" in [m["body"] for m in thread_of("+14155550110")], "not on the phone"
 
 
+BUSINESS = {
+    "business_name": "Owl",
+    "business_identity": "direct_customer",
+    "business_type": "Corporation",
+    "business_industry": "TECHNOLOGY",
+    "business_registration_identifier": "EIN",
+    "business_registration_number": "12-3456789",
+    "business_regions_of_operation": "USA_AND_CANADA",
+    "website_url": "https://owl.example",
+}
+PERSON = {
+    "first_name": "Ada",
+    "last_name": "Byron",
+    "email": "ada@owl.example",
+    "phone_number": "+14155550100",
+    "business_title": "CEO",
+    "job_position": "CEO",
+}
+
+
+def later(hours=0, minutes=0):
+    offhook("/clock", {"advance_seconds": hours * 3600 + minutes * 60})
+
+
+def becomes(context, status, field="status"):
+    """The resource, once its vetting has come to this."""
+    return until(status, lambda: getattr(it := context.fetch(), field) == status and it)
+
+
+@check("a customer profile is reviewed")
+def _():
+    trust = client.trusthub.v1
+    primary = "RN6433641899984f951173ef1738c3bdd0"
+    profile = trust.customer_profiles.create("Owl", "ada@owl.example", primary)
+    context = trust.customer_profiles(profile.sid)
+    evaluate = context.customer_profiles_evaluations.create
+    expect(evaluate(primary).status, "noncompliant", "evaluation")
+    address = {"address_sids": "AD00000000000000000000000000000001"}
+    parts = [
+        trust.end_users.create("Owl", "customer_profile_business_information", BUSINESS),
+        trust.end_users.create("Ada", "authorized_representative_1", PERSON),
+        trust.supporting_documents.create("Address", "customer_profile_address", address),
+    ]
+    for part in parts:
+        context.customer_profiles_entity_assignments.create(part.sid)
+    expect(evaluate(primary).status, "compliant", "evaluation")
+
+    a2p = "RNb0d4771c2c98518d916a3d4cd70a8f8b"
+    product = trust.trust_products.create("Score 80", "ada@owl.example", a2p)
+    kind = "us_a2p_messaging_profile_information"
+    company = trust.end_users.create("Owl", kind, {"company_type": "private"})
+    bundle = trust.trust_products(product.sid)
+    for sid in [company.sid, profile.sid]:
+        bundle.trust_products_entity_assignments.create(sid)
+    for it in [context, bundle]:
+        expect(it.update(status="pending-review").status, "pending-review", "status")
+    later(minutes=10)
+    for it in [context, bundle]:
+        becomes(it, "twilio-approved")
+    state["bundles"] = profile.sid, product.sid
+
+
+@check("a brand is vetted")
+def _():
+    brands = client.messaging.v1.brand_registrations
+    brand = brands.create(*state["bundles"])
+    expect(brand.status, "PENDING", "status")
+    refused(21725, 400, lambda: brand.update())
+    later(minutes=10)
+    brand = becomes(client.messaging.v1.brand_registrations(brand.sid), "APPROVED")
+    expect(brand.brand_score, 80, "brand_score")
+    state["brand"] = brand.sid
+
+
+@check("a campaign is vetted")
+def _():
+    service = client.messaging.v1.services.create("Codes")
+    service = client.messaging.v1.services(service.sid)
+    campaign = service.us_app_to_person.create(
+        brand_registration_sid=state["brand"],
+        description="Codes for people who sign in to the shop at owl.example",
+        message_flow="People ask for a code on the sign-in page of owl.example",
+        message_samples=["Your Owl code is 123456", "Your new Owl code is 654321"],
+        us_app_to_person_usecase="2FA",
+        has_embedded_links=False,
+        has_embedded_phone=False,
+    )
+    expect(campaign.campaign_status, "PENDING", "campaign_status")
+    later(hours=24)
+    campaign = becomes(service.us_app_to_person(campaign.sid), "VERIFIED", "campaign_status")
+    expect(campaign.rate_limits["att"]["mps"], 75, "AT&T's rate")
+    assert service.fetch().us_app_to_person_registered, "the service is not registered"
+    assert campaign.delete(), "not deleted"
+
+
+@check("a toll-free verification is rejected and corrected")
+def _():
+    [found] = client.available_phone_numbers("US").toll_free.list(limit=1)
+    number = client.incoming_phone_numbers.create(phone_number=found.phone_number)
+    verifications = client.messaging.v1.tollfree_verifications
+    made = verifications.create(
+        business_name="Owl",
+        business_website="https://owl.example",
+        notification_email="ada@owl.example",
+        use_case_categories=["TWO_FACTOR_AUTHENTICATION"],
+        use_case_summary="Reject 30446 this",
+        production_message_sample="Your Owl code is 123456",
+        opt_in_image_urls=["https://owl.example/opt-in.png"],
+        opt_in_type="WEB_FORM",
+        message_volume="1,000",
+        tollfree_phone_number_sid=number.sid,
+    )
+    context = client.messaging.v1.tollfree_verifications(made.sid)
+    later(hours=24)
+    rejected = becomes(context, "TWILIO_REJECTED")
+    expect((rejected.error_code, rejected.edit_allowed), (30446, True), "error_code")
+    context.update(use_case_summary="Codes for customers")
+    later(hours=24)
+    becomes(context, "TWILIO_APPROVED")
+    [listed] = verifications.list(status="TWILIO_APPROVED")
+    expect(listed.sid, made.sid, "sid")
+
+
+@check("deactivated numbers are behind a redirect")
+def _():
+    found = client.messaging.v1.deactivations().fetch()
+    assert "/v1/Deactivations/" in found.redirect_to, found.redirect_to
+
+
 print(f"python: {passed} passed, {failed} failed")
 sys.exit(1 if failed else 0)

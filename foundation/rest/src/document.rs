@@ -106,6 +106,66 @@ pub async fn load(
     Ok(row.map(doc))
 }
 
+/// Adds a new document to the batch.
+pub fn insert(
+    batch: &mut AccountBatch,
+    kind: &str,
+    parent: &str,
+    sid: &str,
+    fields: &Map<String, Json>,
+    now: Timestamp,
+) {
+    batch.run(
+        "INSERT INTO resource (account_sid, kind, parent, sid, body, date_created, date_updated,
+         version) VALUES ($1, $2, $3, $4, $5, $6, $6, 1)",
+        vec![
+            kind.into(),
+            parent.into(),
+            sid.into(),
+            Json::Object(fields.clone()).to_string().into(),
+            now.into(),
+        ],
+    );
+}
+
+/// Gives a document new fields, for workers; the commit conflicts when somebody else changed it
+/// since it was read.
+pub fn revise(
+    batch: &mut AccountBatch,
+    kind: &str,
+    parent: &str,
+    doc: &Doc,
+    fields: &Map<String, Json>,
+    now: Timestamp,
+) {
+    let account = batch.account();
+    replace(batch, kind, parent, doc, fields, now, account);
+}
+
+fn replace(
+    batch: &mut AccountBatch,
+    kind: &str,
+    parent: &str,
+    doc: &Doc,
+    fields: &Map<String, Json>,
+    now: Timestamp,
+    account: Sid,
+) {
+    batch.must(
+        "UPDATE resource SET body = $5, date_updated = $6, version = $7 + 1, account_sid = $8
+         WHERE account_sid = $1 AND kind = $2 AND parent = $3 AND sid = $4 AND version = $7",
+        vec![
+            kind.into(),
+            parent.into(),
+            doc.sid.as_str().into(),
+            Json::Object(fields.clone()).to_string().into(),
+            now.into(),
+            doc.version.into(),
+            account.into(),
+        ],
+    );
+}
+
 /// A page of the documents that `keep` keeps, newest first.
 pub async fn page(
     ctx: &Ctx,
@@ -270,17 +330,7 @@ async fn create(
     apply(&mut fields, ctx.op.params, &ctx.form);
     let mut draft = Draft::new(Verb::Create, sid, fields, ctx.store.batch());
     hook.apply(&mut draft).await?;
-    draft.batch.run(
-        "INSERT INTO resource (account_sid, kind, parent, sid, body, date_created, date_updated,
-         version) VALUES ($1, $2, $3, $4, $5, $6, $6, 1)",
-        vec![
-            kind.into(),
-            parent.into(),
-            draft.sid.as_str().into(),
-            Json::Object(draft.fields.clone()).to_string().into(),
-            ctx.now.into(),
-        ],
-    );
+    insert(&mut draft.batch, kind, parent, &draft.sid, &draft.fields, ctx.now);
     announce(&mut draft, kind, "created", ctx.now);
     ctx.store.commit(draft.batch).await.map_err(|error| store_error(ctx, error))?;
     draft.afterwards.into_iter().for_each(|what| what());
@@ -307,20 +357,8 @@ async fn update(
     let mut draft = Draft::new(Verb::Update, doc.sid.clone(), fields, ctx.store.batch());
     draft.previous = Some(doc.clone());
     hook.apply(&mut draft).await?;
-    draft.batch.must(
-        "UPDATE resource SET body = $5, date_updated = $6, version = $7 + 1, account_sid = $8
-         WHERE account_sid = $1 AND kind = $2 AND parent = $3 AND sid = $4 AND version = $7",
-        vec![
-            kind.into(),
-            parent.into(),
-            draft.sid.as_str().into(),
-            Json::Object(draft.fields.clone()).to_string().into(),
-            ctx.now.into(),
-            doc.version.into(),
-            draft.moved_to.unwrap_or(ctx.account).into(),
-        ],
-    );
     let account = draft.moved_to.unwrap_or(ctx.account);
+    replace(&mut draft.batch, kind, parent, &doc, &draft.fields, ctx.now, account);
     announce(&mut draft, kind, "updated", ctx.now);
     match ctx.store.commit(draft.batch).await {
         Ok(_) => {}
@@ -345,17 +383,7 @@ async fn existing(ctx: &Ctx, parent: &str, sid: &str) -> Result<Doc, ApiError> {
     let mut fields = Map::new();
     fields.insert("friendly_name".into(), format!("Adopted {}", ctx.table.name).into());
     let mut batch = ctx.store.batch();
-    batch.run(
-        "INSERT INTO resource (account_sid, kind, parent, sid, body, date_created, date_updated,
-         version) VALUES ($1, $2, $3, $4, $5, $6, $6, 1)",
-        vec![
-            ctx.table.name.into(),
-            parent.into(),
-            sid.into(),
-            Json::Object(fields.clone()).to_string().into(),
-            ctx.now.into(),
-        ],
-    );
+    insert(&mut batch, ctx.table.name, parent, sid, &fields, ctx.now);
     ctx.store.commit(batch).await.map_err(|error| store_error(ctx, error))?;
     ctx.announce_adoption(sid);
     Ok(Doc {

@@ -26,7 +26,8 @@ mod xml;
 pub use auth::{Credential, Gate, Login, Principal, unauthenticated};
 pub use ctx::Ctx;
 pub use document::{
-    Doc, Draft, field_name, fields_of, load, page, page as documents, record, store_error,
+    Doc, Draft, field_name, fields_of, insert, load, page, page as documents, record, revise,
+    store_error,
 };
 pub use form::{Form, check_url, missing};
 pub use openapi::openapi;

@@ -147,6 +147,11 @@ pub enum Reply {
         status: u16,
         location: String,
     },
+    /// One record with the operation's status, which is a redirect to `location`.
+    RecordAt {
+        location: String,
+        record: Record,
+    },
     /// Bytes of another type, such as media.
     Bytes {
         content_type: String,

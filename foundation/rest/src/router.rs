@@ -465,6 +465,11 @@ fn render(ctx: &Ctx, request: &Incoming, format: Format, reply: Reply) -> Respon
             response.headers_mut().insert(LOCATION, header(&location));
             response
         }
+        Reply::RecordAt { location, record } => {
+            let mut response = render_record(&renderer, &record, ctx.op.status, format);
+            response.headers_mut().insert(LOCATION, header(&location));
+            response
+        }
         Reply::Bytes { content_type, body: bytes } => {
             let mut response = Response::new(Bytes::from(bytes));
             response.headers_mut().insert(CONTENT_TYPE, header(&content_type));

@@ -26,6 +26,7 @@ use store::{BlobStore, Location, Sealer, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use trust::Trust;
 use twilio::Twilio;
 use webhooks::Webhooks;
 
@@ -95,6 +96,7 @@ pub struct Platform {
     pub clock: Clock,
     pub accounts: Arc<Accounts>,
     pub numbers: Arc<Numbers>,
+    pub messaging: Arc<Messaging>,
     pub sim: Arc<Sim>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
@@ -224,6 +226,7 @@ async fn wire(
         review_delay: settings.review_delay,
         development,
     });
+    let trust = Trust::new(background.by_account(), clock.clone(), numbers.clone(), development);
     let messaging = Messaging::new(messaging::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -232,6 +235,7 @@ async fn wire(
         numbers: numbers.clone(),
         accounts: accounts.clone(),
         content: content.clone(),
+        trust: trust.clone(),
         webhooks: webhooks.clone(),
         client,
         public_url: url.clone(),
@@ -243,6 +247,7 @@ async fn wire(
     let runner = Runner::new(background, clock.clone())
         .with(webhooks)
         .with(Arc::new(ValidationWorker(numbers.clone())));
+    let runner = trust.work(runner);
     let runner = Arc::new(content.work(networks.work(messaging.work(runner))));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
@@ -250,13 +255,15 @@ async fn wire(
     }
     let router = Router::new(store.clone(), clock.clone(), accounts.clone(), development)
         .with_concurrency_max(settings.concurrency_max);
-    let router = content.mount(messaging.mount(numbers.mount(accounts.mount(router))));
+    let router = trust.mount(numbers.mount(accounts.mount(router)));
+    let router = content.mount(messaging.mount(router));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,
         clock,
         accounts,
         numbers,
+        messaging,
         sim,
         smpp: networks.smpp.clone(),
         twilio: networks.twilio.clone(),

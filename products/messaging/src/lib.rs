@@ -25,6 +25,7 @@ mod opt_out;
 mod pace;
 mod permission;
 mod price;
+mod registration;
 mod resource;
 mod service;
 
@@ -35,6 +36,7 @@ use bus::Bus;
 use clock::Clock;
 use contracts::{
     AccountDirectory, ApplicationLink, ContentDirectory, MessageCarrier, NumberDirectory,
+    TrustDirectory,
 };
 use jobs::Runner;
 use outbound::Client;
@@ -44,6 +46,7 @@ use webhooks::Webhooks;
 
 pub use lifecycle::Status;
 pub use pace::Rates;
+pub use registration::Standing;
 
 /// What the product stands on.
 pub struct Parts {
@@ -55,6 +58,8 @@ pub struct Parts {
     pub numbers: Arc<dyn NumberDirectory>,
     pub accounts: Arc<dyn AccountDirectory>,
     pub content: Arc<dyn ContentDirectory>,
+    /// The bundles that registrations build on.
+    pub trust: Arc<dyn TrustDirectory>,
     pub webhooks: Arc<Webhooks>,
     /// Fetches the media of outbound messages.
     pub client: Arc<Client>,
@@ -101,7 +106,7 @@ impl Messaging {
 
     /// Adds this product's resources.
     pub fn mount(self: &Arc<Self>, router: Router) -> Router {
-        router.mount(
+        let router = router.mount(
             self,
             &[
                 &resource::MESSAGE,
@@ -122,14 +127,16 @@ impl Messaging {
                 &service::DESTINATION_ALPHA_SENDER,
                 &service::CHANNEL_SENDER,
             ],
-        )
+        );
+        registration::mount(self, router)
     }
 
     /// Adds this product's workers.
     pub fn work(self: &Arc<Self>, runner: Runner) -> Runner {
-        runner
+        let runner = runner
             .with(Arc::new(dispatch::Dispatcher(self.clone())))
             .with(Arc::new(answer::Answerer(self.clone())))
-            .with(Arc::new(application::Reporter(self.clone())))
+            .with(Arc::new(application::Reporter(self.clone())));
+        registration::work(self, runner)
     }
 }
