@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 use store::{AccountBatch, AccountStore, Row, StoreError};
 
 use crate::Ctx;
+use crate::audit::changes;
 use crate::form::{Form, parse_boolean};
 use crate::paging::Cursor;
 use crate::reply::{Page, Record, Reply, Val};
@@ -251,7 +252,7 @@ pub(crate) async fn run(ctx: &Ctx, hook: &dyn DraftHook) -> Result<Reply, ApiErr
                     vec![sid.as_str().into()],
                 );
             }
-            announce(&mut draft, kind, "deleted", ctx.now);
+            announce(ctx, &mut draft, "deleted");
             ctx.store.commit(draft.batch).await.map_err(|error| store_error(ctx, error))?;
             draft.afterwards.into_iter().for_each(|what| what());
             Ok(Reply::Empty)
@@ -281,7 +282,7 @@ async fn create(
             ctx.now.into(),
         ],
     );
-    announce(&mut draft, kind, "created", ctx.now);
+    announce(ctx, &mut draft, "created");
     ctx.store.commit(draft.batch).await.map_err(|error| store_error(ctx, error))?;
     draft.afterwards.into_iter().for_each(|what| what());
     draft.fields.extend(draft.revealed);
@@ -321,7 +322,7 @@ async fn update(
         ],
     );
     let account = draft.moved_to.unwrap_or(ctx.account);
-    announce(&mut draft, kind, "updated", ctx.now);
+    announce(ctx, &mut draft, "updated");
     match ctx.store.commit(draft.batch).await {
         Ok(_) => {}
         Err(StoreError::Conflict) => return Ok(None),
@@ -367,10 +368,13 @@ async fn existing(ctx: &Ctx, parent: &str, sid: &str) -> Result<Doc, ApiError> {
     })
 }
 
-fn announce(draft: &mut Draft, kind: &str, what: &str, now: Timestamp) {
-    let event = format!("{}.{what}", field_name(kind).replace('_', "-"));
-    let sid = draft.sid.clone();
-    draft.batch.event(&event, &sid, now, "{}".to_owned());
+/// Says what was done, by whom, and what it changed.
+fn announce(ctx: &Ctx, draft: &mut Draft, what: &str) {
+    let event = format!("{}.{what}", field_name(ctx.table.name).replace('_', "-"));
+    let previous = draft.previous.as_ref().map(|doc| &doc.fields);
+    let updated = (draft.verb != Verb::Delete).then_some(&draft.fields);
+    let changes = changes(previous, updated);
+    ctx.audit(&mut draft.batch, &event, &draft.sid, changes);
 }
 
 /// The fields that the given parameters set.
