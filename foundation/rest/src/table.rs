@@ -51,7 +51,7 @@ pub enum Wire {
     Integer(i64, i64),
     Number,
     Boolean,
-    /// A SID with one of these prefixes.
+    /// A SID with one of these prefixes; without any, one of whatever kind.
     Sid(&'static [&'static str]),
     /// An absolute http(s) URL whose host has no underscore.
     Url,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use ipnet::IpNet;
@@ -44,6 +45,11 @@ pub struct Up {
     /// Requests of one account in flight beyond which 429 answers; 0 is no limit
     #[arg(long, default_value_t = 0)]
     concurrency_max: u32,
+    /// Days for which events are kept that are neither alerts (30 days) nor of the audit (13
+    /// months)
+    #[arg(long, env = "OFFHOOK_KEEP_EVENTS", default_value_t = 30,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_events: u32,
     /// Append every API request and its answer to this file
     #[arg(long)]
     wire_log: Option<PathBuf>,
@@ -100,6 +106,10 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
         public_url: up.public_url,
         network: Network { seed: up.seed, delay_ms: up.delay, fault_rate: up.fault_rate },
         concurrency_max: up.concurrency_max,
+        keep: monitor::Keep {
+            others: Duration::from_secs(u64::from(up.keep_events) * 86_400),
+            ..monitor::Keep::default()
+        },
         wire_log: up.wire_log,
         authority: interception::authority()
             .inspect_err(|error| tracing::warn!(%error, "TLS is off: no certificate authority"))

@@ -16,6 +16,7 @@ use clock::Clock;
 use door::{Door, Foreign};
 use jobs::{Queue, Runner};
 use messaging::Messaging;
+use monitor::{Keep, Retention};
 use numbers::{Numbers, ValidationWorker};
 use rest::Router;
 use sim::{Network, Sim};
@@ -43,6 +44,8 @@ pub struct Settings {
     pub network: Network,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
     pub concurrency_max: u32,
+    /// How long events are kept.
+    pub keep: Keep,
     /// Append every API request and answer to this file, secrets left out.
     pub wire_log: Option<PathBuf>,
     /// Whose certificates the port answers TLS with; without it there is no TLS.
@@ -64,6 +67,7 @@ impl Settings {
             public_url: None,
             network: Network { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 },
             concurrency_max: 0,
+            keep: Keep::default(),
             wire_log: None,
             authority: None,
             foreign: Foreign::Refuse,
@@ -133,8 +137,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         listener.local_addr().map_err(|error| failed("cannot listen")(error.to_string()))?;
     let (platform, runner) = wire(&settings, local).await?;
     let (stop, stopped) = watch::channel(false);
+    let journal = platform.store.background().journal();
+    let retention = Retention::new(journal, platform.clock.clone(), settings.keep);
     let tasks = vec![
         tokio::spawn(runner.run(stopped.clone())),
+        tokio::spawn(retention.run(stopped.clone())),
         tokio::spawn(door::serve(
             listener,
             Door {
@@ -221,6 +228,7 @@ async fn wire(
     let router = Router::new(store.clone(), clock.clone(), accounts.clone(), development)
         .with_concurrency_max(settings.concurrency_max);
     let router = messaging.mount(numbers.mount(accounts.mount(router)));
+    let router = monitor::mount(router);
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,

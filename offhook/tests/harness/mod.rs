@@ -105,6 +105,7 @@ impl World {
             public_url: None,
             network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
             concurrency_max: 0,
+            keep: monitor::Keep::default(),
             wire_log: None,
             authority: None,
             foreign: door::Foreign::Refuse,
