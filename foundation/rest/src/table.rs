@@ -66,6 +66,8 @@ pub enum Wire {
     Iso8601,
     /// `YYYY-MM-DD`.
     Date,
+    /// `YYYY-MM-DD`, or days from today as `-30days`; validated by its handler.
+    Day,
     /// A phone number or channel address; validated by its handler.
     Address,
     /// JSON text in a form field; an object or array in responses.

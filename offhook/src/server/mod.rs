@@ -219,6 +219,7 @@ async fn wire(
     let runner = Runner::new(background, clock.clone())
         .with(webhooks)
         .with(sim.clone())
+        .with(Arc::new(usage::Watch::new(clock.clone())))
         .with(Arc::new(ValidationWorker(numbers.clone())));
     let runner = Arc::new(messaging.work(runner));
     if matches!(settings.database, Location::Sqlite(_)) {
@@ -228,7 +229,7 @@ async fn wire(
     let router = Router::new(store.clone(), clock.clone(), accounts.clone(), development)
         .with_concurrency_max(settings.concurrency_max);
     let router = messaging.mount(numbers.mount(accounts.mount(router)));
-    let router = monitor::mount(router);
+    let router = usage::mount(monitor::mount(router));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,
