@@ -18,6 +18,7 @@ use jobs::{Queue, Runner};
 use messaging::Messaging;
 use monitor::{Keep, Retention};
 use numbers::{Numbers, ValidationWorker};
+use pricing::Pricing;
 use rest::Router;
 use sim::{Network, Sim};
 use store::{BlobStore, Location, Sealer, Store};
@@ -230,6 +231,7 @@ async fn wire(
         .with_concurrency_max(settings.concurrency_max);
     let router = messaging.mount(numbers.mount(accounts.mount(router)));
     let router = usage::mount(monitor::mount(router));
+    let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,

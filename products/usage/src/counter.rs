@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use store::{AccountStore, StoreError};
+pub use tariff::decimal;
 
 use crate::category;
 use crate::period::Range;
@@ -48,12 +49,6 @@ impl Counters {
         }
         total
     }
-}
-
-/// `1.25`: a decimal without zeros that say nothing.
-pub fn decimal(value: Millionths) -> String {
-    let text = format!("{}.{:06}", value / 1_000_000, (value % 1_000_000).abs());
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// A decimal of up to six places; `None` when it is none, negative, or too large.
