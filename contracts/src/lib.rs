@@ -16,8 +16,8 @@ use std::pin::Pin;
 pub use account::{AccountDirectory, AccountFacts};
 pub use carrier::{CarrierNotes, NotesError};
 pub use message::{
-    InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageSink, OutboundMedia,
-    OutboundMessage, Receipt, ReceiptStatus, Submission,
+    InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageContent, MessageContents,
+    MessageSink, OutboundMedia, OutboundMessage, Receipt, ReceiptStatus, Submission,
 };
 pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use submission::{

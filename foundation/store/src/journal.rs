@@ -14,7 +14,7 @@ const PRUNE_MAX: i64 = 1000;
 pub struct Journal(Store);
 
 /// A committed event.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     pub seq: i64,
     pub account: Sid,
@@ -96,6 +96,12 @@ impl Journal {
         };
         batch.extend(made);
         self.0.commit(batch).await.map(|_| ())
+    }
+
+    /// Does anybody hold a claim of this name? What nobody asks for need not be read.
+    pub async fn is_wanted(&self, claim: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT value FROM claim WHERE name = $1 LIMIT 1";
+        Ok(self.0.point(sql, vec![claim.into()]).await?.is_some())
     }
 
     /// Deletes up to 1,000 of the oldest events of `class` from before `cutoff`; how many it were.

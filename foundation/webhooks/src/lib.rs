@@ -131,6 +131,36 @@ impl Webhooks {
         outcome
     }
 
+    /// Posts a JSON document, and adds the record of it to `batch`. What a failure means is for
+    /// the caller to say: there is no alert.
+    ///
+    /// # Errors
+    /// What [`Client::fetch`] says.
+    pub async fn post_json(
+        &self,
+        account: Sid,
+        url: &str,
+        document: &Value,
+        resource: &str,
+        batch: &mut AccountBatch,
+    ) -> Result<Answer, FetchFailure> {
+        let fetch = Fetch {
+            payload: Payload::Json(document.to_string().into_bytes()),
+            auth_token: self.keys.signing_key(account).await,
+            purpose: Purpose::Callback,
+            ..Fetch::new(url)
+        };
+        let outcome = self.client.fetch(fetch).await;
+        let attempts = match &outcome {
+            Ok(answer) => &answer.attempts,
+            Err(failure) => &failure.attempts,
+        };
+        for attempt in attempts {
+            self.record(batch, resource, attempt);
+        }
+        outcome
+    }
+
     /// Writes an alert: what the debugger shows.
     pub fn alert(
         &self,

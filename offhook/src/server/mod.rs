@@ -14,6 +14,7 @@ use authority::Authority;
 use bus::Bus;
 use clock::Clock;
 use door::{Door, Foreign};
+use events::{Events, Pump};
 use jobs::{Queue, Runner};
 use messaging::Messaging;
 use monitor::{Keep, Retention};
@@ -83,6 +84,7 @@ pub struct Platform {
     pub accounts: Arc<Accounts>,
     pub numbers: Arc<Numbers>,
     pub sim: Arc<Sim>,
+    pub events: Arc<Events>,
     pub router: Router,
     pub metrics: Metrics,
     pub url: String,
@@ -140,9 +142,11 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let (stop, stopped) = watch::channel(false);
     let journal = platform.store.background().journal();
     let retention = Retention::new(journal, platform.clock.clone(), settings.keep);
+    let pump = Pump::new(platform.events.clone(), platform.store.bus().clone());
     let tasks = vec![
         tokio::spawn(runner.run(stopped.clone())),
         tokio::spawn(retention.run(stopped.clone())),
+        tokio::spawn(pump.run(stopped.clone())),
         tokio::spawn(door::serve(
             listener,
             Door {
@@ -217,12 +221,19 @@ async fn wire(
     messaging.connect(sim.clone());
     sim.connect(messaging.clone());
 
+    let events = Events::new(events::Parts {
+        journal: background.journal(),
+        store: background.by_account(),
+        clock: clock.clone(),
+        webhooks: webhooks.clone(),
+        messages: Arc::new(ports::Contents(background.by_account())),
+    });
     let runner = Runner::new(background, clock.clone())
         .with(webhooks)
         .with(sim.clone())
         .with(Arc::new(usage::Watch::new(clock.clone())))
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let runner = Arc::new(messaging.work(runner));
+    let runner = Arc::new(events.work(messaging.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
@@ -232,6 +243,7 @@ async fn wire(
     let router = messaging.mount(numbers.mount(accounts.mount(router)));
     let router = usage::mount(monitor::mount(router));
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
+    let router = events.mount(router);
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,
@@ -239,6 +251,7 @@ async fn wire(
         accounts,
         numbers,
         sim,
+        events,
         router,
         metrics: Metrics::default(),
         url,

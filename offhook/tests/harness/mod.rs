@@ -42,6 +42,7 @@ impl Login {
 pub struct World {
     running: Option<Running>,
     database: TestDatabase,
+    development: bool,
     pub url: String,
     /// The main account.
     pub login: Login,
@@ -96,7 +97,31 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
 
 impl World {
     async fn start(database: TestDatabase, development: bool) -> Self {
-        let settings = Settings {
+        let settings = Self::settings(&database, development);
+        let running = offhook::server::start(settings).await.expect("the platform starts");
+        let env = running.platform.env().await.expect("the platform has a main account");
+        Self {
+            url: env.url,
+            login: Login::new(env.account_sid, env.auth_token),
+            test_login: Login::new(env.test_account_sid, env.test_auth_token),
+            number: env.phone_number,
+            running: Some(running),
+            database,
+            development,
+        }
+    }
+
+    /// Stops the platform and starts it again over the same database, at another port.
+    pub async fn restart(&mut self) {
+        self.running.take().expect("the platform runs").stop().await;
+        let settings = Self::settings(&self.database, self.development);
+        let running = offhook::server::start(settings).await.expect("the platform starts");
+        self.url = running.platform.url.clone();
+        self.running = Some(running);
+    }
+
+    fn settings(database: &TestDatabase, development: bool) -> Settings {
+        Settings {
             listen: ([127, 0, 0, 1], 0).into(),
             data: database.directory().join("data"),
             database: database.location.clone(),
@@ -109,16 +134,6 @@ impl World {
             wire_log: None,
             authority: None,
             foreign: door::Foreign::Refuse,
-        };
-        let running = offhook::server::start(settings).await.expect("the platform starts");
-        let env = running.platform.env().await.expect("the platform has a main account");
-        Self {
-            url: env.url,
-            login: Login::new(env.account_sid, env.auth_token),
-            test_login: Login::new(env.test_account_sid, env.test_auth_token),
-            number: env.phone_number,
-            running: Some(running),
-            database,
         }
     }
 

@@ -6,7 +6,7 @@ use store::{Row, Value};
 
 /// The SID of an event: its time in the leading bits, as in every SID, and its number.
 pub fn sid_of(prefix: &str, at: Timestamp, seq: i64) -> Sid {
-    Sid::from_parts(prefix, SidGenerator::lower_bound(at) | u128::from(seq.unsigned_abs()))
+    SidGenerator::numbered(prefix, at, seq.unsigned_abs())
 }
 
 /// The number of the event with this SID.
