@@ -19,8 +19,8 @@ pub use account::{AccountDirectory, AccountFacts};
 pub use carrier::{CarrierNotes, NotesError};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
 pub use message::{
-    InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageSink, OutboundMedia,
-    OutboundMessage, Receipt, ReceiptStatus, Submission,
+    InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageContent, MessageContents,
+    MessageSink, OutboundMedia, OutboundMessage, Receipt, ReceiptStatus, Submission,
 };
 pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use submission::{

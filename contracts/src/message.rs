@@ -96,3 +96,23 @@ pub trait MessageSink: Send + Sync {
         message: &'a InboundMessage,
     ) -> BoxFuture<'a, Result<InboundOutcome, Unavailable>>;
 }
+
+/// What was said in a message, for those who are told that something became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MessageContent {
+    /// Empty when it was redacted.
+    pub body: String,
+    pub segments: i64,
+    pub media: i64,
+    pub service: Option<String>,
+}
+
+/// Looks messages up.
+pub trait MessageContents: Send + Sync {
+    /// `None` when the account has no such message, or no longer.
+    fn content(
+        &self,
+        account: Sid,
+        message: Sid,
+    ) -> BoxFuture<'_, Result<Option<MessageContent>, Unavailable>>;
+}

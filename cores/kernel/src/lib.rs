@@ -23,6 +23,6 @@ mod sid;
 mod time;
 
 pub use error::{ApiError, ErrorRow, Level, lookup};
-pub use redact::{Redacted, Secret};
+pub use redact::{HIDDEN, Redacted, Secret, is_secret, without_password};
 pub use sid::{Sid, SidError, SidGenerator};
 pub use time::{Timestamp, TimestampError};

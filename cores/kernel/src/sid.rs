@@ -145,6 +145,11 @@ impl SidGenerator {
         Sid::from_parts(prefix, (u128::from(*last) << 64) | u128::from(random))
     }
 
+    /// The SID of the `number`th event, which happened at `at`: the same whoever asks.
+    pub fn numbered(prefix: &str, at: Timestamp, number: u64) -> Sid {
+        Sid::from_parts(prefix, Self::lower_bound(at) | u128::from(number))
+    }
+
     /// Smallest and largest SID bits that can have been made at `at`'s millisecond or later.
     pub fn lower_bound(at: Timestamp) -> u128 {
         u128::from((at.as_millis().max(0) as u64) << 16) << 64

@@ -1,5 +1,6 @@
 //! What a handler is given.
 
+use std::net::IpAddr;
 use std::sync::Mutex;
 
 use clock::Clock;
@@ -28,6 +29,8 @@ pub struct Ctx {
     pub base: String,
     /// The path without host, as error messages name it.
     pub path: String,
+    /// Where the request came from, for the audit.
+    pub peer: Option<IpAddr>,
     pub table: &'static Table,
     pub op: OpDecl,
     /// The development profile: unknown things may be adopted.

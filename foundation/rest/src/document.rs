@@ -5,6 +5,7 @@ use serde_json::{Map, Value as Json};
 use store::{AccountBatch, AccountStore, Row, StoreError};
 
 use crate::Ctx;
+use crate::audit::changes;
 use crate::form::{Form, parse_boolean};
 use crate::paging::Cursor;
 use crate::reply::{Page, Record, Reply, Val};
@@ -311,7 +312,7 @@ pub(crate) async fn run(ctx: &Ctx, hook: &dyn DraftHook) -> Result<Reply, ApiErr
                     vec![sid.as_str().into()],
                 );
             }
-            announce(&mut draft, kind, "deleted", ctx.now);
+            announce(ctx, &mut draft, "deleted");
             ctx.store.commit(draft.batch).await.map_err(|error| store_error(ctx, error))?;
             draft.afterwards.into_iter().for_each(|what| what());
             Ok(Reply::Empty)
@@ -331,7 +332,7 @@ async fn create(
     let mut draft = Draft::new(Verb::Create, sid, fields, ctx.store.batch());
     hook.apply(&mut draft).await?;
     insert(&mut draft.batch, kind, parent, &draft.sid, &draft.fields, ctx.now);
-    announce(&mut draft, kind, "created", ctx.now);
+    announce(ctx, &mut draft, "created");
     ctx.store.commit(draft.batch).await.map_err(|error| store_error(ctx, error))?;
     draft.afterwards.into_iter().for_each(|what| what());
     draft.fields.extend(draft.revealed);
@@ -359,7 +360,7 @@ async fn update(
     hook.apply(&mut draft).await?;
     let account = draft.moved_to.unwrap_or(ctx.account);
     replace(&mut draft.batch, kind, parent, &doc, &draft.fields, ctx.now, account);
-    announce(&mut draft, kind, "updated", ctx.now);
+    announce(ctx, &mut draft, "updated");
     match ctx.store.commit(draft.batch).await {
         Ok(_) => {}
         Err(StoreError::Conflict) => return Ok(None),
@@ -395,10 +396,13 @@ async fn existing(ctx: &Ctx, parent: &str, sid: &str) -> Result<Doc, ApiError> {
     })
 }
 
-fn announce(draft: &mut Draft, kind: &str, what: &str, now: Timestamp) {
-    let event = format!("{}.{what}", field_name(kind).replace('_', "-"));
-    let sid = draft.sid.clone();
-    draft.batch.event(&event, &sid, now, "{}".to_owned());
+/// Says what was done, by whom, and what it changed.
+fn announce(ctx: &Ctx, draft: &mut Draft, what: &str) {
+    let event = format!("{}.{what}", field_name(ctx.table.name).replace('_', "-"));
+    let previous = draft.previous.as_ref().map(|doc| &doc.fields);
+    let updated = (draft.verb != Verb::Delete).then_some(&draft.fields);
+    let changes = changes(previous, updated);
+    ctx.audit(&mut draft.batch, &event, &draft.sid, changes);
 }
 
 /// The fields that the given parameters set.

@@ -279,9 +279,11 @@ fn well_formed(param: &Param, value: &str, verb: Verb) -> Result<(), String> {
             };
         }
         Wire::Sid(prefixes) => {
-            let known = value.parse::<Sid>().is_ok_and(|sid| prefixes.contains(&sid.prefix()));
-            return if known {
+            let fits = |sid: Sid| prefixes.is_empty() || prefixes.contains(&sid.prefix());
+            return if value.parse::<Sid>().is_ok_and(fits) {
                 Ok(())
+            } else if prefixes.is_empty() {
+                Err(format!("'{value}' is not a SID"))
             } else {
                 let form = prefixes.join(" or ");
                 Err(format!("'{value}' is not a SID that begins with {form}"))

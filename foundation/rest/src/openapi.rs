@@ -149,6 +149,7 @@ fn wire_schema(wire: Wire) -> Json {
         Wire::Integer(..) => json!({"type": "integer"}),
         Wire::Number => json!({"type": "number"}),
         Wire::Boolean => json!({"type": "boolean"}),
+        Wire::Sid([]) => json!({"type": "string", "pattern": "^[A-Z]{2}[0-9a-fA-F]{32}$"}),
         Wire::Sid(prefixes) => {
             json!({"type": "string", "pattern": format!("^({})[0-9a-fA-F]{{32}}$", prefixes.join("|"))})
         }
@@ -158,6 +159,10 @@ fn wire_schema(wire: Wire) -> Json {
         Wire::DateTime | Wire::Iso8601 => json!({"type": "string", "format": "date-time"}),
         Wire::Rfc2822 => json!({"type": "string", "format": "date-time-rfc-2822"}),
         Wire::Date => json!({"type": "string", "format": "date"}),
+        Wire::Day => {
+            let pattern = r"^(\d{4}-\d{2}-\d{2}|[+-]?\d+days?)$";
+            json!({"type": "string", "pattern": pattern})
+        }
         Wire::Json => json!({}),
         Wire::UriMap => json!({"type": "object", "additionalProperties": {"type": "string"}}),
     }

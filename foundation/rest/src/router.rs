@@ -1,6 +1,7 @@
 //! From a request to an answer.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -37,6 +38,8 @@ pub struct Incoming {
     pub body: Bytes,
     /// Scheme, authority and prefix the client used, for absolute URLs.
     pub base: String,
+    /// Where the request came from, as far as the socket tells.
+    pub peer: Option<IpAddr>,
 }
 
 /// A resource with its product's state, the state's type erased.
@@ -244,6 +247,7 @@ impl Router {
             headers: request.headers.clone(),
             base: request.base.clone(),
             path: request.path.clone(),
+            peer: request.peer,
             table,
             op,
             development: self.development,

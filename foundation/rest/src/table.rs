@@ -51,7 +51,7 @@ pub enum Wire {
     Integer(i64, i64),
     Number,
     Boolean,
-    /// A SID with one of these prefixes.
+    /// A SID with one of these prefixes; without any, one of whatever kind.
     Sid(&'static [&'static str]),
     /// An absolute http(s) URL whose host has no underscore.
     Url,
@@ -66,6 +66,8 @@ pub enum Wire {
     Iso8601,
     /// `YYYY-MM-DD`.
     Date,
+    /// `YYYY-MM-DD`, or days from today as `-30days`; validated by its handler.
+    Day,
     /// A phone number or channel address; validated by its handler.
     Address,
     /// JSON text in a form field; an object or array in responses.

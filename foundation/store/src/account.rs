@@ -93,6 +93,24 @@ impl AccountBatch {
         self
     }
 
+    /// An event of the audit: `actor` is the SID of the account or key whose deed it is.
+    pub fn deed(
+        &mut self,
+        kind: &str,
+        sid: &str,
+        at: Timestamp,
+        actor: Sid,
+        body: String,
+    ) -> &mut Self {
+        self.run(
+            "INSERT INTO event (account_sid, kind, sid, at, actor, body)
+             VALUES ($1, $2, $3, $4, $5, $6)",
+            vec![kind.into(), sid.into(), at.into(), actor.into(), body.into()],
+        );
+        self.batch.wakes_events();
+        self
+    }
+
     /// Says that the batch adds jobs.
     pub fn wakes_jobs(&mut self) -> &mut Self {
         self.batch.wakes_jobs();

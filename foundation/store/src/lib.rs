@@ -17,6 +17,7 @@ mod account;
 mod batch;
 mod blob;
 mod intake;
+mod journal;
 mod postgres;
 mod seal;
 mod sqlite;
@@ -32,6 +33,7 @@ use bus::{Bus, Topic};
 pub use account::{AccountBatch, AccountStore};
 pub use batch::{Batch, Outcome};
 pub use blob::BlobStore;
+pub use journal::{Class, Entry, Journal};
 pub use seal::{Sealer, UnsealError};
 pub use value::{Row, Value};
 
@@ -146,6 +148,11 @@ impl Store {
     /// The store by account only, for a product that is told which account by a carrier.
     pub fn by_account(&self) -> ByAccount {
         ByAccount(self.clone())
+    }
+
+    /// The events of all accounts, for what streams or prunes them.
+    pub fn journal(&self) -> Journal {
+        Journal::new(self.clone())
     }
 
     pub fn bus(&self) -> &Bus {

@@ -56,6 +56,16 @@ pub fn promise(batch: &mut AccountBatch, clock: &Clock, callback: Callback) {
     jobs::add(batch, clock, NewJob::now(QUEUE, clock, &callback).in_lane(lane));
 }
 
+/// What an alert tells.
+struct Fault<'a> {
+    resource: &'a str,
+    code: u32,
+    message: &'a str,
+    url: &'a str,
+    /// `None` when no request failed, but what was answered cannot be used.
+    method: Option<Method>,
+}
+
 /// The one place that asks customers' URLs.
 pub struct Webhooks {
     client: Arc<Client>,
@@ -109,7 +119,44 @@ impl Webhooks {
             self.record(batch, question.resource, attempt);
         }
         if let Some(failure) = failure {
-            self.alert(batch, question.resource, failure.code, &failure.message, question.url);
+            let fault = Fault {
+                resource: question.resource,
+                code: failure.code,
+                message: &failure.message,
+                url: question.url,
+                method: Some(method),
+            };
+            self.raise(batch, fault);
+        }
+        outcome
+    }
+
+    /// Posts a JSON document, and adds the record of it to `batch`. What a failure means is for
+    /// the caller to say: there is no alert.
+    ///
+    /// # Errors
+    /// What [`Client::fetch`] says.
+    pub async fn post_json(
+        &self,
+        account: Sid,
+        url: &str,
+        document: &Value,
+        resource: &str,
+        batch: &mut AccountBatch,
+    ) -> Result<Answer, FetchFailure> {
+        let fetch = Fetch {
+            payload: Payload::Json(document.to_string().into_bytes()),
+            auth_token: self.keys.signing_key(account).await,
+            purpose: Purpose::Callback,
+            ..Fetch::new(url)
+        };
+        let outcome = self.client.fetch(fetch).await;
+        let attempts = match &outcome {
+            Ok(answer) => &answer.attempts,
+            Err(failure) => &failure.attempts,
+        };
+        for attempt in attempts {
+            self.record(batch, resource, attempt);
         }
         outcome
     }
@@ -123,12 +170,23 @@ impl Webhooks {
         message: &str,
         url: &str,
     ) {
+        self.raise(batch, Fault { resource, code, message, url, method: None });
+    }
+
+    fn raise(&self, batch: &mut AccountBatch, fault: Fault<'_>) {
+        let Fault { resource, code, message, url, method } = fault;
         tracing::warn!(account_sid = %batch.account(), resource, code, message, "alert");
         let level = match kernel::lookup(code).map(|row| row.level) {
             Some(kernel::Level::Warning) => "warning",
             _ => "error",
         };
-        let body = json!({"code": code, "level": level, "message": message, "url": url});
+        let body = json!({
+            "code": code,
+            "level": level,
+            "message": message,
+            "url": kernel::without_password(url),
+            "method": method.map(Method::as_str),
+        });
         batch.event("alert", resource, self.clock.now(), body.to_string());
     }
 

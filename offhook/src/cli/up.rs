@@ -56,6 +56,11 @@ pub struct Up {
     /// Requests of one account in flight beyond which 429 answers; 0 is no limit
     #[arg(long, default_value_t = 0)]
     concurrency_max: u32,
+    /// Days for which events are kept that are neither alerts (30 days) nor of the audit (13
+    /// months)
+    #[arg(long, env = "OFFHOOK_KEEP_EVENTS", default_value_t = 30,
+          value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    keep_events: u32,
     /// Append every API request and its answer to this file
     #[arg(long)]
     wire_log: Option<PathBuf>,
@@ -122,6 +127,10 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
             (None, false) => Rates::default(),
         },
         concurrency_max: up.concurrency_max,
+        keep: monitor::Keep {
+            others: Duration::from_secs(u64::from(up.keep_events) * 86_400),
+            ..monitor::Keep::default()
+        },
         wire_log: up.wire_log,
         authority: interception::authority()
             .inspect_err(|error| tracing::warn!(%error, "TLS is off: no certificate authority"))

@@ -180,6 +180,7 @@ async fn product_answer(
     if !platform.router.has_product(product) {
         return unsupported(&format!("{product}.twilio.com"), &path);
     }
+    let peer = request.extensions().get::<Client>().map(|client| client.peer.ip());
     let (parts, body) = request.into_parts();
     let body = match collect(body).await {
         Ok(body) => body,
@@ -194,6 +195,7 @@ async fn product_answer(
         headers: parts.headers,
         body,
         base,
+        peer,
     };
     match &platform.wire_log {
         None => platform.router.handle(incoming).await,

@@ -16,9 +16,12 @@ use bus::Bus;
 use clock::Clock;
 use content::Content;
 use door::{Door, Foreign};
+use events::{Events, Pump};
 use jobs::Runner;
 use messaging::Messaging;
+use monitor::{Keep, Retention};
 use numbers::{Numbers, ValidationWorker};
+use pricing::Pricing;
 use rest::Router;
 use sim::{Network, Sim};
 use smpp_carrier::Smpp;
@@ -55,6 +58,8 @@ pub struct Settings {
     pub rates: messaging::Rates,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
     pub concurrency_max: u32,
+    /// How long events are kept.
+    pub keep: Keep,
     /// Append every API request and answer to this file, secrets left out.
     pub wire_log: Option<PathBuf>,
     /// Whose certificates the port answers TLS with; without it there is no TLS.
@@ -82,6 +87,7 @@ impl Settings {
             review_delay: REVIEW_DELAY,
             rates: messaging::Rates::UNLIMITED,
             concurrency_max: 0,
+            keep: Keep::default(),
             wire_log: None,
             authority: None,
             foreign: Foreign::Refuse,
@@ -100,6 +106,7 @@ pub struct Platform {
     pub sim: Arc<Sim>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
+    pub events: Arc<Events>,
     pub router: Router,
     pub metrics: Metrics,
     pub url: String,
@@ -155,12 +162,17 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         listener.local_addr().map_err(|error| failed("cannot listen")(error.to_string()))?;
     let (platform, runner) = wire(&settings, local).await?;
     let (stop, stopped) = watch::channel(false);
+    let journal = platform.store.background().journal();
+    let retention = Retention::new(journal, platform.clock.clone(), settings.keep);
+    let pump = Pump::new(platform.events.clone(), platform.store.bus().clone());
     let mut tasks = Vec::new();
     if let Some(smpp) = &platform.smpp {
         tasks.push(tokio::spawn(smpp.clone().run(stopped.clone())));
     }
     tasks.extend([
         tokio::spawn(runner.run(stopped.clone())),
+        tokio::spawn(retention.run(stopped.clone())),
+        tokio::spawn(pump.run(stopped.clone())),
         tokio::spawn(door::serve(
             listener,
             Door {
@@ -244,11 +256,19 @@ async fn wire(
     });
     networks.connect(&messaging)?;
 
+    let events = Events::new(events::Parts {
+        journal: background.journal(),
+        store: background.by_account(),
+        clock: clock.clone(),
+        webhooks: webhooks.clone(),
+        messages: Arc::new(ports::Contents(background.by_account())),
+    });
     let runner = Runner::new(background, clock.clone())
         .with(webhooks)
+        .with(Arc::new(usage::Watch::new(clock.clone())))
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let runner = trust.work(runner);
-    let runner = Arc::new(content.work(networks.work(messaging.work(runner))));
+    let runner = content.work(trust.work(events.work(runner)));
+    let runner = Arc::new(networks.work(messaging.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
@@ -257,6 +277,9 @@ async fn wire(
         .with_concurrency_max(settings.concurrency_max);
     let router = trust.mount(numbers.mount(accounts.mount(router)));
     let router = content.mount(messaging.mount(router));
+    let router = usage::mount(monitor::mount(router));
+    let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
+    let router = events.mount(router);
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,
@@ -267,6 +290,7 @@ async fn wire(
         sim,
         smpp: networks.smpp.clone(),
         twilio: networks.twilio.clone(),
+        events,
         router,
         metrics: Metrics::default(),
         url,

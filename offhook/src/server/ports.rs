@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use accounts::Accounts;
-use contracts::{AccountDirectory, BoxFuture, CarrierNotes, NotesError};
+use contracts::{
+    AccountDirectory, BoxFuture, CarrierNotes, MessageContent, MessageContents, NotesError,
+    Unavailable,
+};
 use kernel::Sid;
-use store::{Batch, Store, StoreError};
+use store::{Batch, ByAccount, Store, StoreError};
 use webhooks::SigningKeys;
 
 /// The notes of one carrier, in the store.
@@ -86,6 +89,30 @@ impl SigningKeys for Keys {
         Box::pin(async move {
             let facts = self.0.facts(account).await.ok().flatten()?;
             Some(facts.auth_token)
+        })
+    }
+}
+
+/// Messages as event streams tell of them.
+pub struct Contents(pub ByAccount);
+
+impl MessageContents for Contents {
+    fn content(
+        &self,
+        account: Sid,
+        message: Sid,
+    ) -> BoxFuture<'_, Result<Option<MessageContent>, Unavailable>> {
+        Box::pin(async move {
+            let sql = "SELECT body, num_segments, num_media, service_sid FROM message
+                       WHERE account_sid = $1 AND id = $2";
+            let row = self.0.account(account).point(sql, vec![message.hex().into()]).await;
+            let row = row.map_err(|error| Unavailable(error.to_string()))?;
+            Ok(row.map(|row| MessageContent {
+                body: row.text(0).to_owned(),
+                segments: row.int(1),
+                media: row.int(2),
+                service: row.opt_text(3).map(str::to_owned),
+            }))
         })
     }
 }

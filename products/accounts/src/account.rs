@@ -2,6 +2,7 @@
 
 use kernel::{ApiError, Sid};
 use rest::{Access, Ctx, Field, Op, Page, Param, Record, Reply, Resource, Table, Wire};
+use serde_json::{Map, json};
 
 use crate::Accounts;
 use crate::directory::Account;
@@ -83,7 +84,8 @@ async fn create(accounts: &Accounts, ctx: &Ctx) -> Result<Reply, ApiError> {
     let sid = ctx.clock.sid("AC");
     let mut batch = accounts.new_account(sid, parent.sid, name, &ctx.clock.hex_token(32));
     let mut event = accounts.store.account(sid).batch();
-    event.event("account.created", &sid.to_string(), ctx.now, "{}".into());
+    let created = json!({"friendly_name": {"previous": null, "updated": name}});
+    ctx.audit(&mut event, "account.created", &sid.to_string(), created);
     batch.extend(event.into_batch().map_err(failed)?);
     accounts.store.commit(batch).await.map_err(failed)?;
     let account = accounts.account(sid).await.map_err(failed)?.ok_or_else(|| ctx.not_found())?;
@@ -143,7 +145,15 @@ async fn update(accounts: &Accounts, ctx: &Ctx) -> Result<Reply, ApiError> {
             vec![],
         );
     }
-    batch.event("account.updated", &account.sid.to_string(), ctx.now, "{}".into());
+    let fields = |name: &str, status: &str| {
+        Map::from_iter([
+            ("friendly_name".to_owned(), name.into()),
+            ("status".to_owned(), status.into()),
+        ])
+    };
+    let (before, after) = (fields(&account.friendly_name, &account.status), fields(name, status));
+    let changes = rest::changes(Some(&before), Some(&after));
+    ctx.audit(&mut batch, "account.updated", &account.sid.to_string(), changes);
     store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     accounts.changed();
     accounts.store.bus().invalidate("numbers");

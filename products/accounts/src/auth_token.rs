@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use kernel::ApiError;
 use rest::{Access, Ctx, Field, Op, Record, Reply, Resource, Table, Wire};
+use serde_json::json;
 
 use crate::Accounts;
 use crate::directory::Account;
@@ -107,7 +108,8 @@ async fn write(
             account.version.into(),
         ],
     );
-    batch.event("account.auth-token-updated", &account.sid.to_string(), ctx.now, "{}".into());
+    let kind = "account.auth-token-updated";
+    ctx.audit(&mut batch, kind, &account.sid.to_string(), json!({}));
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     accounts.changed();
     Ok(())

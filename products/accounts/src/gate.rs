@@ -182,7 +182,8 @@ impl Accounts {
             // other account that exists has an owner who made its keys.
             return self.adopted_key(sid, secret).await;
         }
-        let key = self.key_rows(account, sid, "Adopted key", "standard", None, secret);
+        let mut key = self.key_rows(account, sid, "Adopted key", "standard", None, secret);
+        key.event("key.adopted", &sid.to_string(), self.clock.now(), "{}".into());
         let mut batch = match known {
             true => Batch::new(),
             false => {

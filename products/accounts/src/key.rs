@@ -3,7 +3,7 @@
 
 use kernel::{ApiError, Sid, Timestamp};
 use rest::{Access, Ctx, Cursor, Field, Op, Page, Param, Record, Reply, Resource, Table, Wire};
-use serde_json::Value as Json;
+use serde_json::{Map, Value as Json};
 use store::{AccountBatch, Row};
 
 use crate::Accounts;
@@ -143,7 +143,6 @@ impl Accounts {
                 now.into(),
             ],
         );
-        batch.event("key.created", &sid.to_string(), now, "{}".into());
         batch
     }
 }
@@ -156,7 +155,9 @@ async fn create(accounts: &Accounts, ctx: &Ctx) -> Result<Reply, ApiError> {
     let sid = ctx.clock.sid("SK");
     let secret = ctx.clock.alphanumeric_token(32);
     let name = ctx.form.text("FriendlyName").unwrap_or_default();
-    let batch = accounts.key_rows(ctx.account, sid, name, kind, policy, &secret);
+    let mut batch = accounts.key_rows(ctx.account, sid, name, kind, policy, &secret);
+    let made = changes(None, Some((name, policy)));
+    ctx.audit(&mut batch, "key.created", &sid.to_string(), made);
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     let mut record = record(&KeyRow {
         sid: sid.to_string(),
@@ -244,7 +245,8 @@ async fn update(accounts: &Accounts, ctx: &Ctx) -> Result<Reply, ApiError> {
          WHERE account_sid = $1 AND sid = $2",
         vec![key.sid.as_str().into(), name.into(), policy.into(), ctx.now.into()],
     );
-    batch.event("key.updated", &key.sid, ctx.now, "{}".into());
+    let renamed = changes(Some(&key), Some((name, policy)));
+    ctx.audit(&mut batch, "key.updated", &key.sid, renamed);
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     accounts.changed();
     fetch(ctx).await
@@ -262,7 +264,7 @@ async fn delete(accounts: &Accounts, ctx: &Ctx) -> Result<Reply, ApiError> {
         "INSERT INTO claim (account_sid, sid, name, value) VALUES ($1, $2, 'deleted-key', $2)",
         vec![key.sid.as_str().into()],
     );
-    batch.event("key.deleted", &key.sid, ctx.now, "{}".into());
+    ctx.audit(&mut batch, "key.deleted", &key.sid, changes(Some(&key), None));
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     accounts.changed();
     Ok(Reply::Empty)
@@ -276,6 +278,19 @@ struct KeyRow {
     policy: Option<String>,
     date_created: Timestamp,
     date_updated: Timestamp,
+}
+
+/// What the audit tells of a key: its name and policy, never its secret.
+fn changes(previous: Option<&KeyRow>, updated: Option<(&str, Option<&str>)>) -> Json {
+    let fields = |name: &str, policy: Option<&str>| {
+        Map::from_iter([
+            ("friendly_name".to_owned(), name.into()),
+            ("policy".to_owned(), policy.map_or(Json::Null, Into::into)),
+        ])
+    };
+    let previous = previous.map(|key| fields(&key.friendly_name, key.policy.as_deref()));
+    let updated = updated.map(|(name, policy)| fields(name, policy));
+    rest::changes(previous.as_ref(), updated.as_ref())
 }
 
 async fn load(ctx: &Ctx) -> Result<KeyRow, ApiError> {

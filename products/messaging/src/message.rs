@@ -204,9 +204,10 @@ impl Message {
 
     /// Sets the price and books it.
     pub fn bill(&mut self, now: Timestamp, batch: &mut AccountBatch) {
-        let micros = price::micros(self.segments, self.media);
+        let inbound = self.direction == "inbound";
+        let micros = price::micros(&self.to, inbound, self.segments, self.media);
         self.price = Some(price::wire(micros));
-        let category = price::category(self.direction == "inbound", self.media);
+        let category = price::category(inbound, self.media);
         batch.run(
             "INSERT INTO spend (account_sid, day, category, count, micros)
              VALUES ($1, $2, $3, 1, $4) ON CONFLICT (account_sid, day, category)

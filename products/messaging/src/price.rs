@@ -1,15 +1,15 @@
 //! What a message costs, in micro-dollars.
-//!
-//! Differs: Twilio prices by country and carrier; this is one rate card for all.
 
-/// Outbound and inbound text, per segment.
-const SMS: i64 = 7_900;
-/// Outbound media message.
-const MMS: i64 = 20_000;
+use numbering::E164;
 
-/// The price of an outbound message that left, or of an inbound one.
-pub fn micros(segments: i64, media: i64) -> i64 {
-    if media > 0 { MMS } else { SMS * segments.max(1) }
+/// The price of an outbound message that left, or of an inbound one, by the country of whoever it
+/// is for. Differs: what no phone number receives costs as much as a text within the US.
+pub fn micros(to: &str, inbound: bool, segments: i64, media: i64) -> i64 {
+    let iso = match E164::parse(to) {
+        Ok(number) => number.country().map(|country| country.iso),
+        Err(_) => Some("US"),
+    };
+    tariff::EXAMPLE.rates(iso).message(inbound, segments, media)
 }
 
 /// As the wire shows it: a negative decimal with five places.
@@ -33,9 +33,11 @@ mod tests {
 
     #[test]
     fn prices_count_segments_and_print_as_the_wire_does() {
-        assert_eq!(wire(micros(1, 0)), "-0.00790");
-        assert_eq!(wire(micros(3, 0)), "-0.02370");
-        assert_eq!(wire(micros(3, 2)), "-0.02000");
+        assert_eq!(wire(micros("+14155550100", false, 1, 0)), "-0.00790");
+        assert_eq!(wire(micros("+14155550100", true, 3, 0)), "-0.02370");
+        assert_eq!(wire(micros("+14155550100", false, 3, 2)), "-0.02000");
+        assert_eq!(wire(micros("+4915112345678", false, 1, 0)), "-0.06000");
+        assert_eq!(micros("99999", true, 1, 0), micros("+14155550100", true, 1, 0));
         assert_eq!(wire(1_234_567), "-1.23456");
     }
 }
