@@ -20,7 +20,7 @@ pub use carrier::{CarrierNotes, NotesError};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
 pub use message::{
     InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageContent, MessageContents,
-    MessageSink, OutboundMedia, OutboundMessage, Receipt, ReceiptStatus, Submission,
+    MessageSink, OutboundMedia, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap,
 };
 pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use submission::{

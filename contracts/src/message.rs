@@ -22,6 +22,8 @@ pub struct OutboundMessage {
     pub body: String,
     pub segments: u32,
     pub media: Vec<OutboundMedia>,
+    /// On WhatsApp: buttons, lists and the like; JSON of `template::WhatsAppMessage`.
+    pub rich: Option<String>,
 }
 
 /// What the nearest hop said.
@@ -75,6 +77,16 @@ pub struct InboundMessage {
     pub to: String,
     pub body: String,
     pub media: Vec<InboundMedia>,
+    /// The button that was tapped.
+    pub tap: Option<Tap>,
+}
+
+/// A button of an earlier message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tap {
+    pub text: String,
+    /// What the sender gave the button as its id.
+    pub payload: String,
 }
 
 /// What became of an inbound message.

@@ -658,3 +658,16 @@ async fn deactivated_numbers_are_a_file() {
         world.stop().await;
     }
 }
+
+/// Where the switch is on, an unregistered number is refused as carriers refuse it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unregistered_number_is_refused_where_that_is_asked_for() {
+    for mut world in worlds().await {
+        world.restart(&|settings| settings.enforce_registration = true).await;
+        let sid = world.sent(&[("To", "+14155550111"), ("Body", "x")]).await;
+        assert_eq!(world.reached(&sid, "failed").await["error_code"], 30034);
+        let abroad = world.sent(&[("To", "+447400123456"), ("Body", "x")]).await;
+        world.reached(&abroad, "delivered").await;
+        world.stop().await;
+    }
+}

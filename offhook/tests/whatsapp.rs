@@ -163,3 +163,78 @@ async fn a_service_speaks_on_the_channel_of_the_recipient() {
         world.stop().await;
     }
 }
+
+/// A template with two buttons, submitted for review; its SID.
+async fn template(world: &World) -> String {
+    let body = json!({
+        "friendly_name": "reminder", "language": "en", "variables": {"1": "Owl"},
+        "types": {"twilio/quick-reply": {
+            "body": "Hello {{1}}, shall we come tomorrow at nine?",
+            "actions": [{"title": "Yes", "id": "yes"}, {"title": "No", "id": "no"}]
+        }}
+    });
+    let post = |path: String, body: Value| {
+        Request::new("POST", &path)
+            .login(&world.login)
+            .body("application/json", body.to_string().into_bytes())
+    };
+    let made = world.send(post("/_/content/v1/Content".into(), body)).await;
+    assert_eq!(made.status, 201, "{made:?}");
+    let sid = made.text_of("sid");
+    let path = format!("/_/content/v1/Content/{sid}/ApprovalRequests/whatsapp");
+    let submitted =
+        world.send(post(path, json!({"name": "reminder", "category": "UTILITY"}))).await;
+    assert_eq!(submitted.status, 201, "{submitted:?}");
+    sid
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_approved_template_opens_a_conversation_and_its_buttons_are_tapped() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let from = whatsapp("+14155238886");
+        sender(&world, &from, &sink.at("/in")).await;
+        let content = template(&world).await;
+        let user = whatsapp(USER);
+        let form = [
+            ("To", user.as_str()),
+            ("From", &from),
+            ("ContentSid", &content),
+            ("ContentVariables", r#"{"1":"Ada"}"#),
+        ];
+        // Nobody wrote, and nobody has approved it yet.
+        let early = world.sent(&form).await;
+        assert_eq!(world.reached(&early, "failed").await["error_code"], 63016);
+        // The review takes its time on the platform's clock.
+        let path = format!("/_/content/v1/Content/{content}/ApprovalRequests");
+        eventually("the approval", || async {
+            world.advance(10).await;
+            let status = world.get(&path).await.json()["whatsapp"]["status"].clone();
+            (status == "approved").then_some(())
+        })
+        .await;
+        let sid = world.sent(&form).await;
+        let message = world.reached(&sid, "delivered").await;
+        assert_eq!(message["body"], "Hello Ada, shall we come tomorrow at nine?");
+        let thread = world.received(USER).await;
+        assert_eq!(thread[0]["rich"]["buttons"][1]["title"], "No", "{thread:?}");
+        assert_eq!(thread[0]["rich"]["template"]["name"], "reminder");
+
+        let tap = json!({"to": from, "body": "Yes", "button": "yes"});
+        let tapped = world.own("POST", &format!("handsets/{USER}/messages"), tap).await;
+        assert_eq!(tapped.status, 201, "{tapped:?}");
+        let seen = sink.first("/in").await;
+        assert_eq!(
+            (seen.value("ButtonText"), seen.value("ButtonPayload"), seen.value("MessageType")),
+            ("Yes".into(), "yes".into(), "button".into())
+        );
+        // Now anything may be said.
+        let free = message_on(&world, &from, "See you then").await;
+        world.reached(&free, "delivered").await;
+        world.stop().await;
+    }
+}
+
+async fn message_on(world: &World, from: &str, body: &str) -> String {
+    message(world, from, body).await["sid"].as_str().unwrap_or_default().to_owned()
+}

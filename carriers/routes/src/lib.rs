@@ -203,6 +203,7 @@ mod tests {
             body: "hi".into(),
             segments: 1,
             media: Vec::new(),
+            rich: None,
         }
     }
 

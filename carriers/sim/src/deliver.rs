@@ -18,6 +18,8 @@ pub(crate) struct Delivery {
     to: String,
     body: String,
     media: Vec<String>,
+    #[serde(default)]
+    rich: Option<String>,
     /// The network loses it.
     fault: bool,
 }
@@ -30,6 +32,7 @@ impl Delivery {
             to: message.to.clone(),
             body: message.body.clone(),
             media: message.media.iter().map(|item| item.url.clone()).collect(),
+            rich: message.rich.clone(),
             fault,
         }
     }
@@ -59,6 +62,7 @@ impl Worker for Sim {
                     media: delivery.media.clone(),
                     at: now,
                     failed: false,
+                    rich: delivery.rich.as_deref().and_then(|json| serde_json::from_str(json).ok()),
                     account: Some(job.account),
                     read: false,
                 };

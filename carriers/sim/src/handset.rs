@@ -67,6 +67,9 @@ pub struct ThreadEntry {
     /// Nobody answers to the number it was sent to.
     #[serde(default)]
     pub failed: bool,
+    /// Buttons, lists and the like, as WhatsApp shows them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rich: Option<serde_json::Value>,
     /// Whose message it is, for its read receipt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Sid>,

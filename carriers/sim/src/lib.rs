@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use contracts::{
     BoxFuture, CarrierNotes, InboundMedia, InboundMessage, InboundOutcome, MessageCarrier,
-    MessageSink, NotesError, OutboundMessage, Receipt, ReceiptStatus, Submission, Unavailable,
+    MessageSink, NotesError, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap, Unavailable,
     ValidationCalls,
 };
 use jobs::{NewJob, Queue};
@@ -119,6 +119,7 @@ impl Sim {
         to: &str,
         body: &str,
         media: Vec<InboundMedia>,
+        tap: Option<Tap>,
     ) -> Result<InboundOutcome, Unavailable> {
         // A handset writes to an address on the channel of that address.
         let sender = match to.split_once(':') {
@@ -126,7 +127,7 @@ impl Sim {
             None => from.to_owned(),
         };
         let message =
-            InboundMessage { from: sender, to: to.to_owned(), body: body.to_owned(), media };
+            InboundMessage { from: sender, to: to.to_owned(), body: body.to_owned(), media, tap };
         let media = message.media.iter().map(|item| item.content_type.clone()).collect();
         let outcome = self.sink().inbound(&message).await?;
         let sid = match &outcome {
@@ -141,6 +142,7 @@ impl Sim {
             media,
             at: self.queue.clock().now(),
             failed: matches!(outcome, InboundOutcome::NoSuchNumber),
+            rich: None,
             account: None,
             read: false,
         };
@@ -200,6 +202,7 @@ impl ValidationCalls for Sim {
                     media: Vec::new(),
                     at: self.queue.clock().now(),
                     failed: false,
+                    rich: None,
                     account: None,
                     read: false,
                 };

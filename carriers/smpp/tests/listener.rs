@@ -105,6 +105,7 @@ async fn what_is_for_an_application_waits_for_it_even_through_a_restart() {
         to: OUR_NUMBER.into(),
         body: body.into(),
         media: Vec::new(),
+        tap: None,
     };
     running.smpp.deliver("legacy", &inbound("first")).await.unwrap();
     let (notes, platform) = running.stop().await;

@@ -1,6 +1,6 @@
 //! What the account calls back: statuses, and messages to its numbers.
 
-use contracts::{InboundMedia, InboundMessage, InboundOutcome, Unavailable};
+use contracts::{InboundMedia, InboundMessage, InboundOutcome, Tap, Unavailable};
 
 use crate::{INBOUND_PATH, Ours, STATUS_PATH, Twilio, noted};
 
@@ -73,6 +73,13 @@ impl Twilio {
             to: find(params, "To").to_owned(),
             body: find(params, "Body").to_owned(),
             media,
+            tap: match find(params, "ButtonPayload") {
+                "" => None,
+                payload => {
+                    let text = find(params, "ButtonText").to_owned();
+                    Some(Tap { text, payload: payload.to_owned() })
+                }
+            },
         };
         if self.sink().inbound(&message).await? == InboundOutcome::NoSuchNumber {
             tracing::warn!(to = %kernel::Redacted(&message.to),

@@ -50,7 +50,9 @@ pub async fn sqlite() -> TestDatabase {
 async fn postgres(url: &str) -> TestDatabase {
     let directory = fresh_directory();
     let name = directory.file_name().expect("the directory has a name").to_string_lossy();
-    let name = name.replace('-', "_");
+    // A server that outlives a test may have met this process id before.
+    let now = std::time::UNIX_EPOCH.elapsed().expect("the clock is past 1970").as_nanos();
+    let name = format!("{}_{now:x}", name.replace('-', "_"));
     let (client, connection) =
         tokio_postgres::connect(url, tokio_postgres::NoTls).await.expect("the test server answers");
     tokio::spawn(connection);

@@ -28,9 +28,9 @@
 //! let rules = supervisor::Rules { door: "127.0.0.1:8443".parse()?, offline: false };
 //! let mut command = std::process::Command::new("node");
 //! command.arg("server.js").env("NODE_EXTRA_CA_CERTS", "ca.pem");
-//! let mut run = supervisor::spawn(command, rules, method)?;
-//! let status = run.child().wait()?;
-//! let facts = run.facts();
+//! let (mut child, supervised) = supervisor::spawn(command, rules, method)?;
+//! let status = child.wait()?;
+//! let facts = supervised.facts();
 //! println!("{status}: {} connections to {:?}", facts.redirected, facts.hosts);
 //! # Ok(())
 //! # }

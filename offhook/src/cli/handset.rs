@@ -33,6 +33,9 @@ pub enum HandsetCommand {
         /// File to attach; may be repeated
         #[arg(long)]
         attach: Vec<PathBuf>,
+        /// Id of a button to tap; the text is its title
+        #[arg(long)]
+        button: Option<String>,
         /// Text
         #[arg(default_value = "")]
         body: String,
@@ -68,13 +71,13 @@ pub async fn run(args: HandsetCommand, client: &Client, json: bool) -> Outcome {
             }
             Ok(())
         }
-        HandsetCommand::Send { number, to, attach, body } => {
+        HandsetCommand::Send { number, to, attach, button, body } => {
             let to = match to {
                 Some(to) => to,
                 None => client.env().await?.phone_number,
             };
             let media: Result<Vec<Value>, Failure> = attach.iter().map(|p| attachment(p)).collect();
-            let typed = json!({"to": to, "body": body, "media": media?});
+            let typed = json!({"to": to, "body": body, "media": media?, "button": button});
             let path = format!("/handsets/{number}/messages");
             let sent = client.own(Method::POST, &path, Some(typed)).await?;
             if json {
@@ -123,6 +126,9 @@ async fn show(client: &Client, json: bool, number: &str, limit: u32) -> Outcome 
         let mut body = cell(line, "body");
         for media in line["media"].as_array().into_iter().flatten() {
             body.push_str(&format!(" [{}]", media.as_str().unwrap_or_default()));
+        }
+        for button in line["rich"]["buttons"].as_array().into_iter().flatten() {
+            body.push_str(&format!(" ({})", cell(button, "title")));
         }
         let arrow = if line["direction"] == "sent" { "→" } else { "←" };
         vec![cell(line, "at"), format!("{arrow} {}", cell(line, "peer")), cut(&body, 100)]

@@ -53,6 +53,9 @@ pub struct Up {
     /// Let each sender send as fast as networks allow, also in the development profile
     #[arg(long, env = "OFFHOOK_PACE")]
     pace: bool,
+    /// Refuse American senders that are not registered, as the carriers there do
+    #[arg(long, env = "OFFHOOK_ENFORCE_REGISTRATION")]
+    enforce_registration: bool,
     /// Requests of one account in flight beyond which 429 answers; 0 is no limit
     #[arg(long, default_value_t = 0)]
     concurrency_max: u32,
@@ -126,6 +129,7 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
             (None, true) => Rates::UNLIMITED,
             (None, false) => Rates::default(),
         },
+        enforce_registration: up.enforce_registration,
         concurrency_max: up.concurrency_max,
         keep: monitor::Keep {
             others: Duration::from_secs(u64::from(up.keep_events) * 86_400),

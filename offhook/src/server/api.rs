@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use base64::Engine;
 use bytes::Bytes;
 use clock::Clock;
-use contracts::{InboundMedia, InboundOutcome};
+use contracts::{InboundMedia, InboundOutcome, Tap};
 use futures_util::Stream;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, ShortCode};
@@ -237,6 +237,8 @@ async fn thread(
             "media": entry.media,
             "at": entry.at.iso8601(),
             "failed": entry.failed,
+            "read": entry.read,
+            "rich": entry.rich,
         })
     });
     Ok(Json(json!({ "messages": lines.collect::<Vec<_>>() })))
@@ -250,6 +252,8 @@ struct Typed {
     body: String,
     #[serde(default)]
     media: Vec<TypedMedia>,
+    /// The id of a button that was tapped; `body` is its text.
+    button: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -283,7 +287,8 @@ async fn send_from(
             .map_err(|error| bad(format!("'data' of a media is not base64: {error}")))?;
         media.push(InboundMedia { content_type: item.content_type, bytes });
     }
-    let sent = app.sim.send_from(&from, &typed.to, &typed.body, media).await;
+    let tap = typed.button.map(|payload| Tap { text: typed.body.clone(), payload });
+    let sent = app.sim.send_from(&from, &typed.to, &typed.body, media, tap).await;
     match sent.map_err(unavailable)? {
         InboundOutcome::Received { account, sid } => Ok((
             StatusCode::CREATED,

@@ -56,6 +56,8 @@ pub struct Settings {
     pub review_delay: Duration,
     /// How fast senders may send.
     pub rates: messaging::Rates,
+    /// Unregistered American senders are refused.
+    pub enforce_registration: bool,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
     pub concurrency_max: u32,
     /// How long events are kept.
@@ -86,6 +88,7 @@ impl Settings {
             network: Network { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 },
             review_delay: REVIEW_DELAY,
             rates: messaging::Rates::UNLIMITED,
+            enforce_registration: false,
             concurrency_max: 0,
             keep: Keep::default(),
             wire_log: None,
@@ -253,6 +256,7 @@ async fn wire(
         public_url: url.clone(),
         development,
         rates: settings.rates,
+        enforce_registration: settings.enforce_registration,
     });
     networks.connect(&messaging)?;
 

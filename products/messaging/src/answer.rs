@@ -265,7 +265,16 @@ impl Conversation<'_> {
         if let Some(user) = self.user().strip_prefix("whatsapp:") {
             add("ProfileName", user);
             add("WaId", user.trim_start_matches('+'));
-            add("MessageType", if message.media > 0 { "image" } else { "text" });
+            let kind = match &message.extra.tap {
+                Some(_) => "button",
+                None if message.media > 0 => "image",
+                None => "text",
+            };
+            add("MessageType", kind);
+            if let Some((text, payload)) = &message.extra.tap {
+                add("ButtonText", text);
+                add("ButtonPayload", payload);
+            }
         }
         if let Some(service) = &message.service {
             add("MessagingServiceSid", service);

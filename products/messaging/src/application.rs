@@ -83,6 +83,7 @@ impl Messaging {
             to: message.to.clone(),
             body: message.body.clone(),
             media: Vec::new(),
+            tap: None,
         };
         applications.link.deliver(system_id, &inbound).await?;
         Ok(true)

@@ -6,10 +6,14 @@
 use contracts::ContentTemplate;
 use jobs::Failure;
 use kernel::{ApiError, Sid};
-use numbering::Address;
+use numbering::{Address, Channel};
 use rest::Ctx;
 use serde::{Deserialize, Serialize};
-use template::{Fault, Template, TextMessage, Values, text_message};
+use store::{AccountBatch, AccountStore};
+use template::{
+    Fault, Header, Template, Terms, TextMessage, Values, WhatsAppMessage, text_message,
+    whatsapp_message,
+};
 
 use crate::Messaging;
 use crate::create::{BODY_CHARS_MAX, MEDIA_MAX, unavailable};
@@ -36,8 +40,8 @@ pub(crate) fn use_of(ctx: &Ctx, smart_encoded: bool) -> Option<ContentUse> {
 impl Messaging {
     /// What `ContentSid` and `ContentVariables` make of a request; `None` without them.
     ///
-    /// Differs: ContentSid wins over MediaUrl as it does over Body. On WhatsApp and other channels
-    /// templates are not sent yet: 216602.
+    /// Differs: ContentSid wins over MediaUrl as it does over Body. Templates go by SMS, MMS and
+    /// WhatsApp only.
     ///
     /// # Errors
     /// 400: 21654 for variables without a template, 21655 for an unknown template, 21656 for
@@ -56,11 +60,21 @@ impl Messaging {
         let found = self.parts.content.template(ctx.account, content.sid).await;
         let found = found.map_err(unavailable)?;
         let to = ctx.form.text("To").and_then(|to| Address::parse_to(to).ok());
-        if found.is_some()
-            && let Some(Address::Channel { .. }) = to
-        {
-            let why = format!("{} cannot be sent yet: templates go by SMS and MMS", content.sid);
-            return Err(ApiError::new(216602, why));
+        match to.and_then(|to| to.channel()) {
+            None => {}
+            Some(Channel::Whatsapp) => {
+                // What it needs is known when it leaves; what is wrong with it in any case, now.
+                let best = |template: &ContentTemplate| {
+                    whatsapp(template, &content, true, template.whatsapp.is_some())
+                };
+                let shown = found.as_ref().ok_or_else(|| unknown(&content)).and_then(best);
+                let shown = shown.map_err(|fault| ApiError::new(fault.code, fault.why))?;
+                return Ok(Some(TextMessage { media: media_of(&shown), body: shown.body }));
+            }
+            Some(_) => {
+                let why = format!("{} cannot be sent on that channel", content.sid);
+                return Err(ApiError::new(216602, why));
+            }
         }
         let rendered = rendered(found.as_ref(), &content);
         rendered.map(Some).map_err(|fault| ApiError::new(fault.code, fault.why))
@@ -73,6 +87,10 @@ impl Messaging {
         message: &mut Message,
     ) -> Result<Result<(), u32>, Failure> {
         let Some(content) = message.extra.content.clone() else { return Ok(Ok(())) };
+        // On a channel the terms are those of the moment at which it leaves.
+        if message.to.contains(':') {
+            return Ok(Ok(()));
+        }
         let found = self.parts.content.template(account, content.sid).await;
         let found = found.map_err(|error| Failure::Retry(error.0))?;
         let rendered = match rendered(found.as_ref(), &content) {
@@ -97,11 +115,72 @@ impl Messaging {
     }
 }
 
+impl Messaging {
+    /// What a WhatsApp message is now: its buttons and lists, if it has any; 63016 and the like
+    /// when it may not be sent. `None` for every other message.
+    pub(crate) async fn for_whatsapp(
+        &self,
+        store: &AccountStore,
+        message: &mut Message,
+        batch: &mut AccountBatch,
+    ) -> Result<Result<Option<String>, u32>, Failure> {
+        let Some(from) = message.from.clone().filter(|from| from.starts_with("whatsapp:")) else {
+            return Ok(Ok(None));
+        };
+        let is_open = self.is_window_open(store, &from, &message.to).await?;
+        let Some(content) = message.extra.content.clone() else {
+            return Ok(if is_open { Ok(None) } else { Err(63016) });
+        };
+        let found = self.parts.content.template(store.account(), content.sid).await;
+        let found = found.map_err(|error| Failure::Retry(error.0))?;
+        let Some(found) = found else { return Ok(Err(21655)) };
+        let is_approved =
+            found.whatsapp.as_ref().is_some_and(|approval| approval.status == "approved");
+        let shown = match whatsapp(&found, &content, is_open, is_approved) {
+            Ok(shown) => shown,
+            Err(fault) => return Ok(Err(fault.code)),
+        };
+        message.extra.media_urls = media_of(&shown);
+        message.body.clone_from(&shown.body);
+        message.rewrite(batch);
+        Ok(Ok(Some(serde_json::to_string(&shown).expect("a message is plain JSON"))))
+    }
+}
+
+/// A template as WhatsApp shows it on these terms.
+fn whatsapp(
+    found: &ContentTemplate,
+    content: &ContentUse,
+    is_window_open: bool,
+    is_approved: bool,
+) -> Result<WhatsAppMessage, Fault> {
+    let json = |text: &str| serde_json::from_str(text).map_err(|_| unknown(content));
+    let template = Template::new(&found.language, &json(&found.variables)?, &json(&found.types)?)?;
+    let values = match &content.variables {
+        Some(json) => Values::parse(json)?,
+        None => Values::default(),
+    };
+    let name = found.whatsapp.as_ref().map(|approval| approval.name.as_str());
+    let terms = Terms { is_window_open, approved_as: name.filter(|_| is_approved) };
+    whatsapp_message(&template, &values, terms)
+}
+
+/// The media that has to be fetched for it.
+fn media_of(message: &WhatsAppMessage) -> Vec<String> {
+    match &message.header {
+        Some(Header::Media { url }) => vec![url.clone()],
+        _ => Vec::new(),
+    }
+}
+
+fn unknown(content: &ContentUse) -> Fault {
+    Fault::new(21655, format!("The ContentSid {} does not exist", content.sid))
+}
+
 /// The body and media of a template that is there.
 fn rendered(found: Option<&ContentTemplate>, content: &ContentUse) -> Result<TextMessage, Fault> {
-    let unknown = || Fault::new(21655, format!("The ContentSid {} does not exist", content.sid));
-    let found = found.ok_or_else(unknown)?;
-    let json = |text: &str| serde_json::from_str(text).map_err(|_| unknown());
+    let found = found.ok_or_else(|| unknown(content))?;
+    let json = |text: &str| serde_json::from_str(text).map_err(|_| unknown(content));
     let template = Template::new(&found.language, &json(&found.variables)?, &json(&found.types)?)?;
     let values = match &content.variables {
         Some(json) => Values::parse(json)?,

@@ -85,7 +85,10 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
         .boolean("SmartEncoded")
         .unwrap_or(service.as_ref().is_some_and(|service| service.smart_encoding));
     let extra = Extra {
-        content: service.as_ref().and_then(|_| content::use_of(ctx, smart_encoded)),
+        // Rendered again when it leaves: by a service, or on a channel with its window.
+        content: (service.is_some() || form.text("To").is_some_and(|to| to.contains(':')))
+            .then(|| content::use_of(ctx, smart_encoded))
+            .flatten(),
         media_urls: media_urls.clone(),
         provide_feedback: form.boolean("ProvideFeedback").unwrap_or(false),
         validity_seconds: form

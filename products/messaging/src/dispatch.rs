@@ -10,12 +10,12 @@ use jobs::{Failure, Job, Worker};
 use kernel::{Sid, Timestamp};
 use store::{AccountBatch, AccountStore, StoreError};
 
-use crate::Messaging;
 use crate::create::{DISPATCH, Dispatch, recipient};
 use crate::lifecycle::{self, Event, Status};
 use crate::message::Message;
 use crate::opt_out;
 use crate::service::Need;
+use crate::{Messaging, Standing};
 
 /// Seconds a message may wait for its carrier unless it says otherwise.
 const VALIDITY_SECONDS: i64 = 36_000;
@@ -143,18 +143,20 @@ impl Messaging {
     async fn outgoing(
         &self,
         store: &AccountStore,
-        message: &Message,
+        message: &mut Message,
         batch: &mut AccountBatch,
     ) -> Result<Result<OutboundMessage, u32>, Failure> {
         let account = store.account();
         if let Some(code) = self.refusal(account, message).await? {
             return Ok(Err(code));
         }
-        if let Some(from) = message.from.as_deref().filter(|from| from.starts_with("whatsapp:"))
-            && !self.is_window_open(store, from, &message.to).await?
-        {
-            return Ok(Err(63016));
+        if let Some(code) = self.unregistered(store, message).await? {
+            return Ok(Err(code));
         }
+        let rich = match self.for_whatsapp(store, message, batch).await? {
+            Ok(rich) => rich,
+            Err(code) => return Ok(Err(code)),
+        };
         let media = match self.media(store, message, batch).await? {
             Ok(media) => media,
             Err(code) => return Ok(Err(code)),
@@ -173,7 +175,25 @@ impl Messaging {
             body: message.body.clone(),
             segments: u32::try_from(message.segments).unwrap_or(1),
             media,
+            rich,
         }))
+    }
+
+    /// The code with which an unregistered American sender is refused, where that is enforced.
+    async fn unregistered(
+        &self,
+        store: &AccountStore,
+        message: &Message,
+    ) -> Result<Option<u32>, Failure> {
+        if !self.parts.enforce_registration {
+            return Ok(None);
+        }
+        let from = message.from.as_deref().unwrap_or_default();
+        let service = message.service.as_deref();
+        match self.standing(store, from, &message.to, service).await? {
+            Standing::Refused { code } => Ok(Some(code)),
+            Standing::Exempt | Standing::Registered { .. } => Ok(None),
+        }
     }
 
     /// The code with which a message may not leave any more.

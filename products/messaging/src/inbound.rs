@@ -63,7 +63,10 @@ impl Messaging {
             error_code: None,
             price: None,
             status_callback: None,
-            extra: Extra::default(),
+            extra: Extra {
+                tap: inbound.tap.clone().map(|tap| (tap.text, tap.payload)),
+                ..Extra::default()
+            },
             date_created: now,
             date_sent: Some(now),
             date_updated: now,

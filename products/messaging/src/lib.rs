@@ -68,6 +68,8 @@ pub struct Parts {
     /// Unknown senders are adopted.
     pub development: bool,
     pub rates: Rates,
+    /// Unregistered American senders are refused (30032, 30034 …).
+    pub enforce_registration: bool,
 }
 
 /// The product's state.

@@ -56,6 +56,7 @@ pub fn message(body: &str) -> OutboundMessage {
         body: body.into(),
         segments: 1,
         media: Vec::new(),
+        rich: None,
     }
 }
 
