@@ -141,6 +141,11 @@ fn check_error_pages(files: &[File], found: &mut Vec<String>) {
     for code in pages.iter().filter(|code| !emitted.contains_key(code)) {
         found.push(format!("docs/errors/{code}.md: nothing answers with this code"));
     }
+    let list = files.iter().find(|file| file.path == "docs/errors/README.md");
+    let list = list.map_or("", |file| &file.text);
+    for code in pages.iter().filter(|code| !list.contains(&format!("({code}.md)"))) {
+        found.push(format!("docs/errors/README.md: no row for {code}"));
+    }
 }
 
 /// Code that runs in the platform, tables of all codes aside.

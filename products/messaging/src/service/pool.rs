@@ -29,8 +29,11 @@ const SENDERS_MAX: i64 = 400;
 /// 21714 beyond the limit.
 async fn check_room(ctx: &Ctx) -> Result<(), ApiError> {
     let service = service_of(ctx);
-    let sql = "SELECT COUNT(*) FROM resource WHERE account_sid = $1 AND parent = $2";
-    let row = ctx.store.point(sql, vec![service.into()]).await;
+    let sql = "SELECT COUNT(*) FROM resource WHERE account_sid = $1 AND parent = $2
+               AND kind IN ($3, $4, $5, $6, $7)";
+    let kinds = [PHONE_NUMBER, SHORT_CODE, ALPHA_SENDER, DESTINATION_ALPHA_SENDER, CHANNEL_SENDER];
+    let params = [service].into_iter().chain(kinds).map(Into::into).collect();
+    let row = ctx.store.point(sql, params).await;
     let count = row.map_err(|error| rest::store_error(ctx, error))?.map_or(0, |row| row.int(0));
     if count < SENDERS_MAX {
         return Ok(());
