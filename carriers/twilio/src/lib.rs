@@ -138,12 +138,13 @@ impl Twilio {
         let ours = Ours { account: message.account, sid: message.sid };
         let note = serde_json::to_string(&ours).expect("SIDs are text");
         self.notes.put(&format!("theirs/{theirs}"), note).await.map_err(noted)?;
-        self.notes.put(&sent_note, theirs.clone()).await.map_err(noted)?;
-        let follow = follow::Follow { theirs, ours, asked: 0 };
+        let follow = follow::Follow { theirs: theirs.clone(), ours, asked: 0 };
         let delay = follow::delay(0, self.public_url.is_some());
         let job = NewJob::now(FOLLOW_QUEUE, self.queue.clock(), &follow).after(delay);
         let promised = self.queue.add(message.account, job).await;
         promised.map_err(|error| Unavailable(error.0))?;
+        // Last: a run that finds this note does nothing more.
+        self.notes.put(&sent_note, theirs).await.map_err(noted)?;
         Ok(Submission::Accepted)
     }
 
