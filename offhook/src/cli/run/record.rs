@@ -21,8 +21,11 @@ pub struct Record {
 
 #[derive(Default)]
 struct Notes {
-    /// Requests by host: all, and those with an error status.
-    answered: BTreeMap<String, (u64, u64)>,
+    /// Requests by host.
+    answered: BTreeMap<String, u64>,
+    /// All requests, and those with an error status: also of hosts beyond those kept.
+    requests: u64,
+    failed: u64,
     passed: BTreeMap<String, u64>,
     refused: BTreeMap<String, String>,
     /// Host and program, and why.
@@ -43,9 +46,10 @@ impl Watch for Record {
             Seen::Opened => notes.connections += 1,
             Seen::Closed => {}
             Seen::Answered { host, status } => {
-                let (all, failed) = notes.answered.get(host).copied().unwrap_or_default();
-                let failed = failed + u64::from(status >= 400);
-                note(&mut notes.answered, host.to_owned(), (all + 1, failed));
+                notes.requests += 1;
+                notes.failed += u64::from(status >= 400);
+                let count = notes.answered.get(host).copied().unwrap_or_default();
+                note(&mut notes.answered, host.to_owned(), count + 1);
             }
             Seen::Passed { host, port } => {
                 let key = format!("{host}:{port}");
@@ -109,13 +113,12 @@ impl Record {
 
 impl Notes {
     fn summary(&self, mode: Mode) -> String {
-        let all: u64 = self.answered.values().map(|(all, _)| all).sum();
-        let failed: u64 = self.answered.values().map(|(_, failed)| failed).sum();
+        let Self { requests: all, failed, .. } = *self;
         if all == 0 {
             return format!("nothing was intercepted ({} mode)", name(mode));
         }
         let hosts: Vec<_> =
-            self.answered.iter().map(|(host, (all, _))| format!("{host} {all}")).collect();
+            self.answered.iter().map(|(host, count)| format!("{host} {count}")).collect();
         let errors = match failed {
             0 => String::new(),
             _ => format!("; {failed} answered with an error"),
@@ -300,5 +303,6 @@ mod tests {
             answered(&record, &format!("{number}.twilio.com"), 200);
         }
         assert_eq!(record.notes().answered.len(), KEPT);
+        assert!(record.report(Mode::Env, None, "/f")[0].starts_with("intercepted 1000 requests"));
     }
 }
