@@ -1,6 +1,6 @@
 //! The networks: made, connected to Messaging, and routed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use clock::Clock;
@@ -54,6 +54,10 @@ impl Networks {
             });
         let twilio =
             twilio.transpose().map_err(|error| failed("carriers.twilio")(error.to_string()))?;
+        let has_listener =
+            config.carriers.smpp.as_ref().is_some_and(|smpp| !smpp.listeners.is_empty());
+        check_applications(&config.applications, has_listener)
+            .map_err(|why| failed("applications")(why))?;
         let applications = config.applications.clone();
         Ok(Self { sim, smpp, twilio, applications, routes: config.routes.clone() })
     }
@@ -97,6 +101,31 @@ impl Networks {
     }
 }
 
+/// An application needs a listener, a name and a password of its own, and numbers that are some.
+fn check_applications(applications: &[Application], has_listener: bool) -> Result<(), String> {
+    let mut names = HashSet::new();
+    for (at, application) in applications.iter().enumerate() {
+        let Application { system_id, password, numbers, .. } = application;
+        if !has_listener {
+            return Err(format!("[{at}] {system_id:?} needs one of [[carriers.smpp.listeners]]"));
+        }
+        if !names.insert(system_id) {
+            return Err(format!("[{at}].system_id {system_id:?} is another application's"));
+        }
+        if password.0.is_empty() {
+            return Err(format!("[{at}].password is empty"));
+        }
+        for number in numbers {
+            let is_normal =
+                numbering::E164::parse(number).is_ok_and(|parsed| parsed.to_string() == *number);
+            if !is_normal {
+                return Err(format!("[{at}].numbers has {number:?}: write it as +14155550100"));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// The applications of the configuration.
 struct Binders(Vec<Application>);
 
@@ -113,5 +142,29 @@ impl BindDirectory for Binders {
             rate_per_second: application.rate_per_second,
         });
         Box::pin(async move { Ok(account) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn what_is_wrong_with_an_application_is_named() {
+        let one = "[[applications]]\nsystem_id = 'a'\npassword = 'p'\n\
+                   account_sid = 'AC00000000000000000000000000000001'\n";
+        let check = |text: &str, has_listener| {
+            check_applications(&Config::read_text(text).unwrap().applications, has_listener)
+        };
+        assert_eq!(check(&format!("{one}numbers = ['+14155550100']"), true), Ok(()));
+        for (text, has_listener, why) in [
+            (one.to_owned(), false, "listeners"),
+            (format!("{one}{one}"), true, "system_id"),
+            (one.replace("'p'", "''"), true, "password"),
+            (format!("{one}numbers = ['4155550100']"), true, "numbers"),
+        ] {
+            assert!(check(&text, has_listener).unwrap_err().contains(why), "{text}");
+        }
     }
 }
