@@ -140,11 +140,7 @@ impl Messaging {
             "INSERT INTO claim (account_sid, sid, name, value) VALUES ($1, $2, $3, $4)",
             vec![sid.into(), CLAIM.into(), address.into()],
         );
-        batch.run(
-            "INSERT INTO resource (account_sid, kind, parent, sid, body, date_created,
-             date_updated, version) VALUES ($1, $2, '', $3, $4, $5, $5, 1)",
-            vec![KIND.into(), sid.into(), Json::Object(fields).to_string().into(), now.into()],
-        );
+        rest::insert(&mut batch, KIND, "", &sid.to_string(), &fields, now);
         batch.event("channels-sender.created", &sid.to_string(), now, "{}".into());
         store.commit(batch).await?;
         tracing::info!(account_sid = %store.account(), sender = %kernel::Redacted(address),
@@ -198,8 +194,10 @@ pub(crate) fn open_window(sender: &str, user: &str, now: Timestamp, batch: &mut 
     );
 }
 
-/// `messaging.twilio.com/v2/Indicators/Typing`: shown to the user until the reply, and marks
-/// their message as read (messaging §19).
+/// `messaging.twilio.com/v2/Indicators/Typing` (messaging §19).
+///
+/// Differs: it is an event (`message.typing`) and nothing more; the simulated phone shows neither
+/// that somebody types nor that its message was read.
 pub static TYPING: Resource<Messaging> = Resource {
     table: Table::product(
         "TypingIndicator",

@@ -45,6 +45,7 @@ pub static GEO_PERMISSION: Resource<Messaging> = Resource {
 const NUMBER: &[Param] = &[Param::text("PhoneNumber", 20).required(20001)];
 const WHICH: &[Param] = &[Param::text("PhoneNumber", 20)];
 
+/// Differs: the list is kept and has no effect yet: nothing here blocks a number for pumping.
 pub static SAFE_LIST: Resource<Messaging> = Resource {
     table: Table::product(SAFE_KIND, "accounts", "/v1/SafeList/Numbers", "/v1/SafeList/Numbers")
         .singleton()
@@ -171,7 +172,7 @@ fn answer(permissions: Vec<Json>) -> Reply {
     Reply::Record(record)
 }
 
-/// A number, or the beginning of a thousand of them (`+1800123 4xxx` without the last three).
+/// A number, or the beginning that a thousand of them share; `x` may stand for the last three.
 fn safe_number(ctx: &Ctx) -> Result<String, ApiError> {
     let text = ctx.form.text("PhoneNumber").unwrap_or_default();
     let digits = text.trim_start_matches('+').trim_end_matches(['x', 'X']);
