@@ -214,8 +214,8 @@ async fn an_approved_template_opens_a_conversation_and_its_buttons_are_tapped() 
         })
         .await;
         let sid = world.sent(&form).await;
-        let message = world.reached(&sid, "delivered").await;
-        assert_eq!(message["body"], "Hello Ada, shall we come tomorrow at nine?");
+        let arrived = world.reached(&sid, "delivered").await;
+        assert_eq!(arrived["body"], "Hello Ada, shall we come tomorrow at nine?");
         let thread = world.received(USER).await;
         assert_eq!(thread[0]["rich"]["buttons"][1]["title"], "No", "{thread:?}");
         assert_eq!(thread[0]["rich"]["template"]["name"], "reminder");
@@ -229,12 +229,8 @@ async fn an_approved_template_opens_a_conversation_and_its_buttons_are_tapped() 
             ("Yes".into(), "yes".into(), "button".into())
         );
         // Now anything may be said.
-        let free = message_on(&world, &from, "See you then").await;
-        world.reached(&free, "delivered").await;
+        let free = message(&world, &from, "See you then").await;
+        world.reached(free["sid"].as_str().unwrap(), "delivered").await;
         world.stop().await;
     }
-}
-
-async fn message_on(world: &World, from: &str, body: &str) -> String {
-    message(world, from, body).await["sid"].as_str().unwrap_or_default().to_owned()
 }

@@ -86,11 +86,6 @@ pub fn named_bundles(existing: &dyn Fn(&str) -> Option<String>) -> Vec<String> {
     named
 }
 
-/// Whether the environment names a proxy already.
-pub fn has_proxy(existing: &dyn Fn(&str) -> Option<String>) -> bool {
-    PROXIES.iter().any(|name| existing(name).is_some_and(|value| !value.is_empty()))
-}
-
 /// The variables to set for a program that now has `existing`.
 pub fn variables(
     mode: Mode,

@@ -28,8 +28,7 @@ pub use audit::changes;
 pub use auth::{Credential, Gate, Login, Principal, unauthenticated};
 pub use ctx::Ctx;
 pub use document::{
-    Doc, Draft, field_name, fields_of, insert, load, page, page as documents, record, revise,
-    store_error,
+    Doc, Draft, field_name, fields_of, insert, load, page as documents, record, revise, store_error,
 };
 pub use form::{Form, check_url, missing};
 pub use openapi::openapi;

@@ -68,7 +68,8 @@ impl Watch for Counted {
             Seen::Closed => self.0.metrics.connection_closed(),
             Seen::TlsFailed { client, fault } => {
                 let host = client.host.as_deref().unwrap_or_default();
-                tracing::warn!(host, ?fault, "a TLS handshake failed");
+                // A public port is knocked at all day.
+                tracing::debug!(host, ?fault, "a TLS handshake failed");
             }
             Seen::Answered { .. } | Seen::Passed { .. } | Seen::Refused { .. } => {}
         }
