@@ -7,6 +7,7 @@ mod account;
 mod carrier;
 mod content;
 mod message;
+mod notice;
 mod number;
 mod submission;
 mod trust;
@@ -22,6 +23,7 @@ pub use message::{
     InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageContent, MessageContents,
     MessageSink, OutboundMedia, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap,
 };
+pub use notice::{Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink};
 pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use submission::{
     ApplicationLink, BindAccount, BindDirectory, MessageSubmission, SubmissionRefusal,

@@ -1,0 +1,70 @@
+//! Short notices to one person: a login code, an alarm. Whoever can reach people
+//! on a channel sends them for products that cannot.
+
+use kernel::Sid;
+
+use crate::{BoxFuture, Unavailable};
+
+/// How a notice reaches its reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NoticeChannel {
+    Sms,
+    WhatsApp,
+    /// Spoken.
+    Call,
+    Email,
+}
+
+/// What to tell whom.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub account: Sid,
+    /// The asker's own SID for it. Sending the same one twice sends once.
+    pub reference: Sid,
+    pub channel: NoticeChannel,
+    /// E.164, or a mail address.
+    pub to: String,
+    /// The sender to use; `None` leaves it to the platform.
+    pub from: Option<String>,
+    /// Of a mail only.
+    pub subject: Option<String>,
+    pub text: String,
+    /// Of a mail only.
+    pub html: Option<String>,
+}
+
+/// Why a notice was not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoticeError {
+    /// It will never be: a code of the error table.
+    Refused { code: u32 },
+    /// Not now.
+    Unavailable(Unavailable),
+}
+
+/// What became of a notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoticeOutcome {
+    Sent,
+    Delivered,
+    /// A code of the error table.
+    Failed {
+        code: u32,
+    },
+}
+
+/// Implemented by Messaging, Email and Voice, each for its channels.
+pub trait NoticeSender: Send + Sync {
+    /// Accepts durably before it answers.
+    fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<(), NoticeError>>;
+}
+
+/// Implemented by who asks. Outcomes may come twice, late, or never.
+pub trait NoticeSink: Send + Sync {
+    fn outcome(
+        &self,
+        account: Sid,
+        reference: Sid,
+        outcome: NoticeOutcome,
+    ) -> BoxFuture<'_, Result<(), Unavailable>>;
+}
