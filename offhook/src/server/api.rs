@@ -532,6 +532,9 @@ async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
     let waiting: Vec<_> = waiting.iter().map(|row| (row.text(0).to_owned(), row.int(1))).collect();
     let dead = app.store.point("SELECT count(*) FROM dead_job", vec![]).await?;
     app.metrics.set_jobs(&waiting, dead.map_or(0, |row| row.int(0)));
+    let rates = app.messaging.delivery_rates().into_iter();
+    let rates = rates.map(|(account, sender, share)| (account.to_string(), sender, share));
+    app.metrics.set_delivery_rates(rates.collect());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response())
 }

@@ -19,7 +19,7 @@ use door::{Door, Foreign};
 use events::{Events, Pump};
 use jobs::Runner;
 use messaging::Messaging;
-use monitor::{Keep, Retention};
+use monitor::{Keep, Monitor, Retention};
 use numbers::{Numbers, ValidationWorker};
 use pricing::Pricing;
 use rest::Router;
@@ -56,8 +56,12 @@ pub struct Settings {
     pub review_delay: Duration,
     /// How fast senders may send.
     pub rates: messaging::Rates,
+    /// How much they may send in a day.
+    pub caps: messaging::Caps,
     /// Unregistered American senders are refused.
     pub enforce_registration: bool,
+    /// Floods of texts to one block of numbers are stopped.
+    pub guard_pumping: bool,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
     pub concurrency_max: u32,
     /// How long events are kept.
@@ -88,7 +92,9 @@ impl Settings {
             network: Network { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 },
             review_delay: REVIEW_DELAY,
             rates: messaging::Rates::UNLIMITED,
+            caps: messaging::Caps::default(),
             enforce_registration: false,
+            guard_pumping: false,
             concurrency_max: 0,
             keep: Keep::default(),
             wire_log: None,
@@ -256,7 +262,9 @@ async fn wire(
         public_url: url.clone(),
         development,
         rates: settings.rates,
+        caps: settings.caps,
         enforce_registration: settings.enforce_registration,
+        guard_pumping: settings.guard_pumping,
     });
     networks.connect(&messaging)?;
 
@@ -271,7 +279,8 @@ async fn wire(
         .with(webhooks)
         .with(Arc::new(usage::Watch::new(clock.clone())))
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let runner = content.work(trust.work(events.work(runner)));
+    let monitor = Monitor::new(clock.clone());
+    let runner = content.work(trust.work(monitor.work(events.work(runner))));
     let runner = Arc::new(networks.work(messaging.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
@@ -281,7 +290,7 @@ async fn wire(
         .with_concurrency_max(settings.concurrency_max);
     let router = trust.mount(numbers.mount(accounts.mount(router)));
     let router = content.mount(messaging.mount(router));
-    let router = usage::mount(monitor::mount(router));
+    let router = usage::mount(monitor.mount(router));
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
     let router = events.mount(router);
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();

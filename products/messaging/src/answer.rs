@@ -212,7 +212,7 @@ impl Conversation<'_> {
             media_urls,
         };
         match self.messaging.accept(self.store, &wish).await {
-            Ok(accepted) => self.messaging.queue(&accepted.message, batch),
+            Ok(accepted) => self.messaging.queue(&accepted.message, accepted.lane, batch),
             Err(error) if error.status >= 500 => return Err(Failure::Retry(error.message)),
             // A reply that cannot be sent is an alert, and the document goes on.
             Err(error) => self.alert(batch, error.code, &error.message, base),

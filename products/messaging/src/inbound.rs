@@ -74,6 +74,7 @@ impl Messaging {
         };
         message.bill(now, &mut batch);
         message.insert(&mut batch);
+        self.vouch(message.from.as_deref().unwrap_or_default(), &mut batch);
         if message.to.contains(':') {
             let user = message.from.as_deref().unwrap_or_default();
             channel::open_window(&message.to, user, now, &mut batch);
@@ -127,7 +128,8 @@ impl Messaging {
             date_sent: None,
             ..message.clone()
         };
-        self.queue(&reply, batch);
+        let lane = self.lane(store, &reply).await?;
+        self.queue(&reply, lane, batch);
         Ok(())
     }
 }

@@ -13,11 +13,15 @@ mod application;
 mod channel;
 mod consent;
 mod content;
+mod counter;
 mod create;
+mod delivery_rate;
 mod dispatch;
 mod feedback;
+mod guard;
 mod inbound;
 mod lifecycle;
+mod limit;
 mod magic;
 mod media;
 mod message;
@@ -45,8 +49,9 @@ use store::{BlobStore, ByAccount};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
+pub use limit::Caps;
 pub use pace::Rates;
-pub use registration::Standing;
+pub use registration::{Grant, Standing};
 
 /// What the product stands on.
 pub struct Parts {
@@ -68,6 +73,9 @@ pub struct Parts {
     /// Unknown senders are adopted.
     pub development: bool,
     pub rates: Rates,
+    pub caps: Caps,
+    /// Floods of one block of numbers are stopped (30450).
+    pub guard_pumping: bool,
     /// Unregistered American senders are refused (30032, 30034 …).
     pub enforce_registration: bool,
 }
@@ -76,6 +84,7 @@ pub struct Parts {
 pub struct Messaging {
     parts: Parts,
     memory: Arc<service::Memory>,
+    delivery_rates: delivery_rate::DeliveryRates,
     carrier: OnceLock<Arc<dyn MessageCarrier>>,
     applications: OnceLock<application::Applications>,
 }
@@ -83,7 +92,13 @@ pub struct Messaging {
 impl Messaging {
     pub fn new(parts: Parts) -> Arc<Self> {
         let memory = service::Memory::new(&parts.bus);
-        Arc::new(Self { parts, memory, carrier: OnceLock::new(), applications: OnceLock::new() })
+        Arc::new(Self {
+            parts,
+            memory,
+            delivery_rates: delivery_rate::DeliveryRates::default(),
+            carrier: OnceLock::new(),
+            applications: OnceLock::new(),
+        })
     }
 
     /// Connects the carrier; once, before the runner starts.

@@ -20,6 +20,9 @@ pub(crate) struct Extra {
     pub media_urls: Vec<String>,
     #[serde(skip_serializing_if = "is_false")]
     pub provide_feedback: bool,
+    /// The guard against pumping is not asked.
+    #[serde(skip_serializing_if = "is_false")]
+    pub risk_check_off: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
