@@ -77,16 +77,17 @@ pub struct InboundMessage {
     pub to: String,
     pub body: String,
     pub media: Vec<InboundMedia>,
-    /// The button that was tapped.
+    /// What was tapped to say it.
     pub tap: Option<Tap>,
 }
 
-/// A button of an earlier message.
+/// A button, or a row of a list, of an earlier message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tap {
     pub text: String,
-    /// What the sender gave the button as its id.
+    /// What the sender gave it as its id.
     pub payload: String,
+    pub is_row: bool,
 }
 
 /// What became of an inbound message.

@@ -73,13 +73,7 @@ impl Twilio {
             to: find(params, "To").to_owned(),
             body: find(params, "Body").to_owned(),
             media,
-            tap: match find(params, "ButtonPayload") {
-                "" => None,
-                payload => {
-                    let text = find(params, "ButtonText").to_owned();
-                    Some(Tap { text, payload: payload.to_owned() })
-                }
-            },
+            tap: tap(params),
         };
         if self.sink().inbound(&message).await? == InboundOutcome::NoSuchNumber {
             tracing::warn!(to = %kernel::Redacted(&message.to),
@@ -106,4 +100,16 @@ impl Twilio {
 
 fn find<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
     params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+}
+
+/// The button or row that was tapped.
+fn tap(params: &[(String, String)]) -> Option<Tap> {
+    let of = |payload: &str, text: &str, is_row| match find(params, payload) {
+        "" => None,
+        payload => {
+            let text = find(params, text).to_owned();
+            Some(Tap { text, payload: payload.to_owned(), is_row })
+        }
+    };
+    of("ButtonPayload", "ButtonText", false).or_else(|| of("ListId", "ListTitle", true))
 }

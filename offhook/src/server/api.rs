@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use base64::Engine;
 use bytes::Bytes;
 use clock::Clock;
-use contracts::{InboundMedia, InboundOutcome, Tap};
+use contracts::{AccountDirectory, InboundMedia, InboundOutcome, Tap};
 use futures_util::Stream;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, ShortCode};
@@ -64,6 +64,7 @@ pub fn router(platform: App) -> Router {
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))
         .route("/short-codes", post(add_short_code))
+        .route("/sandbox", get(sandbox))
         .route("/dead-jobs", get(dead_jobs))
         .route("/dead-jobs/{id}/replay", post(replay));
     Router::new()
@@ -254,6 +255,8 @@ struct Typed {
     media: Vec<TypedMedia>,
     /// The id of a button that was tapped; `body` is its text.
     button: Option<String>,
+    /// The id of a row of a list that was chosen; `body` is its text.
+    row: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -287,7 +290,8 @@ async fn send_from(
             .map_err(|error| bad(format!("'data' of a media is not base64: {error}")))?;
         media.push(InboundMedia { content_type: item.content_type, bytes });
     }
-    let tap = typed.button.map(|payload| Tap { text: typed.body.clone(), payload });
+    let tapped = typed.button.map(|id| (id, false)).or(typed.row.map(|id| (id, true)));
+    let tap = tapped.map(|(payload, is_row)| Tap { text: typed.body.clone(), payload, is_row });
     let sent = app.sim.send_from(&from, &typed.to, &typed.body, media, tap).await;
     match sent.map_err(unavailable)? {
         InboundOutcome::Received { account, sid } => Ok((
@@ -495,6 +499,32 @@ async fn add_short_code(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+#[derive(Deserialize)]
+struct OfAccount {
+    account_sid: Option<Sid>,
+}
+
+/// The WhatsApp sandbox of an account, by default the main one.
+async fn sandbox(
+    State(app): State<App>,
+    Query(query): Query<OfAccount>,
+) -> Result<Json<Value>, Refusal> {
+    let account = match query.account_sid {
+        Some(account) => account,
+        None => app.accounts.main_account().await?.sid,
+    };
+    if app.accounts.facts(account).await.map_err(|error| unavailable(error.0))?.is_none() {
+        return Err(Refusal(ApiError::new(20404, format!("There is no account {account}"))));
+    }
+    let sandbox = app.messaging.sandbox(&app.store.account(account)).await?;
+    Ok(Json(json!({
+        "account_sid": account,
+        "number": messaging::SANDBOX,
+        "sender_sid": sandbox.sender,
+        "join": format!("join {}", sandbox.code),
+    })))
 }
 
 async fn dead_jobs(State(app): State<App>) -> Result<Json<Value>, Refusal> {

@@ -266,14 +266,19 @@ impl Conversation<'_> {
             add("ProfileName", user);
             add("WaId", user.trim_start_matches('+'));
             let kind = match &message.extra.tap {
+                Some(_) if message.extra.tapped_row => "interactive",
                 Some(_) => "button",
                 None if message.media > 0 => "image",
                 None => "text",
             };
             add("MessageType", kind);
             if let Some((text, payload)) = &message.extra.tap {
-                add("ButtonText", text);
-                add("ButtonPayload", payload);
+                let (of_text, of_payload) = match message.extra.tapped_row {
+                    true => ("ListTitle", "ListId"),
+                    false => ("ButtonText", "ButtonPayload"),
+                };
+                add(of_text, text);
+                add(of_payload, payload);
             }
         }
         if let Some(service) = &message.service {

@@ -31,6 +31,7 @@ mod permission;
 mod price;
 mod registration;
 mod resource;
+mod sandbox;
 mod service;
 
 use std::collections::HashMap;
@@ -52,6 +53,7 @@ pub use lifecycle::Status;
 pub use limit::Caps;
 pub use pace::Rates;
 pub use registration::{Grant, Standing};
+pub use sandbox::{SANDBOX, Sandbox};
 
 /// What the product stands on.
 pub struct Parts {

@@ -32,9 +32,11 @@ pub(crate) struct Extra {
     /// Submitted by an application that is bound to a carrier, which hears what became of it.
     #[serde(skip_serializing_if = "is_false")]
     pub from_application: bool,
-    /// The text and id of the button that was tapped.
+    /// The text and id of the button that was tapped, or of the row of a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tap: Option<(String, String)>,
+    #[serde(skip_serializing_if = "is_false")]
+    pub tapped_row: bool,
     /// When a scheduled message is due: its validity counts from there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_at: Option<Timestamp>,
