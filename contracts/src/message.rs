@@ -71,7 +71,7 @@ pub struct InboundMedia {
 }
 
 /// A message from a handset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct InboundMessage {
     pub from: String,
     pub to: String,
@@ -79,6 +79,20 @@ pub struct InboundMessage {
     pub media: Vec<InboundMedia>,
     /// What was tapped to say it.
     pub tap: Option<Tap>,
+    /// What its user is called on the channel.
+    pub profile_name: Option<String>,
+    /// Where its user is, if that is what it tells.
+    pub place: Option<Place>,
+}
+
+/// A place on the map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Degrees.
+    pub latitude: f64,
+    pub longitude: f64,
+    pub label: Option<String>,
+    pub address: Option<String>,
 }
 
 /// A button, or a row of a list, of an earlier message.

@@ -28,6 +28,7 @@ pub struct Config {
 pub struct Carriers {
     pub smpp: Option<smpp_carrier::Config>,
     pub twilio: Option<twilio::Config>,
+    pub whatsapp: Option<whatsapp::Config>,
 }
 
 /// An application that speaks SMPP.

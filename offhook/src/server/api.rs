@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sim::{Behaviour, Handset};
 use store::{Batch, Row, Store, StoreError};
+use whatsapp::WebhookError;
 
 use super::Platform;
 
@@ -76,6 +77,7 @@ pub fn router(platform: App) -> Router {
         // The account signs what it posts; nobody signs in.
         .route(twilio::STATUS_PATH, post(twilio_status))
         .route(twilio::INBOUND_PATH, post(twilio_inbound))
+        .route(whatsapp::WEBHOOK_PATH, get(whatsapp_verify).post(whatsapp_webhook))
         .route("/healthz", get(health))
         .route("/", get(page))
         .fallback(nowhere)
@@ -620,6 +622,40 @@ async fn twilio_inbound(State(app): State<App>, headers: HeaderMap, body: Bytes)
     let Some(twilio) = &app.twilio else { return StatusCode::NOT_FOUND.into_response() };
     let (params, signature) = callback(&headers, &body);
     taken(twilio.inbound(&params, &signature).await)
+}
+
+#[derive(Deserialize)]
+struct Hub {
+    #[serde(rename = "hub.mode", default)]
+    mode: String,
+    #[serde(rename = "hub.verify_token", default)]
+    verify_token: String,
+    #[serde(rename = "hub.challenge", default)]
+    challenge: String,
+}
+
+async fn whatsapp_verify(State(app): State<App>, Query(hub): Query<Hub>) -> Response {
+    let Some(whatsapp) = &app.whatsapp else { return StatusCode::NOT_FOUND.into_response() };
+    match whatsapp.verify(&hub.mode, &hub.verify_token, &hub.challenge) {
+        Ok(challenge) => challenge.to_owned().into_response(),
+        Err(_) => StatusCode::FORBIDDEN.into_response(),
+    }
+}
+
+async fn whatsapp_webhook(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(whatsapp) = &app.whatsapp else { return StatusCode::NOT_FOUND.into_response() };
+    let signature = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok());
+    let taken = whatsapp.webhook(&body, signature.unwrap_or_default()).await;
+    match taken {
+        Ok(()) => StatusCode::OK,
+        Err(WebhookError::Forged) => StatusCode::FORBIDDEN,
+        Err(WebhookError::Malformed) => StatusCode::BAD_REQUEST,
+        Err(WebhookError::Unavailable(why)) => {
+            tracing::warn!(%why, "Meta will have to call again");
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+    .into_response()
 }
 
 /// A plain page until the console is built.

@@ -32,6 +32,7 @@ use tokio::sync::watch;
 use trust::Trust;
 use twilio::Twilio;
 use webhooks::Webhooks;
+use whatsapp::WhatsApp;
 
 use crate::config::Config;
 use carriers::Networks;
@@ -115,6 +116,7 @@ pub struct Platform {
     pub sim: Arc<Sim>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
+    pub whatsapp: Option<Arc<WhatsApp>>,
     pub events: Arc<Events>,
     pub router: Router,
     pub metrics: Metrics,
@@ -303,6 +305,7 @@ async fn wire(
         sim,
         smpp: networks.smpp.clone(),
         twilio: networks.twilio.clone(),
+        whatsapp: networks.whatsapp.clone(),
         events,
         router,
         metrics: Metrics::default(),

@@ -263,15 +263,22 @@ impl Conversation<'_> {
         add("SmsMessageSid", &sid);
         add("AccountSid", &self.store.account().to_string());
         if let Some(user) = self.user().strip_prefix("whatsapp:") {
-            add("ProfileName", user);
+            add("ProfileName", message.extra.profile_name.as_deref().unwrap_or(user));
             add("WaId", user.trim_start_matches('+'));
             let kind = match &message.extra.tap {
                 Some(_) if message.extra.tapped_row => "interactive",
                 Some(_) => "button",
+                None if message.extra.place.is_some() => "location",
                 None if message.media > 0 => "image",
                 None => "text",
             };
             add("MessageType", kind);
+            if let Some(place) = &message.extra.place {
+                add("Latitude", &place.latitude);
+                add("Longitude", &place.longitude);
+                add("Label", place.label.as_deref().unwrap_or_default());
+                add("Address", place.address.as_deref().unwrap_or_default());
+            }
             if let Some((text, payload)) = &message.extra.tap {
                 let (of_text, of_payload) = match message.extra.tapped_row {
                     true => ("ListTitle", "ListId"),

@@ -82,8 +82,7 @@ impl Messaging {
             from: message.from.clone().unwrap_or_default(),
             to: message.to.clone(),
             body: message.body.clone(),
-            media: Vec::new(),
-            tap: None,
+            ..InboundMessage::default()
         };
         applications.link.deliver(system_id, &inbound).await?;
         Ok(true)

@@ -8,7 +8,7 @@ use store::{AccountStore, StoreError};
 
 use crate::create::recipient;
 use crate::lifecycle::Status;
-use crate::message::{Extra, Message};
+use crate::message::{Extra, Location, Message};
 use crate::sandbox::{Received, SANDBOX};
 use crate::{Messaging, channel, opt_out};
 
@@ -71,6 +71,8 @@ impl Messaging {
             price: None,
             status_callback: None,
             extra: Extra {
+                profile_name: inbound.profile_name.clone(),
+                place: inbound.place.as_ref().map(Location::of),
                 tapped_row: inbound.tap.as_ref().is_some_and(|tap| tap.is_row),
                 tap: inbound.tap.clone().map(|tap| (tap.text, tap.payload)),
                 ..Extra::default()

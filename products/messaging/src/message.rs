@@ -37,6 +37,11 @@ pub(crate) struct Extra {
     pub tap: Option<(String, String)>,
     #[serde(skip_serializing_if = "is_false")]
     pub tapped_row: bool,
+    /// What the user who wrote it is called on the channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Location>,
     /// When a scheduled message is due: its validity counts from there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_at: Option<Timestamp>,
@@ -46,6 +51,26 @@ pub(crate) struct Extra {
     /// The last digits of the other side are masked when the message has ended.
     #[serde(skip_serializing_if = "is_false")]
     pub obfuscate: bool,
+}
+
+/// A place, as it is on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Location {
+    pub latitude: String,
+    pub longitude: String,
+    pub label: Option<String>,
+    pub address: Option<String>,
+}
+
+impl Location {
+    pub fn of(place: &contracts::Place) -> Self {
+        Self {
+            latitude: place.latitude.to_string(),
+            longitude: place.longitude.to_string(),
+            label: place.label.clone(),
+            address: place.address.clone(),
+        }
+    }
 }
 
 fn is_false(value: &bool) -> bool {
