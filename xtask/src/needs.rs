@@ -21,7 +21,10 @@ const SDK_NEEDS: &[Need] = &[
 ];
 
 /// Programs of others that the platform is held against.
-const INTEROP_NEEDS: &[Need] = &[Need { program: "bearerbox", package: "kannel" }];
+const INTEROP_NEEDS: &[Need] = &[
+    Need { program: "bearerbox", package: "kannel" },
+    Need { program: "nats-server", package: "nats-server" },
+];
 
 /// What the matrix needs beside [`SDK_NEEDS`].
 const MATRIX_NEEDS: &[Need] = &[

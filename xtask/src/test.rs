@@ -75,10 +75,11 @@ fn unit(totals: &mut Totals) -> Outcome {
     cargo_test(&["--workspace", "--no-fail-fast"], &env, totals)
 }
 
-/// The platform between programs that others wrote: Kannel.
+/// The platform between programs that others wrote: Kannel, a NATS server.
 fn interop(totals: &mut Totals) -> Outcome {
     needs::for_interop()?;
-    cargo_test(&["-p", "offhook", "--features", "interop", "--test", "kannel"], &[], totals)
+    let tests = ["--test", "kannel", "--test", "nats"];
+    cargo_test(&[&["-p", "offhook", "--features", "interop"], &tests[..]].concat(), &[], totals)
 }
 
 fn cargo_test(args: &[&str], env: &[(&str, String)], totals: &mut Totals) -> Outcome {

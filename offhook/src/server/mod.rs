@@ -260,7 +260,7 @@ async fn wire(
         content: content.clone(),
         trust: trust.clone(),
         webhooks: webhooks.clone(),
-        client,
+        client: client.clone(),
         public_url: url.clone(),
         development,
         rates: settings.rates,
@@ -275,6 +275,7 @@ async fn wire(
         store: background.by_account(),
         clock: clock.clone(),
         webhooks: webhooks.clone(),
+        client,
         messages: Arc::new(ports::Contents(background.by_account())),
     });
     let runner = Runner::new(background, clock.clone())
