@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kernel::Secret;
-use messaging::Rates;
+use messaging::{NoticeSenders, Rates};
 use routes::Route;
 use serde::Deserialize;
 
@@ -14,6 +14,8 @@ pub struct Config {
     /// Segments per second by kind of sender.
     pub rates: Option<Rates>,
     pub carriers: Carriers,
+    /// Who codes and other notices come from.
+    pub notices: NoticeSenders,
     /// Which carrier takes what; none: everything goes to the simulated network.
     pub routes: Vec<Route>,
     /// Who may bind to the listeners of `carriers.smpp`.

@@ -221,7 +221,7 @@ async fn wire(
     let clock = if development { Clock::movable() } else { Clock::fixed() };
     api::restore_clock(&store, &clock).await.map_err(|e| failed("clock")(e.to_string()))?;
 
-    let accounts = Accounts::new(store.clone(), clock.clone(), sealer, development);
+    let accounts = Accounts::new(store.clone(), clock.clone(), sealer.clone(), development);
     let client = outbound::Client::new(settings.policy.clone(), clock.clone())
         .map_err(|error| failed("trusted certificates")(error.to_string()))?;
     let client = Arc::new(client);
@@ -257,6 +257,8 @@ async fn wire(
         development,
         rates: settings.rates,
         enforce_registration: settings.enforce_registration,
+        sealer: sealer.clone(),
+        notice_senders: settings.config.notices.clone(),
     });
     networks.connect(&messaging)?;
 

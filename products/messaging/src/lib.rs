@@ -21,6 +21,7 @@ mod lifecycle;
 mod magic;
 mod media;
 mod message;
+mod notice;
 mod opt_out;
 mod pace;
 mod permission;
@@ -35,16 +36,17 @@ use std::sync::{Arc, OnceLock};
 use bus::Bus;
 use clock::Clock;
 use contracts::{
-    AccountDirectory, ApplicationLink, ContentDirectory, MessageCarrier, NumberDirectory,
-    TrustDirectory,
+    AccountDirectory, ApplicationLink, ContentDirectory, MessageCarrier, NoticeSink,
+    NumberDirectory, TrustDirectory,
 };
 use jobs::Runner;
 use outbound::Client;
 use rest::Router;
-use store::{BlobStore, ByAccount};
+use store::{BlobStore, ByAccount, Sealer};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
+pub use notice::NoticeSenders;
 pub use pace::Rates;
 pub use registration::Standing;
 
@@ -70,6 +72,10 @@ pub struct Parts {
     pub rates: Rates,
     /// Unregistered American senders are refused (30032, 30034 …).
     pub enforce_registration: bool,
+    /// Seals the text of notices under way.
+    pub sealer: Sealer,
+    /// Who notices come from.
+    pub notice_senders: NoticeSenders,
 }
 
 /// The product's state.
@@ -78,12 +84,19 @@ pub struct Messaging {
     memory: Arc<service::Memory>,
     carrier: OnceLock<Arc<dyn MessageCarrier>>,
     applications: OnceLock<application::Applications>,
+    notices: OnceLock<Arc<dyn NoticeSink>>,
 }
 
 impl Messaging {
     pub fn new(parts: Parts) -> Arc<Self> {
         let memory = service::Memory::new(&parts.bus);
-        Arc::new(Self { parts, memory, carrier: OnceLock::new(), applications: OnceLock::new() })
+        Arc::new(Self {
+            parts,
+            memory,
+            carrier: OnceLock::new(),
+            applications: OnceLock::new(),
+            notices: OnceLock::new(),
+        })
     }
 
     /// Connects the carrier; once, before the runner starts.
@@ -100,6 +113,11 @@ impl Messaging {
     ) {
         let connected = self.applications.set(application::Applications { link, numbers });
         assert!(connected.is_ok(), "applications are connected once");
+    }
+
+    /// Connects who is told what became of notices; at most once, before the runner starts.
+    pub fn connect_notices(&self, sink: Arc<dyn NoticeSink>) {
+        assert!(self.notices.set(sink).is_ok(), "who asks for notices is connected once");
     }
 
     fn carrier(&self) -> &Arc<dyn MessageCarrier> {
@@ -138,6 +156,7 @@ impl Messaging {
         let runner = runner
             .with(Arc::new(dispatch::Dispatcher(self.clone())))
             .with(Arc::new(answer::Answerer(self.clone())))
+            .with(Arc::new(notice::Notifier(self.clone())))
             .with(Arc::new(application::Reporter(self.clone())));
         registration::work(self, runner)
     }
