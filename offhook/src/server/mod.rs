@@ -303,7 +303,8 @@ async fn wire(
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
     }
-    let router = Router::new(store.clone(), clock.clone(), accounts.clone(), development)
+    let doors = ports::Doors { accounts: accounts.clone(), verify: verify.clone() };
+    let router = Router::new(store.clone(), clock.clone(), Arc::new(doors), development)
         .with_concurrency_max(settings.concurrency_max);
     let router = trust.mount(numbers.mount(accounts.mount(router)));
     let router = content.mount(messaging.mount(router));

@@ -26,6 +26,7 @@ const TEMPLATES_MAX: usize = 10;
 const APP_HASH_CHARS: usize = 11;
 
 /// A start that is in order.
+#[derive(Clone)]
 struct Wish {
     to: String,
     /// The channel it begins with.
@@ -48,39 +49,48 @@ pub(crate) async fn create(verify: &Verify, ctx: &Ctx) -> Result<Reply, ApiError
     if is_checked && !safe_list::has(&ctx.store, &wish.to).await.map_err(failed(ctx))? {
         guard::check(&ctx.store, service.sid(), &wish.to, ctx.now).await.map_err(failed(ctx))??;
     }
-    let known =
-        Verification::live(&ctx.store, service.sid(), &wish.to).await.map_err(failed(ctx))?;
-    let mut batch = ctx.store.batch();
-    let over = known.as_ref().filter(|known| known.is_over(ctx.now));
-    if let Some(mut over) = over.cloned() {
-        over.state.status = Status::Expired;
-        verify.ended(&service, &mut over, ctx.now, &mut batch).await.map_err(failed(ctx))?;
-    }
-    let found = match known.filter(|known| !known.is_over(ctx.now)) {
-        Some(known) => again(verify, ctx, &service, wish, known, &mut batch)?,
-        None => first(verify, ctx, &service, wish, &mut batch)?,
-    };
-    for counter in &counters {
-        counter.count(&mut batch, ctx.now);
-    }
-    if !counters.is_empty() {
-        limit::forget(&mut batch, ctx.now);
-    }
-    match ctx.store.commit(batch).await {
-        Ok(_) => Ok(Reply::Record(record(verify, ctx, &found))),
-        Err(StoreError::Conflict | StoreError::Duplicate(_)) => {
-            Err(conflict(ctx, &counters).await.map_err(failed(ctx))?)
+    for _ in 0..crate::DECISIONS_MAX {
+        let known = Verification::live(&ctx.store, service.sid(), &wish.to).await;
+        let known = known.map_err(failed(ctx))?;
+        let mut batch = ctx.store.batch();
+        let over = known.as_ref().filter(|known| known.is_over(ctx.now)).cloned();
+        let was_over = over.is_some();
+        if let Some(mut over) = over {
+            over.state.status = Status::Expired;
+            verify.ended(&service, &mut over, ctx.now, &mut batch).await.map_err(failed(ctx))?;
         }
-        Err(error) => Err(rest::store_error(ctx, error)),
+        let wish = wish.clone();
+        let found = match known.filter(|_| !was_over) {
+            Some(known) => again(verify, ctx, &service, wish, known, &mut batch)?,
+            None => first(verify, ctx, &service, wish, &mut batch)?,
+        };
+        for counter in &counters {
+            counter.count(&mut batch, ctx.now);
+        }
+        if !counters.is_empty() {
+            limit::forget(&mut batch, ctx.now);
+        }
+        match ctx.store.commit(batch).await {
+            Ok(_) => return Ok(Reply::Record(record(verify, ctx, &found))),
+            Err(StoreError::Conflict | StoreError::Duplicate(_)) => {
+                if let Some(refusal) = full(ctx, &counters).await.map_err(failed(ctx))? {
+                    return Err(refusal);
+                }
+                // The end of the last one may have been written meanwhile: decide again.
+                if !was_over {
+                    return Err(crate::busy());
+                }
+            }
+            Err(error) => return Err(rest::store_error(ctx, error)),
+        }
     }
+    Err(crate::busy())
 }
 
-/// Why a start did not come to be: a limit is reached, or another start was faster.
-async fn conflict(ctx: &Ctx, counters: &[Counter]) -> Result<ApiError, StoreError> {
-    Ok(match limit::first_full(&ctx.store, counters, ctx.now).await? {
-        Some((counter, wait)) => limit::refusal(ctx, &counter.limit, wait),
-        None => crate::busy(),
-    })
+/// The refusal of a limit that is reached.
+async fn full(ctx: &Ctx, counters: &[Counter]) -> Result<Option<ApiError>, StoreError> {
+    let found = limit::first_full(&ctx.store, counters, ctx.now).await?;
+    Ok(found.map(|(counter, wait)| limit::refusal(ctx, &counter.limit, wait)))
 }
 
 /// A new verification with a code of its own.

@@ -10,8 +10,12 @@
 //! It deliberately knows no network: who sends is a [`contracts::NoticeSender`] by channel.
 
 mod attempt;
+mod challenge;
 mod check;
 mod create;
+mod device;
+mod entity;
+mod factor;
 mod faults;
 mod guard;
 mod lifecycle;
@@ -24,6 +28,8 @@ mod service;
 mod silent;
 mod tell;
 mod template;
+mod token;
+mod totp;
 mod verification;
 mod webhook;
 mod words;
@@ -92,6 +98,11 @@ impl Verify {
                 &safe_list::SAFE_LIST,
                 &silent::SILENT,
                 &template::TEMPLATE,
+                &entity::ENTITY,
+                &factor::FACTOR,
+                &challenge::CHALLENGE,
+                &challenge::NOTIFICATION,
+                &token::TOKEN,
                 &webhook::WEBHOOK,
             ],
         )
