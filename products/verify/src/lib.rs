@@ -17,10 +17,12 @@ mod device;
 mod entity;
 mod factor;
 mod faults;
+mod forms;
 mod guard;
 mod lifecycle;
 mod limit;
 mod messaging_configuration;
+mod passkey;
 mod plan;
 mod safe_list;
 mod send;
@@ -31,6 +33,7 @@ mod template;
 mod token;
 mod totp;
 mod verification;
+mod webauthn;
 mod webhook;
 mod words;
 
@@ -103,6 +106,11 @@ impl Verify {
                 &challenge::CHALLENGE,
                 &challenge::NOTIFICATION,
                 &token::TOKEN,
+                &forms::FORM,
+                &passkey::NEW_FACTOR,
+                &passkey::VERIFY_FACTOR,
+                &passkey::NEW_CHALLENGE,
+                &passkey::APPROVE_CHALLENGE,
                 &webhook::WEBHOOK,
             ],
         )
