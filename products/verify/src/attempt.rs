@@ -15,8 +15,8 @@ const CHANNELS: &[&str] = &["sms", "call", "email", "whatsapp", "rbm", "sna"];
 const AFTER: Param = Param::date_time("DateCreatedAfter");
 const BEFORE: Param = Param::date_time("DateCreatedBefore");
 const COUNTRY: Param = Param::text("Country", 2);
-const CHANNEL: Param = Param::text("Channel", 16);
-const SERVICE: Param = Param::text("VerifyServiceSid", 34);
+const CHANNEL: Param = Param::one_of("Channel", CHANNELS);
+const SERVICE: Param = Param::sid("VerifyServiceSid", &["VA"]);
 
 const LIST: &[Param] = &[
     AFTER,
@@ -25,8 +25,8 @@ const LIST: &[Param] = &[
     COUNTRY,
     CHANNEL,
     SERVICE,
-    Param::text("VerificationSid", 34),
-    Param::text("Status", 16),
+    Param::sid("VerificationSid", &["VE"]),
+    Param::one_of("Status", &["converted", "unconverted"]),
 ];
 
 const SUMMARIZE: &[Param] =
@@ -39,7 +39,7 @@ const FIELDS: &[Field] = &[
     Field::sid("verification_sid", &["VE"]),
     Field::new("date_created", Wire::Iso8601),
     Field::new("date_updated", Wire::Iso8601),
-    Field::text("conversion_status"),
+    Field::new("conversion_status", Wire::Enum(&["converted", "unconverted"])),
     Field::new("channel", Wire::Enum(CHANNELS)),
     Field::new("price", Wire::Json),
     Field::new("channel_data", Wire::Json),

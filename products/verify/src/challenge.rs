@@ -23,6 +23,7 @@ const LIFE: Duration = Duration::from_secs(300);
 const LIFE_MAX: Duration = Duration::from_secs(3600);
 const TRIES_MAX: i64 = 5;
 const NOTIFICATIONS_MAX: i64 = 3;
+const STATUSES: &[&str] = &["pending", "expired", "approved", "denied"];
 const FIELDS_MAX: usize = 20;
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(86_400);
@@ -65,12 +66,12 @@ pub(crate) const FIELDS: &[Field] = &[
     Field::new("date_updated", Wire::Iso8601),
     Field::new("date_responded", Wire::Iso8601),
     Field::new("expiration_date", Wire::Iso8601),
-    Field::text("status"),
-    Field::text("responded_reason"),
+    Field::new("status", Wire::Enum(STATUSES)),
+    Field::new("responded_reason", Wire::Enum(&["none", "not_needed", "not_requested"])),
     Field::new("details", Wire::Json),
     Field::new("hidden_details", Wire::Json),
     Field::new("metadata", Wire::Json),
-    Field::text("factor_type"),
+    Field::new("factor_type", Wire::Enum(factor::TYPES)),
     Field::new("url", Wire::Url),
     Field::new("links", Wire::UriMap),
 ];
@@ -91,7 +92,7 @@ pub static CHALLENGE: Resource<Verify> = Resource {
         Op::create(CREATE).by(|verify, ctx| Box::pin(create(verify, ctx))),
         Op::list(&[
             Param::sid("FactorSid", &["YF"]),
-            Param::one_of("Status", &["pending", "expired", "approved", "denied"]),
+            Param::one_of("Status", STATUSES),
             Param::one_of("Order", &["asc", "desc"]),
         ])
         .by(|_, ctx| Box::pin(list(ctx))),

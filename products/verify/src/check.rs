@@ -9,7 +9,7 @@ use crate::Verify;
 use crate::faults::{failed, invalid};
 use crate::lifecycle::{self, Event, Status};
 use crate::service::Service;
-use crate::verification::{Check, Verification, refused};
+use crate::verification::{CHANNELS, Check, Verification, refused};
 
 /// Said by [`lifecycle`] when the silent authentication has no result yet.
 const NO_RESULT_YET: u32 = 60519;
@@ -28,7 +28,7 @@ pub static CHECK: Resource<Verify> = Resource {
         Field::sid("service_sid", &["VA"]),
         Field::sid("account_sid", &["AC"]),
         Field::text("to"),
-        Field::text("channel"),
+        Field::new("channel", Wire::Enum(CHANNELS)),
         Field::text("status"),
         Field::new("valid", Wire::Boolean),
         Field::text("amount"),

@@ -13,7 +13,7 @@ use store::StoreError;
 use crate::faults::{failed, invalid};
 use crate::lifecycle::{self, Event, State, Status};
 use crate::limit::{self, Counter};
-use crate::plan::{Choices, Plan, strings};
+use crate::plan::{Choices, Plan, Templates, strings};
 use crate::service::{Service, check_name};
 use crate::verification::{Code, Extra, Silent, Verification, record, refused};
 use crate::{Verify, check, guard, safe_list, words};
@@ -378,7 +378,7 @@ fn templates(
     ctx: &Ctx,
     list: Option<Json>,
     substitutions: Option<Json>,
-) -> Result<Vec<(String, std::collections::BTreeMap<String, String>)>, ApiError> {
+) -> Result<Templates, ApiError> {
     if let Some(list) = list {
         let list = list.as_array().cloned().unwrap_or_default();
         if list.is_empty() || list.len() > TEMPLATES_MAX {

@@ -27,6 +27,7 @@ const OTHERS_MAX: usize = 100;
 const PER_DAY_MAX: i64 = 100;
 const DAY: Duration = Duration::from_secs(86_400);
 const METADATA_MAX: usize = 1024;
+pub(crate) const TYPES: &[&str] = &["push", "totp", "passkeys"];
 const PLATFORMS: &[&str] = &["apn", "fcm", "none"];
 const ALGORITHMS: &[&str] = &["sha1", "sha256", "sha512"];
 
@@ -42,7 +43,7 @@ const PLATFORM: Param = Param::one_of("Config.NotificationPlatform", PLATFORMS).
 
 const CREATE: &[Param] = &[
     text("FriendlyName", 64).required(60300),
-    Param::one_of("FactorType", &["push", "totp", "passkeys"]).required(60300).code(60300),
+    Param::one_of("FactorType", TYPES).required(60300).code(60300),
     text("Binding.Alg", 8),
     text("Binding.PublicKey", 1024),
     text("Config.AppId", 100),
@@ -81,8 +82,8 @@ pub(crate) const NEW_FIELDS: &[Field] = &[
     Field::new("date_created", Wire::Iso8601),
     Field::new("date_updated", Wire::Iso8601),
     Field::text("friendly_name"),
-    Field::text("status"),
-    Field::text("factor_type"),
+    Field::new("status", Wire::Enum(&["unverified", "verified"])),
+    Field::new("factor_type", Wire::Enum(TYPES)),
     Field::new("config", Wire::Json),
     Field::new("metadata", Wire::Json),
     Field::new("url", Wire::Url),

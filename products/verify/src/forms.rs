@@ -11,7 +11,7 @@ pub static FORM: Resource<Verify> = Resource {
         .singleton()
         .access(Access::Keys("verify/forms"))
         .fields(&[
-            Field::text("form_type"),
+            Field::new("form_type", Wire::Enum(&["form-push"])),
             Field::new("forms", Wire::Json),
             Field::new("form_meta", Wire::Json),
             Field::new("url", Wire::Url),

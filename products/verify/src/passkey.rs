@@ -45,8 +45,8 @@ const CHALLENGE_FIELDS: [Field; 19] = {
 const RESPONSE: [Param; 5] = [
     Param::text("id", 1024).code(60375),
     Param::text("rawId", 1024).code(60376),
-    Param::text("authenticatorAttachment", 32).code(60377),
-    Param::text("type", 32).code(60300),
+    Param::one_of("authenticatorAttachment", &["platform", "cross-platform"]).code(60377),
+    Param::one_of("type", &["public-key"]).code(60300),
     Param::new("response", Wire::Json).required(60378).code(60378),
 ];
 

@@ -16,6 +16,9 @@ const TEXT_MAX: usize = 500;
 /// Stands for a code when the length of a text is judged.
 const LONGEST_CODE: &str = "0000000000";
 
+/// Templates by SID with their substitutions.
+pub(crate) type Templates = Vec<(String, BTreeMap<String, String>)>;
+
 /// What the start of a verification asked for, also for its later sends.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -24,8 +27,8 @@ pub(crate) struct Choices {
     pub friendly_name: Option<String>,
     /// The whole text; has `{{code}}` or the custom code in it.
     pub message: Option<String>,
-    /// Templates with their substitutions; the first for a channel is used.
-    pub templates: Vec<(String, BTreeMap<String, String>)>,
+    /// The first for a channel is used.
+    pub templates: Templates,
     pub app_hash: Option<String>,
     pub amount: Option<String>,
     pub payee: Option<String>,

@@ -26,7 +26,7 @@ pub static TOKEN: Resource<Verify> = Resource {
         Field::sid("account_sid", &["AC"]),
         Field::sid("service_sid", &["VA"]),
         Field::text("entity_identity"),
-        Field::text("factor_type"),
+        Field::new("factor_type", Wire::Enum(&["push"])),
         Field::text("factor_friendly_name"),
         Field::text("token"),
         Field::new("ttl", Wire::Integer(60, 300)),

@@ -202,6 +202,9 @@ pub(crate) fn refused(refusal: Refusal, path: &str) -> ApiError {
     }
 }
 
+/// Channels that a verification ends up with.
+pub(crate) const CHANNELS: &[&str] = &["sms", "call", "email", "whatsapp", "sna"];
+
 const CREATE: &[Param] = &[
     Param::text("To", 254).required(60200).code(60200),
     Param::text("Channel", 16).required(60200).code(60200),
@@ -238,7 +241,7 @@ pub static VERIFICATION: Resource<Verify> = Resource {
         Field::sid("service_sid", &["VA"]),
         Field::sid("account_sid", &["AC"]),
         Field::text("to"),
-        Field::text("channel"),
+        Field::new("channel", Wire::Enum(CHANNELS)),
         Field::text("status"),
         Field::new("valid", Wire::Boolean),
         Field::new("lookup", Wire::Json),
@@ -253,8 +256,10 @@ pub static VERIFICATION: Resource<Verify> = Resource {
     ops: &[
         Op::create(CREATE).by(|verify, ctx| Box::pin(crate::create::create(verify, ctx))),
         Op::fetch().by(|verify, ctx| Box::pin(fetch(verify, ctx))),
-        Op::update(&[Param::text("Status", 16).required(60200).code(60200)])
-            .by(|verify, ctx| Box::pin(update(verify, ctx))),
+        Op::update(&[Param::one_of("Status", &["canceled", "approved"])
+            .required(60200)
+            .code(60200)])
+        .by(|verify, ctx| Box::pin(update(verify, ctx))),
     ],
 };
 

@@ -13,6 +13,8 @@ use crate::limit::children;
 const KIND: &str = "VerifyWebhook";
 /// Of a service.
 const WEBHOOKS_MAX: usize = 20;
+const STATUSES: &[&str] = &["enabled", "disabled"];
+const VERSIONS: &[&str] = &["v1", "v2"];
 
 /// What can be asked for. Those of verifications are beyond Twilio's.
 const EVENTS: &[&str] = &[
@@ -33,8 +35,8 @@ const fn params(name: Param, events: Param, url: Param) -> [Param; 5] {
         name,
         events,
         url,
-        Param::one_of("Status", &["enabled", "disabled"]).code(60200).default("enabled"),
-        Param::one_of("Version", &["v1", "v2"]).code(60200).default("v2"),
+        Param::one_of("Status", STATUSES).code(60200).default("enabled"),
+        Param::one_of("Version", VERSIONS).code(60200).default("v2"),
     ]
 }
 
@@ -62,10 +64,10 @@ pub static WEBHOOK: Resource<Verify> = Resource {
         Field::sid("account_sid", &["AC"]),
         Field::text("friendly_name"),
         Field::new("event_types", Wire::Json).empty("[]"),
-        Field::text("status"),
-        Field::text("version"),
+        Field::new("status", Wire::Enum(STATUSES)),
+        Field::new("version", Wire::Enum(VERSIONS)),
         Field::new("webhook_url", Wire::Url),
-        Field::text("webhook_method").empty("\"POST\""),
+        Field::new("webhook_method", Wire::Enum(&["GET", "POST"])).empty("\"POST\""),
         Field::new("date_created", Wire::Iso8601),
         Field::new("date_updated", Wire::Iso8601),
         Field::new("url", Wire::Url),
