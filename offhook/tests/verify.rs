@@ -4,7 +4,7 @@
 
 mod harness;
 
-use harness::{Reply, World, assert_error, eventually, worlds};
+use harness::{Reply, WebhookSink, World, assert_error, eventually, worlds};
 use serde_json::{Value, json};
 
 const USER: &str = "+14155550111";
@@ -605,6 +605,47 @@ async fn lists_of_settings_are_kept() {
         let templates = world.get(&at("/Templates?FriendlyName=Code")).await.json();
         assert_eq!(templates["templates"][0]["translations"]["en"]["status"], "approved");
         assert_eq!(world.delete(&at(&format!("/Services/{service}"))).await.status, 204);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ends_are_told_to_those_who_ask_and_never_with_the_code() {
+    for world in worlds().await {
+        let settings = [("VerifyEventSubscriptionEnabled", "true"), ("CustomCodeEnabled", "true")];
+        let service = service(&world, &settings).await;
+        let sink = WebhookSink::start().await;
+        let path = at(&format!("/Services/{service}/Webhooks"));
+        let url = sink.at("/verify-callback");
+        let form = [
+            ("FriendlyName", "Ends"),
+            ("EventTypes", "verification.approved"),
+            ("WebhookUrl", &url),
+        ];
+        let hook = world.post(&path, &form).await;
+        assert_eq!((hook.status, hook.text_of("version")), (201, "v2".into()), "{hook:?}");
+        let everything =
+            [("FriendlyName", "All"), ("EventTypes", "*"), ("WebhookUrl", &sink.at("/all"))];
+        assert_eq!(world.post(&path, &everything).await.status, 201);
+        let unknown =
+            [("FriendlyName", "x"), ("EventTypes", "verification.lost"), ("WebhookUrl", &url)];
+        assert_error(&world.post(&path, &unknown).await, 60200, 400, "verification.lost");
+
+        let code = "Zq7xKw93vB";
+        let made = started(&world, &service, &[("CustomCode", code)]).await;
+        let sid = made["sid"].as_str().unwrap().to_owned();
+        world.bodies(USER, 1).await;
+        assert_eq!(checked(&world, &service, "000000").await, "pending");
+        assert_eq!(checked(&world, &service, code).await, "approved");
+        let seen = sink.first("/verify-callback").await;
+        assert_eq!((seen.value("To"), seen.value("Status")), (USER.into(), "approved".into()));
+        seen.assert_signed(&sink, &world.login);
+        assert!(sink.seen("/all").is_empty(), "verifications must be asked for");
+        let approved = &world.events("verification.approved", &sid).await[0]["data"];
+        assert_eq!(approved["verification_status"], "APPROVED");
+        assert_eq!(approved["check_attempts"]["attempts"][0]["status"], "FAILURE");
+        let all = world.own("GET", "events?after=0&limit=1000", Value::Null).await;
+        assert!(!all.text().contains(code), "no event has the code");
         world.stop().await;
     }
 }

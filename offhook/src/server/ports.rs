@@ -108,9 +108,18 @@ impl Gate for Doors {
         path_account: Option<Sid>,
     ) -> rest::BoxFuture<'_, Result<Principal, ApiError>> {
         match login {
-            Login::Basic { user, password } if user == "token" => {
-                Box::pin(async move { self.verify.device_login(&password).await })
-            }
+            Login::Basic { user, password } if user == "token" => Box::pin(async move {
+                let device = self.verify.device_login(&password).await?;
+                let facts = self.accounts.facts(device.account).await;
+                let facts = facts.map_err(|error| ApiError::new(20503, error.0))?;
+                match facts.is_some_and(|facts| facts.is_active) {
+                    true => Ok(device),
+                    false => {
+                        let why = format!("Account {} is not active", device.account);
+                        Err(ApiError::new(20005, why))
+                    }
+                }
+            }),
             login => self.accounts.authenticate(login, path_account),
         }
     }

@@ -158,7 +158,7 @@ pub(crate) async fn children(
     parent: &str,
 ) -> Result<Vec<(String, Json)>, StoreError> {
     let sql = "SELECT sid, body FROM resource WHERE account_sid = $1 AND kind = $2 AND parent = $3
-               ORDER BY sid LIMIT 200";
+               ORDER BY sid LIMIT 300";
     let rows = store.query(sql, vec![kind.into(), parent.into()]).await?;
     let parsed = |text: &str| serde_json::from_str(text).unwrap_or(Json::Null);
     Ok(rows.iter().map(|row| (row.text(0).to_owned(), parsed(row.text(1)))).collect())

@@ -113,7 +113,8 @@ impl Plan {
             let why = format!("TemplateCustomSubstitutions lacks a value for {lacking}");
             return Err(ApiError::new(60224, why));
         }
-        let subject = (channel == "email").then(|| "{{friendly_name}}: {{code}}".to_owned());
+        let subject =
+            (channel == "email").then(|| "{{friendly_name}} verification code".to_owned());
         let from = sender(service, choices, channel);
         let plan = Self { locale, text, subject, values, is_spoken: channel == "call", from };
         let length = plan.text(LONGEST_CODE).chars().count();
