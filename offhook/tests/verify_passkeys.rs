@@ -138,6 +138,7 @@ async fn a_passkey_is_registered_and_used() {
                 (201, "pending".into()),
                 "{asked:?}"
             );
+            assert_eq!(asked.json()["links"], Value::Null);
             let challenge = challenge_of(&asked);
             // A thief has everything but the key.
             let mut thief = Authenticator::new();

@@ -11,7 +11,7 @@ use crate::lifecycle::{self, Event, Status};
 use crate::service::Service;
 use crate::verification::{CHANNELS, Check, Verification, refused};
 
-/// Said by [`lifecycle`] when the silent authentication has no result yet.
+/// The code of a silent authentication whose URL was not asked yet.
 const NO_RESULT_YET: u32 = 60519;
 
 pub static CHECK: Resource<Verify> = Resource {

@@ -354,7 +354,9 @@ async fn ask(_: &Verify, ctx: &Ctx) -> Result<Reply, ApiError> {
 
 /// A passkey's challenge has no details, and no resource of its own behind links.
 fn shown(ctx: &Ctx, identity: &str, doc: &Doc) -> Record {
-    challenge::record(ctx, identity, doc)
+    let mut record = challenge::record(ctx, identity, doc);
+    record.set("links", rest::Val::Null);
+    record
 }
 
 async fn approve(verify: &Verify, ctx: &Ctx) -> Result<Reply, ApiError> {
