@@ -66,6 +66,9 @@ impl Promised {
                 (self.message_path(account), self.inbound(account, &facts, content))
             }
             "ErrorLogs.Error" => self.error(account, &facts),
+            "AccountSecurity.VerifyEventStreamEvent" => {
+                (self.verification_path(account, &facts), facts)
+            }
             _ => (format!("/v1/Sinks/{}", self.sid), facts),
         };
         json!({
@@ -90,6 +93,11 @@ impl Promised {
 
     fn message_path(&self, account: Sid) -> String {
         format!("/2010-04-01/Accounts/{account}/Messages/{}.json", self.sid)
+    }
+
+    fn verification_path(&self, account: Sid, facts: &Json) -> String {
+        let service = facts["service_sid"].as_str().unwrap_or_default();
+        format!("/v1/Accounts/{account}/Services/{service}/Verifications/{}", self.sid)
     }
 
     // Differs: operator codes, tags and times of receipts, which Twilio's schema has, are not known.
@@ -182,6 +190,13 @@ mod tests {
                 json!({"code": 11200, "level": "error", "message": "no"}),
                 "ErrorLogs.Error/1",
                 json!({"error_code": "11200", "level": "ERROR", "resource_sid": message}),
+            ),
+            (
+                "com.twilio.accountsecurity.verify.verification.approved",
+                "VE1",
+                json!({"service_sid": "VA1", "verification_status": "APPROVED"}),
+                "AccountSecurity.VerifyEventStreamEvent/1",
+                json!({"verification_status": "APPROVED"}),
             ),
             (
                 TEST_TYPE,
