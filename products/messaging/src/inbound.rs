@@ -9,6 +9,7 @@ use store::{AccountStore, StoreError};
 use crate::create::recipient;
 use crate::lifecycle::Status;
 use crate::message::{Extra, Message};
+use crate::opt_out::Heard;
 use crate::{Messaging, channel, opt_out};
 
 /// Queue of inbound messages whose application is to be asked.
@@ -72,15 +73,26 @@ impl Messaging {
             date_updated: now,
             version: 1,
         };
+        let set = self.opt_out_set(&store, message.service.as_deref()).await.map_err(failed)?;
+        let user = message.from.as_deref().unwrap_or_default();
+        let heard = opt_out::hear(
+            &message.to,
+            &message.body,
+            message.service.is_some(),
+            set.as_deref(),
+            country_of(user),
+        );
+        if let Some(heard) = heard.as_ref().filter(|heard| heard.by_set) {
+            message.extra.opt_out_type = Some(opt_out::kind_name(heard.keyword).to_owned());
+        }
         message.bill(now, &mut batch);
         message.insert(&mut batch);
         if message.to.contains(':') {
             let user = message.from.as_deref().unwrap_or_default();
             channel::open_window(&message.to, user, now, &mut batch);
         }
-        let in_service = message.service.is_some();
-        if let Some(keyword) = opt_out::keyword_for(&message.to, &message.body, in_service) {
-            self.obey(&store, keyword, &message, &mut batch).await.map_err(failed)?;
+        if let Some(heard) = heard {
+            self.obey(&store, &heard, &message, &mut batch).await.map_err(failed)?;
         }
         let answer = Answer { sid, number: owner.sid };
         let lane = format!("answer/{}>{}", inbound.from, message.to);
@@ -93,13 +105,13 @@ impl Messaging {
         Ok(InboundOutcome::Received { account: owner.account, sid })
     }
 
-    /// Opts the sender out or in, and answers with the default words.
+    /// Opts the sender out or in, and answers.
     ///
     /// Differs: a STOP of somebody who is opted out already is not answered again.
     async fn obey(
         &self,
         store: &AccountStore,
-        keyword: Keyword,
+        heard: &Heard,
         message: &Message,
         batch: &mut store::AccountBatch,
     ) -> Result<(), StoreError> {
@@ -107,29 +119,38 @@ impl Messaging {
         // One STOP counts for the whole pool of a service.
         let scope = message.service.as_deref().unwrap_or(&message.to);
         let was_out = opt_out::is_opted_out(store, scope, user).await?;
-        let now = message.date_created;
+        let (now, keyword) = (message.date_created, heard.keyword);
         opt_out::obey(keyword, scope, user, now, &self.parts.clock, batch);
         // Nothing goes to somebody who has opted out, but the word that they have.
         if was_out && keyword != Keyword::Start {
             return Ok(());
         }
-        let body = opt_out::reply(keyword);
-        let reply = Message {
-            sid: self.parts.clock.sid("SM"),
-            direction: "outbound-reply",
-            status: Status::Queued,
-            from: Some(message.to.clone()),
-            to: user.to_owned(),
-            body: body.to_owned(),
-            segments: i64::try_from(sms::segments(body).count).unwrap_or(1),
-            media: 0,
-            price: None,
-            date_sent: None,
-            ..message.clone()
-        };
-        self.queue(&reply, batch);
+        for body in &heard.replies {
+            let reply = Message {
+                sid: self.parts.clock.sid("SM"),
+                direction: "outbound-reply",
+                status: Status::Queued,
+                from: Some(message.to.clone()),
+                to: user.to_owned(),
+                body: body.clone(),
+                segments: i64::try_from(sms::segments(body).count).unwrap_or(1),
+                media: 0,
+                price: None,
+                date_sent: None,
+                extra: Extra::default(),
+                ..message.clone()
+            };
+            self.queue(&reply, batch);
+        }
         Ok(())
     }
+}
+
+/// The ISO code of where a user is; empty when their address does not say.
+fn country_of(address: &str) -> &'static str {
+    let number = address.rsplit_once(':').map_or(address, |(_, number)| number);
+    let number = numbering::E164::parse(number).ok();
+    number.and_then(numbering::E164::country).map_or("", |country| country.iso)
 }
 
 /// Addresses are stored in their normal form; what has none stays as it is.

@@ -130,7 +130,7 @@ impl Messaging {
                 &service::CHANNEL_SENDER,
             ],
         );
-        registration::mount(self, router)
+        registration::mount(self, opt_out::mount(self, router))
     }
 
     /// Adds this product's workers.

@@ -32,6 +32,9 @@ pub(crate) struct Extra {
     /// The text and id of the button that was tapped.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tap: Option<(String, String)>,
+    /// `STOP`, `START` or `HELP`, where an opt-out set heard it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opt_out_type: Option<String>,
     /// When a scheduled message is due: its validity counts from there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_at: Option<Timestamp>,

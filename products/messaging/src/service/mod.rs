@@ -15,6 +15,7 @@ use serde_json::Value as Json;
 use store::{AccountBatch, AccountStore, StoreError};
 
 use crate::Messaging;
+use crate::opt_out::OptOutSet;
 use crate::permission::Permissions;
 pub(crate) use select::{Need, Sender, select};
 pub(crate) use table::{
@@ -87,6 +88,8 @@ pub(crate) fn no_service(service: &str) -> ApiError {
 /// Services by SID, the services of numbers, and where accounts send, as last read.
 pub(crate) struct Memory {
     pub permissions: Arc<Cache<Sid, Arc<Permissions>>>,
+    /// By account and service; what counts for numbers outside of services is under the empty name.
+    pub opt_out_sets: Arc<Cache<(Sid, String), Option<Arc<OptOutSet>>>>,
     services: Arc<Cache<(Sid, String), Arc<Service>>>,
     memberships: Arc<Cache<(Sid, Sid), Option<String>>>,
 }
@@ -95,6 +98,7 @@ impl Memory {
     pub fn new(bus: &Bus) -> Arc<Self> {
         Arc::new(Self {
             permissions: Cache::new(bus, "messaging-permissions"),
+            opt_out_sets: Cache::new(bus, "messaging-opt-out-sets"),
             services: Cache::new(bus, "messaging-services"),
             memberships: Cache::new(bus, "messaging-service-members"),
         })
@@ -103,6 +107,7 @@ impl Memory {
     /// Forgets here, and tells every other node.
     pub fn invalidate(&self) {
         self.permissions.invalidate();
+        self.opt_out_sets.invalidate();
         self.services.invalidate();
         self.memberships.invalidate();
     }
