@@ -30,9 +30,9 @@ use serde_json::{Value, json};
 use sim::{Behaviour, Handset};
 use store::{Batch, Row, Store, StoreError};
 
-use super::Platform;
+use super::{Platform, quiet_hours};
 
-type App = Arc<Platform>;
+pub(super) type App = Arc<Platform>;
 
 /// Events of one read.
 const EVENTS_MAX: i64 = 1000;
@@ -64,6 +64,7 @@ pub fn router(platform: App) -> Router {
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))
         .route("/short-codes", post(add_short_code))
+        .route("/quiet-hours", get(quiet_hours::show).put(quiet_hours::set).post(quiet_hours::set))
         .route("/dead-jobs", get(dead_jobs))
         .route("/dead-jobs/{id}/replay", post(replay));
     Router::new()
@@ -82,7 +83,7 @@ pub fn router(platform: App) -> Router {
 }
 
 /// A refusal in the form of every other error.
-struct Refusal(ApiError);
+pub(super) struct Refusal(pub(super) ApiError);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -97,7 +98,7 @@ impl From<StoreError> for Refusal {
     }
 }
 
-fn bad(why: impl Into<String>) -> Refusal {
+pub(super) fn bad(why: impl Into<String>) -> Refusal {
     Refusal(ApiError::new(20001, why))
 }
 
@@ -106,7 +107,7 @@ fn unavailable(error: impl std::fmt::Display) -> Refusal {
 }
 
 /// Reads a JSON body; an empty one is an empty object.
-fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Refusal> {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Refusal> {
     let body = if body.trim().is_empty() { "{}" } else { body };
     serde_json::from_str(body).map_err(|error| bad(format!("The JSON body: {error}")))
 }

@@ -4,6 +4,7 @@ mod api;
 mod carriers;
 mod front;
 mod ports;
+mod quiet_hours;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -95,6 +95,10 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
             .integer("ValidityPeriod")
             .or(service.as_ref().and_then(|service| service.validity_seconds)),
         obfuscate: form.text("AddressRetention") == Some("obfuscate"),
+        marketing: match form.text("MessageIntent") {
+            Some(intent) => intent == "marketing",
+            None => service.as_ref().is_some_and(|service| service.is_marketing),
+        },
         send_at,
         ..Extra::default()
     };

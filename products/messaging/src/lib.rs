@@ -25,6 +25,7 @@ mod opt_out;
 mod pace;
 mod permission;
 mod price;
+mod quiet;
 mod registration;
 mod resource;
 mod service;
@@ -46,6 +47,7 @@ use webhooks::Webhooks;
 
 pub use lifecycle::Status;
 pub use pace::Rates;
+pub use quiet::QuietHours;
 pub use registration::Standing;
 
 /// What the product stands on.

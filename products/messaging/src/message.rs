@@ -35,6 +35,9 @@ pub(crate) struct Extra {
     /// `STOP`, `START` or `HELP`, where an opt-out set heard it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opt_out_type: Option<String>,
+    /// Marketing, which keeps quiet hours.
+    #[serde(skip_serializing_if = "is_false")]
+    pub marketing: bool,
     /// When a scheduled message is due: its validity counts from there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_at: Option<Timestamp>,

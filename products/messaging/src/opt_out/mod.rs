@@ -18,6 +18,9 @@ use crate::Messaging;
 pub(crate) use resource::{ACCOUNT_CLAIM, SERVICE_CLAIM};
 pub(crate) use set::{OptOutSet, kind_name};
 
+/// The set that counts for a sender, if the account has one for it.
+pub(crate) type Chosen = Option<Arc<OptOutSet>>;
+
 /// Adds the resources of Advanced Opt-Out.
 pub(crate) fn mount(messaging: &Arc<Messaging>, router: Router) -> Router {
     router.mount(messaging, resource::ALL)
@@ -206,7 +209,7 @@ impl Messaging {
         &self,
         store: &AccountStore,
         service: Option<&str>,
-    ) -> Result<Option<Arc<OptOutSet>>, StoreError> {
+    ) -> Result<Chosen, StoreError> {
         let account = store.account();
         let key = (account, service.unwrap_or_default().to_owned());
         if let Some(known) = self.memory.opt_out_sets.get(&key) {

@@ -14,9 +14,8 @@ use rest::Doc;
 use serde_json::Value as Json;
 use store::{AccountBatch, AccountStore, StoreError};
 
-use crate::Messaging;
-use crate::opt_out::OptOutSet;
 use crate::permission::Permissions;
+use crate::{Messaging, opt_out};
 pub(crate) use select::{Need, Sender, select};
 pub(crate) use table::{
     ALPHA_SENDER, CHANNEL_SENDER, DESTINATION_ALPHA_SENDER, PHONE_NUMBER, SERVICE, SHORT_CODE,
@@ -38,6 +37,8 @@ pub(crate) struct Service {
     pub smart_encoding: bool,
     pub geomatch: bool,
     pub validity_seconds: Option<i64>,
+    /// What it sends is marketing unless a message says otherwise.
+    pub is_marketing: bool,
     pub pool: Vec<Sender>,
 }
 
@@ -59,6 +60,7 @@ impl Service {
             smart_encoding: flag("smart_encoding"),
             geomatch: flag("area_code_geomatch"),
             validity_seconds: doc.fields.get("validity_period").and_then(Json::as_i64),
+            is_marketing: doc.text("usecase") == Some("marketing"),
             pool,
         }
     }
@@ -89,7 +91,7 @@ pub(crate) fn no_service(service: &str) -> ApiError {
 pub(crate) struct Memory {
     pub permissions: Arc<Cache<Sid, Arc<Permissions>>>,
     /// By account and service; what counts for numbers outside of services is under the empty name.
-    pub opt_out_sets: Arc<Cache<(Sid, String), Option<Arc<OptOutSet>>>>,
+    pub opt_out_sets: Arc<Cache<(Sid, String), opt_out::Chosen>>,
     services: Arc<Cache<(Sid, String), Arc<Service>>>,
     memberships: Arc<Cache<(Sid, Sid), Option<String>>>,
 }
