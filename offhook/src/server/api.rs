@@ -20,7 +20,7 @@ use axum::{Json, Router};
 use base64::Engine;
 use bytes::Bytes;
 use clock::Clock;
-use contracts::{InboundMedia, InboundOutcome, Tap};
+use contracts::{AccountDirectory, InboundMedia, InboundOutcome, Tap};
 use futures_util::Stream;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, ShortCode};
@@ -30,7 +30,7 @@ use serde_json::{Value, json};
 use sim::{Behaviour, Handset};
 use store::{Batch, Row, Store, StoreError};
 
-use super::{Platform, quiet_hours};
+use super::{Platform, links, quiet_hours};
 
 pub(super) type App = Arc<Platform>;
 
@@ -64,6 +64,7 @@ pub fn router(platform: App) -> Router {
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))
         .route("/short-codes", post(add_short_code))
+        .route("/link-domains", post(links::add_domain))
         .route("/quiet-hours", get(quiet_hours::show).put(quiet_hours::set).post(quiet_hours::set))
         .route("/dead-jobs", get(dead_jobs))
         .route("/dead-jobs/{id}/replay", post(replay));
@@ -76,6 +77,8 @@ pub fn router(platform: App) -> Router {
         // The account signs what it posts; nobody signs in.
         .route(twilio::STATUS_PATH, post(twilio_status))
         .route(twilio::INBOUND_PATH, post(twilio_inbound))
+        // Whoever got a message follows its links.
+        .route("/l/{code}", get(links::here))
         .route("/healthz", get(health))
         .route("/", get(page))
         .fallback(nowhere)
@@ -162,6 +165,17 @@ impl Platform {
             test_auth_token: account.test_token.clone(),
             url: self.url.clone(),
         })
+    }
+}
+
+impl Platform {
+    /// The account that a request names, which must exist; else the main one.
+    pub(super) async fn account_or_main(&self, named: Option<Sid>) -> Result<Sid, Refusal> {
+        let Some(account) = named else { return Ok(self.accounts.main_account().await?.sid) };
+        match self.accounts.facts(account).await.map_err(unavailable)? {
+            Some(_) => Ok(account),
+            None => Err(Refusal(ApiError::new(20404, format!("There is no account {account}")))),
+        }
     }
 }
 

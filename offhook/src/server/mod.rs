@@ -3,6 +3,7 @@
 mod api;
 mod carriers;
 mod front;
+mod links;
 mod ports;
 mod quiet_hours;
 

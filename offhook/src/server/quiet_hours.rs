@@ -29,7 +29,7 @@ pub(super) async fn show(
     State(app): State<App>,
     Query(whose): Query<Whose>,
 ) -> Result<Json<Value>, Refusal> {
-    let account = account(&app, whose.account_sid).await?;
+    let account = app.account_or_main(whose.account_sid).await?;
     let all = app.messaging.quiet_hours(account).await?;
     let all = all.iter().map(|(scope, mode)| json!({"scope": scope, "mode": mode}));
     Ok(Json(json!({"account_sid": account, "quiet_hours": all.collect::<Vec<_>>()})))
@@ -41,7 +41,7 @@ pub(super) async fn set(State(app): State<App>, body: String) -> Result<Json<Val
     if let Some(service) = service.filter(|service| service.prefix() != "MG") {
         return Err(bad(format!("messaging_service_sid {service} does not begin with MG")));
     }
-    let account = account(&app, wanted.account_sid).await?;
+    let account = app.account_or_main(wanted.account_sid).await?;
     match app.messaging.set_quiet_hours(account, service, wanted.mode).await? {
         Some(()) => {
             let scope = service.unwrap_or(account);
@@ -52,15 +52,5 @@ pub(super) async fn set(State(app): State<App>, body: String) -> Result<Json<Val
             let why = format!("The account {account} has no Messaging Service {service}");
             Err(Refusal(ApiError::new(20404, why)))
         }
-    }
-}
-
-/// The account that is meant, which must exist.
-async fn account(app: &App, named: Option<Sid>) -> Result<Sid, Refusal> {
-    let Some(account) = named else { return Ok(app.accounts.main_account().await?.sid) };
-    let facts = contracts::AccountDirectory::facts(&*app.accounts, account).await;
-    match facts.map_err(|error| Refusal(ApiError::new(20503, error.0)))? {
-        Some(_) => Ok(account),
-        None => Err(Refusal(ApiError::new(20404, format!("There is no account {account}")))),
     }
 }

@@ -120,6 +120,9 @@ impl Messaging {
         if let Err(code) = self.render_again(store.account(), message).await? {
             return Ok(Err(code));
         }
+        if let Err(code) = self.shorten(store, &service, message, batch).await? {
+            return Ok(Err(code));
+        }
         let has_media = !message.extra.media_urls.is_empty();
         if message.from.is_none() {
             let need = Need {

@@ -18,6 +18,7 @@ mod dispatch;
 mod feedback;
 mod inbound;
 mod lifecycle;
+mod links;
 mod magic;
 mod media;
 mod message;
@@ -46,6 +47,7 @@ use store::{BlobStore, ByAccount};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
+pub use links::{Landing, PROBE_PATH, Visit};
 pub use pace::Rates;
 pub use quiet::QuietHours;
 pub use registration::Standing;
@@ -132,7 +134,7 @@ impl Messaging {
                 &service::CHANNEL_SENDER,
             ],
         );
-        registration::mount(self, opt_out::mount(self, router))
+        registration::mount(self, links::mount(self, opt_out::mount(self, router)))
     }
 
     /// Adds this product's workers.
@@ -141,6 +143,6 @@ impl Messaging {
             .with(Arc::new(dispatch::Dispatcher(self.clone())))
             .with(Arc::new(answer::Answerer(self.clone())))
             .with(Arc::new(application::Reporter(self.clone())));
-        registration::work(self, runner)
+        registration::work(self, links::work(self, runner))
     }
 }

@@ -35,6 +35,9 @@ pub(crate) struct Extra {
     /// `STOP`, `START` or `HELP`, where an opt-out set heard it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub opt_out_type: Option<String>,
+    /// Its links become short ones when it leaves.
+    #[serde(skip_serializing_if = "is_false")]
+    pub shorten_urls: bool,
     /// Marketing, which keeps quiet hours.
     #[serde(skip_serializing_if = "is_false")]
     pub marketing: bool,
