@@ -121,6 +121,7 @@ impl Messaging {
                 &feedback::FEEDBACK,
                 &channel::SENDER,
                 &channel::TYPING,
+                &channel::RCS_TYPING,
                 &consent::CONSENT,
                 &consent::CONTACT,
                 &permission::GEO_PERMISSION,
