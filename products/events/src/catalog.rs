@@ -22,6 +22,12 @@ const fn message(name: &'static str, kind: &'static str, description: &'static s
 // Differs: only what this platform delivers is listed; Twilio's list has every product's types.
 pub const TYPES: &[Type] = &[
     Type {
+        name: "com.twilio.daptbt.link-shortening.link-clicked",
+        schema: "LinkShortening.LinkClicked",
+        description: "Somebody followed a short link",
+        kind: "link.clicked",
+    },
+    Type {
         name: "com.twilio.error-logs.error.logged",
         schema: "ErrorLogs.Error",
         description: "An error or warning was logged",
@@ -57,6 +63,7 @@ pub const TEST_TYPE: &str = "com.twilio.eventstreams.test-event";
 const SCHEMAS: &[(&str, i64)] = &[
     ("ErrorLogs.Error", 1),
     ("EventStreams.TestSink", 1),
+    ("LinkShortening.LinkClicked", 1),
     ("Messaging.InboundMessageV1", 1),
     ("Messaging.MessageStatus", 1),
 ];
