@@ -170,6 +170,10 @@ async fn a_domain_reports_its_clicks_and_leads_strangers_elsewhere() {
         assert_eq!(plain.text_of("fallback_url"), "https://example.com/lost");
         let (_, text) = arrived(&world, &service, LONG, 2).await;
         assert!(text.starts_with(&format!("{HOST}/")), "{text}");
+        // What is short already stays.
+        let (_, again) =
+            arrived(&world, &service, &format!("Again: https://{HOST}/{code}"), 3).await;
+        assert_eq!(again, format!("Again: https://{HOST}/{code}"));
         // Ninety days later the link is gone.
         world.advance(90 * 86_400).await;
         assert_leads(
@@ -224,6 +228,16 @@ async fn a_service_shortens_with_one_domain() {
         assert_error(&again, 20409, 409, HOST);
         let wrong = world.own("POST", "link-domains", json!({"domain_name": "a b"})).await;
         assert_error(&wrong, 20001, 400, "a b");
+        let listed = world.own("GET", "link-domains", json!(null)).await.json();
+        let expected = json!({"domain_sid": domain, "domain_name": HOST});
+        assert_eq!(listed["link_domains"][0], expected);
+        let one = format!("link-domains/{domain}");
+        let theirs = format!("{one}?account_sid={}", stranger.user);
+        assert_error(&world.own("DELETE", &theirs, json!(null)).await, 20404, 404, &domain);
+        assert_eq!(world.own("DELETE", &one, json!(null)).await.status, 204);
+        assert_eq!(world.get(&format!("{path}/Config")).await.status, 404);
+        let anew = world.own("POST", "link-domains", json!({"domain_name": HOST})).await;
+        assert_eq!(anew.status, 201, "{anew:?}");
         world.stop().await;
     }
 }

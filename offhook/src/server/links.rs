@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use axum::Json;
 use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use contracts::Unavailable;
@@ -103,6 +103,43 @@ async fn owner_of_link(platform: &Platform, code: &str) -> Result<Option<Sid>, S
     let sql = "SELECT account_sid FROM link WHERE code = $1";
     let row = platform.store.point(sql, vec![code.into()]).await?;
     Ok(row.and_then(|row| row.text(0).parse().ok()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Whose {
+    /// The main account unless another is named.
+    account_sid: Option<Sid>,
+}
+
+pub(super) async fn domains(
+    State(app): State<App>,
+    Query(whose): Query<Whose>,
+) -> Result<Json<Value>, Refusal> {
+    let account = app.account_or_main(whose.account_sid).await?;
+    let all = app.messaging.link_domains(account).await?;
+    let all = all.iter().map(|(sid, host)| json!({"domain_sid": sid, "domain_name": host}));
+    Ok(Json(json!({"account_sid": account, "link_domains": all.collect::<Vec<_>>()})))
+}
+
+pub(super) async fn remove_domain(
+    State(app): State<App>,
+    Path(domain): Path<String>,
+    Query(whose): Query<Whose>,
+) -> Result<StatusCode, Refusal> {
+    let account = app.account_or_main(whose.account_sid).await?;
+    let sid = domain.parse::<Sid>().ok().filter(|sid| sid.prefix() == "DN");
+    let is_removed = match sid {
+        Some(sid) => app.messaging.remove_link_domain(account, sid).await?,
+        None => false,
+    };
+    match is_removed {
+        true => Ok(StatusCode::NO_CONTENT),
+        false => {
+            let why = format!("The account {account} has no link domain {domain}");
+            Err(Refusal(ApiError::new(20404, why)))
+        }
+    }
 }
 
 #[derive(Deserialize)]

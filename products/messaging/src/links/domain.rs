@@ -231,6 +231,47 @@ impl Messaging {
     }
 }
 
+impl Messaging {
+    /// The domains of an account with their hosts, newest first; at most a thousand.
+    pub async fn link_domains(
+        &self,
+        account: Sid,
+    ) -> Result<Vec<(String, Option<String>)>, StoreError> {
+        let sql = "SELECT sid, body FROM resource WHERE account_sid = $1 AND kind = $2
+                   AND parent = '' ORDER BY sid DESC LIMIT 1000";
+        let rows = self.parts.store.account(account).query(sql, vec![KIND.into()]).await?;
+        let read = |row: &store::Row| {
+            let domain = serde_json::from_str::<Domain>(row.text(1)).unwrap_or_default();
+            (row.text(0).to_owned(), domain.host)
+        };
+        Ok(rows.iter().map(read).collect())
+    }
+
+    /// Forgets a domain with its certificate, its configuration and what is associated with it; its
+    /// links lead nowhere any more. False when the account has no such domain.
+    pub async fn remove_link_domain(&self, account: Sid, domain: Sid) -> Result<bool, StoreError> {
+        let store = self.parts.store.account(account);
+        let mut batch = store.batch();
+        batch.must(
+            "DELETE FROM resource WHERE account_sid = $1 AND kind = $2 AND parent = ''
+             AND sid = $3",
+            vec![KIND.into(), domain.into()],
+        );
+        batch.run("DELETE FROM claim WHERE account_sid = $1 AND sid = $2", vec![domain.into()]);
+        batch.run(
+            "DELETE FROM link WHERE account_sid = $1 AND domain_sid = $2",
+            vec![domain.into()],
+        );
+        let now = self.parts.clock.now();
+        batch.event("link-domain.deleted", &domain.to_string(), now, "{}".into());
+        match store.commit(batch).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Conflict) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -100,7 +100,7 @@ impl Messaging {
         let mut made = Vec::new();
         let body = shorten::replace(&message.body, |url| {
             // What is short already stays.
-            if url.trim_start_matches("https://").starts_with(&shortener.base) {
+            if bare(url).starts_with(bare(&shortener.base)) {
                 return None;
             }
             let code = self.parts.clock.alphanumeric_token(CODE_CHARS);
@@ -132,6 +132,11 @@ impl Messaging {
             message.segments = i64::try_from(count).unwrap_or(i64::MAX);
         }
     }
+}
+
+/// Without the scheme that a domain may leave out.
+fn bare(url: &str) -> &str {
+    url.trim_start_matches("https://")
 }
 
 fn words(code: u32) -> &'static str {
