@@ -83,6 +83,12 @@ async fn a_services_own_words_stop_and_start() {
         assert_error(&world.delete(&attached).await, 20404, 404, "");
         world.type_on(FRENCH, &world.number, "arret").await;
         assert_eq!(sink.wait("/sms", 4).await[3].param("OptOutType"), None);
+        // A service that is deleted lets go of its set.
+        assert_eq!(world.post(&attached, &[]).await.status, 201);
+        let gone = world.delete(&format!("/_/messaging/v1/Services/{service}")).await;
+        assert_eq!(gone.status, 204);
+        let listed = world.get(&format!("{SETS}/{set}/MessagingServices")).await.json();
+        assert_eq!(listed["messaging_services"], json!([]));
         world.stop().await;
     }
 }

@@ -4,7 +4,8 @@
 
 // Differs: quiet hours are switched on by our own API (`/_offhook/v1/quiet-hours`), for an account or
 // a Messaging Service, and are off before. What is marketing says `MessageIntent`, else the use case
-// of the service; nobody reads the text. Reassigned numbers and litigators are not known here.
+// of the service; nobody reads the text. Reassigned numbers and litigators are not known here. That a
+// status callback tells of `scheduled` when a message has to wait is unconfirmed.
 
 mod hours;
 
