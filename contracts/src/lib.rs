@@ -21,7 +21,7 @@ pub use carrier::{CarrierNotes, NotesError};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
 pub use message::{
     InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageContent, MessageContents,
-    MessageSink, OutboundMedia, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap,
+    MessageSink, OutboundMedia, OutboundMessage, Place, Receipt, ReceiptStatus, Submission, Tap,
 };
 pub use notice::{Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink};
 pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};

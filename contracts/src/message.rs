@@ -71,22 +71,37 @@ pub struct InboundMedia {
 }
 
 /// A message from a handset.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct InboundMessage {
     pub from: String,
     pub to: String,
     pub body: String,
     pub media: Vec<InboundMedia>,
-    /// The button that was tapped.
+    /// What was tapped to say it.
     pub tap: Option<Tap>,
+    /// What its user is called on the channel.
+    pub profile_name: Option<String>,
+    /// Where its user is, if that is what it tells.
+    pub place: Option<Place>,
 }
 
-/// A button of an earlier message.
+/// A place on the map.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Degrees.
+    pub latitude: f64,
+    pub longitude: f64,
+    pub label: Option<String>,
+    pub address: Option<String>,
+}
+
+/// A button, or a row of a list, of an earlier message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tap {
     pub text: String,
-    /// What the sender gave the button as its id.
+    /// What the sender gave it as its id.
     pub payload: String,
+    pub is_row: bool,
 }
 
 /// What became of an inbound message.

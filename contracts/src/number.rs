@@ -44,6 +44,13 @@ pub trait NumberDirectory: Send + Sync {
         address: &'a str,
     ) -> BoxFuture<'a, Result<Option<NumberOwner>, Unavailable>>;
 
+    /// Who holds the claim `value` of the kind `name`, in whatever account, and for what.
+    fn holder<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a str,
+    ) -> BoxFuture<'a, Result<Option<(Sid, Sid)>, Unavailable>>;
+
     /// The number or short code `number` of `account`.
     fn owned(
         &self,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kernel::Secret;
-use messaging::Rates;
+use messaging::{Caps, Rates};
 use routes::Route;
 use serde::Deserialize;
 
@@ -13,6 +13,8 @@ use serde::Deserialize;
 pub struct Config {
     /// Segments per second by kind of sender.
     pub rates: Option<Rates>,
+    /// Segments per day and sender, by kind of sender.
+    pub caps: Caps,
     pub carriers: Carriers,
     /// Which carrier takes what; none: everything goes to the simulated network.
     pub routes: Vec<Route>,
@@ -26,6 +28,7 @@ pub struct Config {
 pub struct Carriers {
     pub smpp: Option<smpp_carrier::Config>,
     pub twilio: Option<twilio::Config>,
+    pub whatsapp: Option<whatsapp::Config>,
 }
 
 /// An application that speaks SMPP.

@@ -3,9 +3,10 @@
 
 mod harness;
 
-use harness::{Act, WebhookSink, World, eventually, free_port, worlds};
+use harness::{Act, Reply, Request, WebhookSink, World, eventually, free_port, worlds};
 use offhook::config::Config;
 use offhook::server::Settings;
+use serde_json::{Value, json};
 
 const USER: &str = "+14155550111";
 
@@ -144,6 +145,129 @@ async fn another_carrier_takes_over_while_one_is_away() {
         world.delivered(&[("To", USER), ("Body", "took over")]).await;
         let nowhere = world.sent(&[("To", "+33612345678"), ("Body", "x")]).await;
         assert_eq!(world.reached(&nowhere, "failed").await["error_code"], 30005);
+        world.stop().await;
+    }
+}
+
+/// What Meta posts, signed with the app's secret.
+async fn meta(world: &World, value: Value) -> Reply {
+    let change = json!({"field": "messages", "value": value});
+    let body = json!({"object": "whatsapp_business_account",
+                      "entry": [{"id": "1", "changes": [change]}]});
+    let body = body.to_string().into_bytes();
+    let request = Request::new("POST", whatsapp::WEBHOOK_PATH)
+        .header("X-Hub-Signature-256", &signature::sign_hub("app-secret", &body));
+    world.send(request.body("application/json", body)).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_cloud_api_carries_whatsapp() {
+    for mut world in worlds().await {
+        let graph = WebhookSink::start().await;
+        let text = format!(
+            "[carriers.whatsapp]\naccess_token = 'token'\napp_secret = 'app-secret'\n\
+             verify_token = 'ours'\nbase_url = '{}'\n\
+             [[carriers.whatsapp.numbers]]\nnumber = '+14155550190'\n\
+             phone_number_id = '1066'\n\
+             [[routes]]\nto = 'whatsapp:'\ncarriers = ['whatsapp']\n\
+             [[routes]]\ncarriers = ['sim']",
+            graph.at("/v21.0")
+        );
+        world.restart(&|settings| settings.config = config(&text)).await;
+        let (user, from) = (format!("whatsapp:{USER}"), "whatsapp:+14155550190");
+        let answer = |id: &str| {
+            let body = json!({"messaging_product": "whatsapp", "messages": [{"id": id}]});
+            Act::answer(200, "application/json", body.to_string())
+        };
+        let error = |code: u32| {
+            let body = json!({"error": {"code": code, "message": "no"}});
+            Act::answer(400, "application/json", body.to_string())
+        };
+
+        // The webhook proves to be ours, and hears only Meta.
+        let hub = |token: &str| {
+            format!(
+                "{}?hub.mode=subscribe&hub.verify_token={token}&hub.challenge=77",
+                whatsapp::WEBHOOK_PATH
+            )
+        };
+        assert_eq!(world.get(&hub("ours")).await.text(), "77");
+        assert_eq!(world.get(&hub("theirs")).await.status, 403);
+        let forged = Request::new("POST", whatsapp::WEBHOOK_PATH)
+            .header("X-Hub-Signature-256", &signature::sign_hub("another", b"{}"));
+        assert_eq!(world.send(forged.body("application/json", b"{}".into())).await.status, 403);
+
+        // A user writes, once, though Meta tells it twice.
+        let sink = WebhookSink::start().await;
+        let url = sink.on("/in", Act::answer(204, "text/plain", ""));
+        let sender = json!({"sender_id": from, "webhook": {"callback_url": url}});
+        let request = Request::new("POST", "/_/messaging/v2/Channels/Senders").login(&world.login);
+        let made = world.send(request.body("application/json", sender.to_string().into())).await;
+        assert_eq!(made.status, 202, "{made:?}");
+        let inbound = |id: &str, message: Value| {
+            let mut message = message;
+            message["id"] = id.into();
+            message["from"] = USER.trim_start_matches('+').into();
+            json!({"messaging_product": "whatsapp",
+                   "metadata": {"display_phone_number": "14155550190", "phone_number_id": "1066"},
+                   "contacts": [{"profile": {"name": "Ada"}, "wa_id": "14155550111"}],
+                   "messages": [message]})
+        };
+        let hello = inbound("wamid.in1", json!({"type": "text", "text": {"body": "hello"}}));
+        assert_eq!(meta(&world, hello.clone()).await.status, 200);
+        assert_eq!(meta(&world, hello).await.status, 200);
+        let bytes = b"\xff\xd8\xff\xe0 a picture".to_vec();
+        let media = graph.on("/media/7", Act::answer(200, "image/jpeg", bytes.clone()));
+        let told = json!({"url": media, "mime_type": "image/jpeg"}).to_string();
+        graph.on("/v21.0/7", Act::answer(200, "application/json", told));
+        let image = json!({"type": "image", "image": {"id": "7", "caption": "look"}});
+        assert_eq!(meta(&world, inbound("wamid.in2", image)).await.status, 200);
+        let row = json!({"type": "list_reply", "list_reply": {"id": "am", "title": "Morning"}});
+        let chosen = json!({"type": "interactive", "interactive": row});
+        assert_eq!(meta(&world, inbound("wamid.in3", chosen)).await.status, 200);
+        let seen = sink.wait("/in", 3).await;
+        assert_eq!(
+            (seen[0].value("Body"), seen[0].value("ProfileName"), seen[0].value("From")),
+            ("hello".into(), "Ada".into(), user.clone())
+        );
+        assert_eq!((seen[1].value("Body"), seen[1].value("NumMedia")), ("look".into(), "1".into()));
+        let kept = seen[1].value("MediaUrl0");
+        let (_, path) = kept.split_once("://").unwrap();
+        let path = &path[path.find('/').unwrap()..];
+        assert_eq!(world.get(path).await.body, bytes);
+        assert_eq!(graph.first("/v21.0/7").await.header("authorization"), Some("Bearer token"));
+        assert_eq!(seen[2].value("ListId"), "am");
+
+        // What is sent is one request, and Meta tells what becomes of it.
+        let acts = vec![answer("wamid.1"), error(131_026), error(130_429), answer("wamid.2")];
+        graph.in_turn("/v21.0/1066/messages", acts);
+        let form = [("To", &*user), ("From", from), ("Body", "hi Ada")];
+        let sid = world.sent(&form).await;
+        world.reached(&sid, "sent").await;
+        let request = graph.first("/v21.0/1066/messages").await;
+        assert_eq!(request.header("authorization"), Some("Bearer token"));
+        let sent: Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!((&sent["to"], &sent["text"]["body"]), (&json!(USER), &json!("hi Ada")));
+        let status = |id: &str, status: &str| json!({"statuses": [{"id": id, "status": status, "recipient_id": "14155550111"}]});
+        for told in ["sent", "delivered", "read"] {
+            assert_eq!(meta(&world, status("wamid.1", told)).await.status, 200);
+        }
+        world.reached(&sid, "read").await;
+        assert_eq!(meta(&world, status("wamid.foreign", "failed")).await.status, 200);
+        let lost = world.sent(&form).await;
+        assert_eq!(world.reached(&lost, "failed").await["error_code"], 63024);
+        // Too fast: tried again, and then undone by a late failure.
+        let late = world.sent(&form).await;
+        eventually("the second try", || async {
+            world.advance(1).await;
+            (graph.seen("/v21.0/1066/messages").len() == 4).then_some(())
+        })
+        .await;
+        world.reached(&late, "sent").await;
+        let failed = json!({"statuses": [
+            {"id": "wamid.2", "status": "failed", "errors": [{"code": 131_049}]}]});
+        assert_eq!(meta(&world, failed).await.status, 200);
+        assert_eq!(world.reached(&late, "undelivered").await["error_code"], 63049);
         world.stop().await;
     }
 }

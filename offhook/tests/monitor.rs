@@ -186,3 +186,104 @@ async fn what_is_over_its_time_is_forgotten() {
         world.stop().await;
     }
 }
+
+/// A JSON request of the main account.
+async fn with_json(world: &World, method: &str, path: &str, body: &Value) -> Reply {
+    let request = Request::new(method, path).login(&world.login);
+    world.send(request.body("application/json", body.to_string().into_bytes())).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_alarm_fires_once_a_window_and_tells_its_webhook() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let url = sink.on("/alarm", Act::answer(200, "text/plain", ""));
+        let path = "/_/monitor/v2/Alarms";
+        let alarm = json!({
+            "friendlyName": "Handsets off", "queryType": "ERROR_CODE", "query": "30003",
+            "triggerValue": 3, "timeWindow": "FIVE_MINS", "email": [], "webhook": url,
+            "consoleIndicator": true, "description": "Too many are off", "enabled": true,
+        });
+        for (field, value, mentions) in [
+            ("query", json!("off"), "query"),
+            ("timeWindow", json!("TWO_MINS"), "timeWindow"),
+            ("triggerValue", json!(0), "triggerValue"),
+            ("enabled", Value::Null, "enabled"),
+        ] {
+            let mut bad = alarm.clone();
+            bad[field] = value;
+            assert_error(&with_json(&world, "POST", path, &bad).await, 20001, 400, mentions);
+        }
+        let created = with_json(&world, "POST", path, &alarm).await;
+        assert_eq!(created.status, 201, "{created:?}");
+        let instance = format!("{path}/{}", created.text_of("sid"));
+        let shown = world.get(&instance).await.json();
+        assert_eq!((&shown["triggerValue"], &shown["enabled"]), (&json!(3), &json!(true)));
+        assert_eq!(list(&world.get(path).await.json(), "alarms"), [shown]);
+
+        world.handset(USER, "off").await;
+        let fail = async || {
+            let sid = world.sent(&[("To", USER), ("Body", "x")]).await;
+            assert_eq!(world.reached(&sid, "undelivered").await["error_code"], 30003);
+        };
+        for _ in 0..3 {
+            fail().await;
+        }
+        world.advance(60).await;
+        let told = sink.first("/alarm").await;
+        told.assert_signed(&sink, &world.login);
+        assert_eq!((told.value("Value"), told.value("Query")), ("3".into(), "30003".into()));
+        // Within the window it has been said; later nothing is left to say.
+        fail().await;
+        world.advance(60).await;
+        world.advance(300).await;
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        assert_eq!(sink.seen("/alarm").len(), 1);
+
+        // Switched off it looks no more; switched on it looks again.
+        let status = format!("{instance}/status");
+        let off = with_json(&world, "PUT", &status, &json!({"enabled": false})).await;
+        assert_eq!(off.status, 204, "{off:?}");
+        for _ in 0..3 {
+            fail().await;
+        }
+        world.advance(60).await;
+        let mut changed = alarm.clone();
+        changed["triggerValue"] = json!(2);
+        let on = with_json(&world, "PUT", &instance, &changed).await;
+        assert_eq!((on.status, on.text_of("sid")), (200, created.text_of("sid")), "{on:?}");
+        let again = sink.wait("/alarm", 2).await;
+        assert_eq!(again[1].value("Value"), "3");
+        let other = world.subaccount("other").await;
+        assert_error(&world.get_as(&other, &instance).await, 20404, 404, "AK");
+        assert_eq!(world.delete(&instance).await.status, 204);
+        assert_eq!(world.get(&instance).await.status, 404);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_falling_delivery_rate_is_an_alert_and_a_metric() {
+    for world in worlds().await {
+        for _ in 0..57 {
+            world.sent(&[("To", USER), ("Body", "x")]).await;
+        }
+        world.bodies(USER, 57).await;
+        world.handset(USER, "off").await;
+        let sender = world.number.clone();
+        for failed in 1..=4 {
+            let sid = world.sent(&[("To", USER), ("Body", "x")]).await;
+            world.alert(&sid, 30003).await;
+            let about = world.events("alert", &sender).await;
+            // 57 of 60 are 95 %, 57 of 61 are not.
+            assert_eq!(about.len(), usize::from(failed == 4), "{about:?}");
+        }
+        let metrics = world.get("/metrics").await.text();
+        let line = metrics.lines().find(|line| line.starts_with("offhook_delivery_rate{"));
+        assert!(
+            line.is_some_and(|line| line.contains(&sender) && line.contains("0.93")),
+            "{metrics}"
+        );
+        world.stop().await;
+    }
+}

@@ -5,7 +5,7 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{World, assert_error, paced_worlds};
+use harness::{World, assert_error, paced_worlds, worlds};
 use kernel::Timestamp;
 use store::Value;
 
@@ -69,6 +69,54 @@ async fn a_full_queue_is_refused_at_once_or_fails_in_a_service() {
             .sent(&[("To", USER), ("Body", "x"), ("MessagingServiceSid", service.as_str())])
             .await;
         assert_eq!(world.reached(&sid, "failed").await["error_code"], 30001);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_may_send_so_much_a_day() {
+    for mut world in worlds().await {
+        world.restart(&|settings| settings.caps.long_code_us = 3).await;
+        world.delivered(&[("To", USER), ("Body", &"x".repeat(200))]).await;
+        world.delivered(&[("To", USER), ("Body", "the third")]).await;
+        let over = world.sent(&[("To", USER), ("Body", "too much")]).await;
+        assert_eq!(world.reached(&over, "failed").await["error_code"], 30023);
+        // Another kind of sender has its own cap.
+        world.delivered(&[("From", "+447400123457"), ("To", USER), ("Body", "x")]).await;
+        world.advance(24 * 3600).await;
+        world.delivered(&[("To", USER), ("Body", "a new day")]).await;
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_flood_of_one_block_that_nobody_answers_is_stopped() {
+    for mut world in worlds().await {
+        world.restart(&|settings| settings.guard_pumping = true).await;
+        let number = |n: u32| format!("+14155557{n:03}");
+        let mut sids = Vec::new();
+        for n in 0..50 {
+            sids.push(world.sent(&[("To", &number(n)), ("Body", "Your code")]).await);
+        }
+        for sid in &sids {
+            world.reached(sid, "delivered").await;
+        }
+        let blocked = world.sent(&[("To", &number(50)), ("Body", "Your code")]).await;
+        assert_eq!(world.reached(&blocked, "failed").await["error_code"], 30450);
+        // Who had one before, another block, the sender's word, and the safe list are let through.
+        world.delivered(&[("To", &number(0)), ("Body", "again")]).await;
+        world.delivered(&[("To", "+14155558000"), ("Body", "x")]).await;
+        let off = [("To", &*number(51)), ("Body", "x"), ("RiskCheck", "disable")];
+        world.delivered(&off).await;
+        let safe = "/_/accounts/v1/SafeList/Numbers";
+        let form = [("PhoneNumber", &*number(52))];
+        assert_eq!(world.post(safe, &form).await.status, 201);
+        world.delivered(&[("To", &number(52)), ("Body", "x")]).await;
+        // An answer vouches for ten more; an hour later nothing is held against the block.
+        world.type_on(&number(1), &world.number, "thanks").await;
+        world.delivered(&[("To", &number(53)), ("Body", "x")]).await;
+        world.advance(3600).await;
+        world.delivered(&[("To", &number(54)), ("Body", "x")]).await;
         world.stop().await;
     }
 }

@@ -7,7 +7,8 @@ mod harness;
 use std::collections::HashMap;
 
 use harness::{WebhookSink, World, assert_error, eventually, worlds};
-use messaging::Standing;
+use kernel::Timestamp;
+use messaging::{Grant, Standing};
 use serde_json::{Value, json};
 
 const USER: &str = "+14155550111";
@@ -209,11 +210,12 @@ async fn an_unregistered_number_becomes_registered() {
         world.advance(301).await;
         assert_eq!(
             standing(&world, &world.number).await,
-            Standing::Registered {
-                campaign: Some(sid.clone()),
-                mps: Some(225.0),
-                daily_cap: Some(200_000),
-            }
+            Standing::Campaign(Grant {
+                campaign: sid.clone(),
+                brand: brand.clone(),
+                mps: 225.0,
+                daily_cap: 200_000,
+            })
         );
         let listed = world.get(&path).await.json();
         assert_eq!(listed["compliance"][0]["sid"], sid.as_str());
@@ -414,7 +416,7 @@ async fn brands_fail_are_sent_again_and_are_vetted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sole_proprietor_builds_on_a_starter_profile() {
-    for world in worlds().await {
+    for mut world in worlds().await {
         let (primary, _) = bundles(&world, "A2P", "").await;
         let draft = async |collection: &str, policy: &str| {
             let form = [("FriendlyName", "Ada"), ("Email", "a@b.example"), ("PolicySid", policy)];
@@ -473,12 +475,54 @@ async fn a_sole_proprietor_builds_on_a_starter_profile() {
         reached(&world, &format!("{path}/{sid}"), "campaign_status", "VERIFIED").await;
         world.advance(301).await;
         let found = standing(&world, &world.number).await;
-        let expected = (Some(1.0), Some(1000));
         assert!(
-            matches!(found, Standing::Registered { mps, daily_cap, .. }
-                if (mps, daily_cap) == expected),
+            matches!(&found, Standing::Campaign(grant)
+                if (grant.mps, grant.daily_cap) == (1.0, 1000)),
             "{found:?}"
         );
+
+        // The grant is the campaign's: a second number does not make it faster.
+        let (second, other) = world.buy(&world.login, "415").await;
+        let numbers = messaging(&format!("/Services/{service}/PhoneNumbers"));
+        assert_eq!(world.post(&numbers, &[("PhoneNumberSid", &second)]).await.status, 201);
+        world.advance(301).await;
+        world.restart(&|settings| settings.enforce_registration = true).await;
+        let mut sent = Vec::new();
+        for number in [&*world.number, &*other].repeat(2) {
+            let form = [("From", number), ("To", USER), ("Body", "x")];
+            sent.push(world.post(&world.path("Messages.json"), &form).await.text_of("sid"));
+        }
+        let mut times = Vec::new();
+        for sid in &sent {
+            let message = world.reached(sid, "delivered").await;
+            times.push(Timestamp::parse(message["date_sent"].as_str().unwrap()).unwrap());
+        }
+        // Times on the wire have whole seconds.
+        assert!(times[3].since(times[0]).as_secs() >= 2, "{times:?}");
+
+        // The brand's day is used up half, and then whole.
+        for (used, outcome, warning) in
+            [(499_i64, "delivered", Some(30025)), (1000, "failed", None)]
+        {
+            let platform = world.platform();
+            let store = platform.store.account(world.sid().parse().unwrap());
+            let mut batch = store.batch();
+            let (name, day) = (format!("day/{brand}"), platform.clock.now().date_pacific());
+            batch.run(
+                "UPDATE counter SET used = $4 WHERE account_sid = $1 AND name = $2
+                 AND period = $3",
+                vec![name.into(), day.into(), used.into()],
+            );
+            store.commit(batch).await.unwrap();
+            let sid = world.sent(&[("To", USER), ("Body", "x")]).await;
+            let message = world.reached(&sid, outcome).await;
+            match warning {
+                Some(code) => assert_eq!(world.alert(&sid, code).await["data"]["level"], "warning"),
+                None => assert_eq!(message["error_code"], 30027),
+            }
+        }
+        world.advance(24 * HOUR).await;
+        world.delivered(&[("To", USER), ("Body", "a new day")]).await;
         world.stop().await;
     }
 }
@@ -610,10 +654,7 @@ async fn a_toll_free_number_is_verified() {
         reached(&world, &instance, "status", "IN_REVIEW").await;
         world.advance(23 * HOUR).await;
         reached(&world, &instance, "status", "TWILIO_APPROVED").await;
-        assert!(matches!(
-            standing(&world, number).await,
-            Standing::Registered { campaign: None, mps: Some(_), daily_cap: None }
-        ));
+        assert_eq!(standing(&world, number).await, Standing::TollFree);
         for (query, count) in [
             ("Status=TWILIO_APPROVED&ExternalReferenceId=ours-1&IncludeSubAccounts=true", 1),
             ("Status=TWILIO_REJECTED", 0),

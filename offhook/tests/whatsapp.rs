@@ -3,7 +3,9 @@
 
 mod harness;
 
-use harness::{Act, Request, WebhookSink, World, assert_error, eventually, strict_worlds, worlds};
+use harness::{
+    Act, Login, Request, WebhookSink, World, assert_error, eventually, strict_worlds, worlds,
+};
 use serde_json::{Value, json};
 
 const USER: &str = "+14155550111";
@@ -88,7 +90,7 @@ async fn one_speaks_freely_for_a_day_after_the_user_wrote() {
 #[tokio::test(flavor = "multi_thread")]
 async fn senders_belong_to_one_account() {
     for world in worlds().await {
-        let from = whatsapp("+14155238886");
+        let from = whatsapp("+14155550190");
         let sid = sender(&world, &from, "https://app.example/in").await;
         let again = json!({"sender_id": from}).to_string().into_bytes();
         let request = |login| {
@@ -111,7 +113,7 @@ async fn senders_belong_to_one_account() {
     }
     for world in strict_worlds().await {
         let form =
-            [("To", "whatsapp:+14155550111"), ("From", "whatsapp:+14155238886"), ("Body", "x")];
+            [("To", "whatsapp:+14155550111"), ("From", "whatsapp:+14155550190"), ("Body", "x")];
         assert_error(&world.message(&form).await, 63007, 400, "whatsapp");
         let mixed = [("To", "whatsapp:+14155550111"), ("Body", "x")];
         assert_error(&world.message(&mixed).await, 21910, 400, "channels");
@@ -237,6 +239,123 @@ async fn an_approved_template_opens_a_conversation_and_its_buttons_are_tapped() 
         // Now anything may be said.
         let free = message(&world, &from, "See you then").await;
         world.reached(free["sid"].as_str().unwrap(), "delivered").await;
+        world.stop().await;
+    }
+}
+
+const SANDBOX: &str = "+14155238886";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_phone_joins_a_sandbox_and_leaves_it() {
+    let strict = strict_worlds().await.into_iter().map(|world| (world, true));
+    for (world, is_strict) in worlds().await.into_iter().map(|w| (w, false)).chain(strict) {
+        let from = whatsapp(SANDBOX);
+        let shown = world.own("GET", "sandbox", Value::Null).await.json();
+        assert_eq!(shown["number"], from.as_str());
+        let join = shown["join"].as_str().unwrap().to_owned();
+        let status = async |login: &Login| {
+            let form = [("To", whatsapp(USER)), ("From", from.clone()), ("Body", "hi".into())];
+            let form: Vec<_> = form.iter().map(|(n, v)| (*n, v.as_str())).collect();
+            let path = harness::account_path(&login.user, "Messages.json");
+            let sid = world.post_as(login, &path, &form).await.text_of("sid");
+            let path = harness::account_path(&login.user, &format!("Messages/{sid}.json"));
+            eventually("an end", || async {
+                let message = world.get_as(login, &path).await.json();
+                let status = message["status"].as_str().unwrap_or_default().to_owned();
+                let is_final = matches!(&*status, "failed" | "delivered");
+                is_final.then(|| (status, message["error_code"].as_u64().unwrap_or_default()))
+            })
+            .await
+        };
+        let failed = |code| ("failed".to_owned(), code);
+        let arrived = ("delivered".to_owned(), 0);
+        // Until it joins; in development whoever writes first has it.
+        let other = world.subaccount("other").await;
+        let early = if is_strict { failed(63015) } else { failed(63016) };
+        assert_eq!(status(&world.login).await, early);
+        assert_eq!(status(&other).await, failed(63015));
+
+        let wrong = world.type_on(USER, &from, "join nobody-here").await;
+        assert_eq!(wrong.status, 404, "{wrong:?}");
+        assert_eq!(world.type_on(USER, &from, &join.to_uppercase()).await.status, 201);
+        assert!(world.bodies(USER, 1).await[0].contains("joined"));
+        assert_eq!(status(&world.login).await, arrived);
+
+        // Each account has a sandbox of its own; a phone is in one of them.
+        let path = format!("sandbox?account_sid={}", other.user);
+        let theirs = world.own("GET", &path, Value::Null).await.json();
+        assert_ne!(
+            (&theirs["join"], &theirs["sender_sid"]),
+            (&shown["join"], &shown["sender_sid"])
+        );
+        world.type_on(USER, &from, theirs["join"].as_str().unwrap()).await;
+        assert_eq!(status(&world.login).await, failed(63015));
+        assert_eq!(status(&other).await, arrived);
+        let asked = world.type_on(USER, &from, "hello").await;
+        assert_eq!(asked.text_of("account_sid"), other.user);
+        if !is_strict {
+            world.advance(3 * 24 * 3600).await;
+            assert_eq!(status(&other).await, failed(63015));
+            world.type_on(USER, &from, theirs["join"].as_str().unwrap()).await;
+        }
+        world.type_on(USER, &from, "stop").await;
+        assert_eq!(status(&other).await, failed(63015));
+        let unknown = "sandbox?account_sid=AC00000000000000000000000000000001";
+        assert_eq!(world.own("GET", unknown, Value::Null).await.status, 404);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_sample_template_is_in_every_account() {
+    for world in worlds().await {
+        let sample = "HXb5a6e1d5cf90e031b3c87934b78a571a";
+        let form = [
+            ("To", &*whatsapp(USER)),
+            ("From", &*whatsapp(SANDBOX)),
+            ("ContentSid", sample),
+            ("ContentVariables", r#"{"1":"Monday","2":"noon"}"#),
+        ];
+        let sid = world.sent(&form).await;
+        let body = world.reached(&sid, "delivered").await["body"].clone();
+        let body = body.as_str().unwrap();
+        assert!(body.contains("Monday") && body.contains("noon"), "{body}");
+        let path = format!("/_/content/v1/Content/{sample}");
+        assert_eq!(world.get(&path).await.json()["variables"]["2"], "3pm");
+        let other = world.subaccount("other").await;
+        assert_eq!(world.get_as(&other, &path).await.json()["sid"], sample);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_a_list_is_chosen() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let from = whatsapp(SANDBOX);
+        sender(&world, &from, &sink.at("/in")).await;
+        world.type_on(USER, &from, "hello").await;
+        let list = json!({"friendly_name": "when", "language": "en", "types": {
+            "twilio/list-picker": {"body": "When?", "button": "Choose", "items": [
+                {"id": "am", "item": "Morning", "description": "before noon"},
+                {"id": "pm", "item": "Afternoon", "description": "after"}]}}});
+        let request = Request::new("POST", "/_/content/v1/Content").login(&world.login);
+        let made = world.send(request.body("application/json", list.to_string().into())).await;
+        let content = made.text_of("sid");
+        let user = whatsapp(USER);
+        let form = [("To", &*user), ("From", &*from), ("ContentSid", &*content)];
+        world.delivered(&form).await;
+        let thread = world.received(USER).await;
+        let row = &thread[0]["rich"]["list"]["rows"][1];
+        let tap = json!({"to": from, "body": row["title"], "row": row["id"]});
+        let tapped = world.own("POST", &format!("handsets/{USER}/messages"), tap).await;
+        assert_eq!(tapped.status, 201, "{tapped:?}");
+        let seen = &sink.wait("/in", 2).await[1];
+        assert_eq!(
+            (seen.value("ListTitle"), seen.value("ListId"), seen.value("MessageType")),
+            ("Afternoon".into(), "pm".into(), "interactive".into())
+        );
+        assert_eq!((seen.value("Body"), seen.param("ButtonPayload")), ("Afternoon".into(), None));
         world.stop().await;
     }
 }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   up [ARGS]      build and start the platform; ARGS go to `offhook up`
-  test [STEP]    run every check (fmt clippy tidy unit definitions sdk wire matrix), or those named
+  test [STEP]    run every check (fmt clippy tidy unit definitions sdk wire interop matrix), or those named
   matrix [--only TEXT] [--mode syscall|portable] [--as root|user]
                  run unmodified programs of every stack under `offhook run`
   tidy [--write] check the house rules; --write regenerates generated pages

@@ -20,6 +20,12 @@ const SDK_NEEDS: &[Need] = &[
     Need { program: "curl", package: "curl" },
 ];
 
+/// Programs of others that the platform is held against.
+const INTEROP_NEEDS: &[Need] = &[
+    Need { program: "bearerbox", package: "kannel" },
+    Need { program: "nats-server", package: "nats-server" },
+];
+
 /// What the matrix needs beside [`SDK_NEEDS`].
 const MATRIX_NEEDS: &[Need] = &[
     Need { program: "gcc", package: "gcc" },
@@ -41,6 +47,11 @@ const MATRIX_PARTS: &[(&[&str], &str)] = &[
 /// Makes sure that the SDK stories can run.
 pub fn for_sdks() -> Result<(), String> {
     install(&missing(SDK_NEEDS))
+}
+
+/// Makes sure that the peers of the interop tests are there.
+pub fn for_interop() -> Result<(), String> {
+    install(&missing(INTEROP_NEEDS))
 }
 
 /// Makes sure that the programs of the matrix can run.

@@ -11,12 +11,23 @@ type Step = fn(&mut Totals) -> Outcome;
 /// The steps in their order; each may be asked for by name.
 const STEPS: &[(&str, Step)] = &[
     ("fmt", |_| run::cargo(&["fmt", "--all", "--check"])),
-    ("clippy", |_| run::cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+    ("clippy", |_| {
+        run::cargo(&[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--all-features",
+            "--",
+            "-D",
+            "warnings",
+        ])
+    }),
     ("tidy", |_| tidy::run(false)),
     ("unit", unit),
     ("definitions", |_| definitions::run(&[])),
     ("sdk", sdk),
     ("wire", wire),
+    ("interop", interop),
     ("matrix", matrix),
 ];
 
@@ -61,7 +72,19 @@ pub fn run(names: &[&str]) -> Outcome {
 fn unit(totals: &mut Totals) -> Outcome {
     let server = Postgres::start()?;
     let env = [("OFFHOOK_TEST_POSTGRES", server.url())];
-    let outcome = run::tee(&run::cargo_path(), &["test", "--workspace", "--no-fail-fast"], &env);
+    cargo_test(&["--workspace", "--no-fail-fast"], &env, totals)
+}
+
+/// The platform between programs that others wrote: Kannel, a NATS server.
+fn interop(totals: &mut Totals) -> Outcome {
+    needs::for_interop()?;
+    let tests = ["--test", "kannel", "--test", "nats"];
+    cargo_test(&[&["-p", "offhook", "--features", "interop"], &tests[..]].concat(), &[], totals)
+}
+
+fn cargo_test(args: &[&str], env: &[(&str, String)], totals: &mut Totals) -> Outcome {
+    let args: Vec<&str> = std::iter::once("test").chain(args.iter().copied()).collect();
+    let outcome = run::tee(&run::cargo_path(), &args, env);
     let text = match &outcome {
         Ok(text) | Err((_, text)) => text,
     };

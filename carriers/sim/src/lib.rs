@@ -126,8 +126,17 @@ impl Sim {
             Some((channel, _)) => format!("{channel}:{from}"),
             None => from.to_owned(),
         };
-        let message =
-            InboundMessage { from: sender, to: to.to_owned(), body: body.to_owned(), media, tap };
+        let handset = handset::load(&*self.notes, from).await;
+        let name = handset.map_err(|error| Unavailable(error.to_string()))?.name;
+        let message = InboundMessage {
+            from: sender,
+            to: to.to_owned(),
+            body: body.to_owned(),
+            media,
+            tap,
+            profile_name: Some(name).filter(|name| !name.is_empty()),
+            place: None,
+        };
         let media = message.media.iter().map(|item| item.content_type.clone()).collect();
         let outcome = self.sink().inbound(&message).await?;
         let sid = match &outcome {

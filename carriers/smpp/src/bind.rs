@@ -225,7 +225,10 @@ impl Bind {
         let content_type = "application/octet-stream".to_owned();
         let media = (!octets.is_empty()).then_some(InboundMedia { content_type, bytes: octets });
         let (from, to, media) = (from.to_owned(), to.to_owned(), media.into_iter().collect());
-        self.shared.sink().inbound(&InboundMessage { from, to, body, media, tap: None }).await
+        self.shared
+            .sink()
+            .inbound(&InboundMessage { from, to, body, media, ..InboundMessage::default() })
+            .await
     }
 }
 

@@ -104,8 +104,7 @@ async fn what_is_for_an_application_waits_for_it_even_through_a_restart() {
         from: HANDSET.into(),
         to: OUR_NUMBER.into(),
         body: body.into(),
-        media: Vec::new(),
-        tap: None,
+        ..InboundMessage::default()
     };
     running.smpp.deliver("legacy", &inbound("first")).await.unwrap();
     let (notes, platform) = running.stop().await;

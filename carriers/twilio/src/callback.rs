@@ -1,6 +1,6 @@
 //! What the account calls back: statuses, and messages to its numbers.
 
-use contracts::{InboundMedia, InboundMessage, InboundOutcome, Tap, Unavailable};
+use contracts::{InboundMedia, InboundMessage, InboundOutcome, Place, Tap, Unavailable};
 
 use crate::{INBOUND_PATH, Ours, STATUS_PATH, Twilio, noted};
 
@@ -73,13 +73,9 @@ impl Twilio {
             to: find(params, "To").to_owned(),
             body: find(params, "Body").to_owned(),
             media,
-            tap: match find(params, "ButtonPayload") {
-                "" => None,
-                payload => {
-                    let text = find(params, "ButtonText").to_owned();
-                    Some(Tap { text, payload: payload.to_owned() })
-                }
-            },
+            tap: tap(params),
+            profile_name: optional(params, "ProfileName"),
+            place: place(params),
         };
         if self.sink().inbound(&message).await? == InboundOutcome::NoSuchNumber {
             tracing::warn!(to = %kernel::Redacted(&message.to),
@@ -106,4 +102,29 @@ impl Twilio {
 
 fn find<'a>(params: &'a [(String, String)], name: &str) -> &'a str {
     params.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
+}
+
+fn optional(params: &[(String, String)], name: &str) -> Option<String> {
+    Some(find(params, name).to_owned()).filter(|value| !value.is_empty())
+}
+
+fn place(params: &[(String, String)]) -> Option<Place> {
+    Some(Place {
+        latitude: find(params, "Latitude").parse().ok()?,
+        longitude: find(params, "Longitude").parse().ok()?,
+        label: optional(params, "Label"),
+        address: optional(params, "Address"),
+    })
+}
+
+/// The button or row that was tapped.
+fn tap(params: &[(String, String)]) -> Option<Tap> {
+    let of = |payload: &str, text: &str, is_row| match find(params, payload) {
+        "" => None,
+        payload => {
+            let text = find(params, text).to_owned();
+            Some(Tap { text, payload: payload.to_owned(), is_row })
+        }
+    };
+    of("ButtonPayload", "ButtonText", false).or_else(|| of("ListId", "ListTitle", true))
 }

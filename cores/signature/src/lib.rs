@@ -36,6 +36,6 @@ mod url;
 mod validate;
 
 pub use overrides::{Edge, OverrideError, Overrides, RetryPolicy};
-pub use sign::{shared_key_settings, sign, sign_shared_key};
+pub use sign::{shared_key_settings, sign, sign_hub, sign_shared_key};
 pub use url::{body_hash, with_body_hash, with_query, without_fragment};
-pub use validate::{validate, validate_body, validate_shared_key};
+pub use validate::{is_equal, validate, validate_body, validate_hub, validate_shared_key};

@@ -32,6 +32,15 @@ pub fn sign_shared_key<K: AsRef<str>, V: AsRef<str>>(
     hmac_base64(hmac::HMAC_SHA256, secret, url, params)
 }
 
+/// The value of `X-Hub-Signature-256`, with which Meta signs the bytes of a body: `sha256=` and
+/// 64 hex digits.
+pub fn sign_hub(app_secret: &str, body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, app_secret.as_bytes());
+    let tag = hmac::sign(&key, body);
+    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256={hex}")
+}
+
 /// The value of `X-Twilio-Webhooks-Signature-Settings` that tells the receiver which shared key
 /// signed the request. `key_id` is the part after `webhooks_sharedkey_`.
 pub fn shared_key_settings(key_id: &str) -> String {

@@ -2,7 +2,7 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
-use crate::sign::{sign, sign_shared_key};
+use crate::sign::{sign, sign_hub, sign_shared_key};
 use crate::url::{Ported, body_hash};
 
 /// Whether `signature` is that of a request signed with `auth_token`.
@@ -32,6 +32,11 @@ pub fn validate_shared_key<K: AsRef<str>, V: AsRef<str>>(
     any_port(url, |url| is_equal(&sign_shared_key(secret, url, params), signature))
 }
 
+/// Whether Meta signed this body: see [`sign_hub`].
+pub fn validate_hub(app_secret: &str, body: &[u8], signature: &str) -> bool {
+    is_equal(&sign_hub(app_secret, body), signature)
+}
+
 /// Like [`validate()`], for a request whose body is not a form: its URL has to carry `bodySHA256`
 /// and that has to be the hash of `body`.
 pub fn validate_body(auth_token: &str, url: &str, body: &[u8], signature: &str) -> bool {
@@ -50,6 +55,7 @@ fn any_port(url: &str, is_signed: impl Fn(&str) -> bool) -> bool {
     other != parts.port && is_signed(&parts.with_port(other))
 }
 
-fn is_equal(expected: &str, given: &str) -> bool {
+/// Compares in time that does not depend on where they differ.
+pub fn is_equal(expected: &str, given: &str) -> bool {
     verify_slices_are_equal(expected.as_bytes(), given.as_bytes()).is_ok()
 }

@@ -38,6 +38,10 @@ impl Lane {
         assert!(interval.as_micros() > 0 && cost > 0, "a pace needs an interval and a cost");
         Self { name: name.into(), interval, cost }
     }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 }
 
 /// How long what waits in a lane of this account will take to start.

@@ -12,7 +12,8 @@
 //! the runner sees one. A job that keeps failing ends in the table of dead jobs.
 //!
 //! Bounds: 256 jobs at once; a job may take 55 seconds; 8 attempts with delays
-//! of 1, 5, 25, 125 … seconds, an hour at most.
+//! of 1, 5, 25, 125 … seconds, an hour at most, each up to a quarter less so that
+//! what failed together does not come back together.
 
 mod lane;
 mod runner;

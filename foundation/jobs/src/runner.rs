@@ -30,6 +30,15 @@ const ATTEMPTS_MAX: u32 = 8;
 /// How long a missed wake-up may delay work.
 const POLL: Duration = Duration::from_secs(1);
 
+/// Until the next attempt of a job that has failed: 1, 5, 25 … seconds, an hour at most, less up
+/// to a quarter that its id decides. What failed together does not come back together.
+fn delay(job: &Job) -> Duration {
+    let most = 5u64.saturating_pow(job.attempt.saturating_sub(1)).min(3600) * 1000;
+    let tail = job.id.get(job.id.len().saturating_sub(4)..).unwrap_or_default();
+    let share = u64::from_str_radix(tail, 16).unwrap_or(0) % 1000;
+    Duration::from_millis(most - most * share / 4000)
+}
+
 /// The loop that keeps every promise.
 pub struct Runner {
     store: Store,
@@ -216,8 +225,7 @@ impl Runner {
             Err(Failure::Hopeless(why)) => self.bury(&job, &why).await,
             Err(Failure::Retry(why)) if job.attempt >= ATTEMPTS_MAX => self.bury(&job, &why).await,
             Err(Failure::Retry(why)) => {
-                let delay = 5u64.saturating_pow(job.attempt.saturating_sub(1)).min(3600);
-                let at = self.clock.now() + Duration::from_secs(delay);
+                let at = self.clock.now() + delay(&job);
                 self.postpone(&job, at, Some(&why)).await;
             }
         }

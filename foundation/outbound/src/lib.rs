@@ -3,7 +3,7 @@
 //! [`Client::fetch`] asks an application as Twilio does (webhooks.md §3): the same headers,
 //! signature, timeouts, overrides, retries, redirects and cookies, and the same error codes
 //! when it fails. [`Client::get_media`] takes a picture for an MMS, [`Client::raw`] sends any
-//! other request through the same guard.
+//! other request through the same guard, [`Client::publish`] a message to a NATS server.
 //!
 //! It deliberately does not: parse what was answered, choose a fallback URL, keep connections,
 //! cache, use a proxy, offer compression, queue or limit how many requests run at once.
@@ -42,6 +42,7 @@ mod cookies;
 mod exchange;
 mod fault;
 mod fetch;
+mod nats;
 mod policy;
 mod raw;
 mod target;
@@ -49,6 +50,7 @@ mod tls;
 
 pub use client::Client;
 pub use fetch::{Answer, Attempt, Fetch, FetchFailure, Method, Payload, Purpose, TWIML_BYTES_MAX};
+pub use nats::{NatsError, check_nats_url, is_nats_subject};
 pub use policy::{AddressClass, Policy};
 pub use raw::RawRequest;
 pub use target::encode_form;

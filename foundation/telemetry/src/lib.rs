@@ -4,6 +4,7 @@
 //! JSON; bodies and numbers never appear above `debug`. Metrics live in one
 //! registry per process, so that tests stay apart.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -50,6 +51,12 @@ struct QueueLabel {
     queue: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SenderLabel {
+    account_sid: String,
+    sender: String,
+}
+
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
@@ -58,6 +65,7 @@ pub struct Metrics {
     connections: Gauge,
     jobs: Family<QueueLabel, Gauge>,
     dead_jobs: Gauge,
+    delivery_rates: Family<SenderLabel, Gauge<f64, AtomicU64>>,
 }
 
 impl Default for Metrics {
@@ -77,7 +85,13 @@ impl Default for Metrics {
         registry.register("jobs", "Promises that are not kept yet", jobs.clone());
         let dead_jobs = Gauge::default();
         registry.register("dead_jobs", "Promises that were given up", dead_jobs.clone());
-        Self { registry, requests, durations, connections, jobs, dead_jobs }
+        let delivery_rates = Family::<SenderLabel, Gauge<f64, AtomicU64>>::default();
+        registry.register(
+            "delivery_rate",
+            "Share of a sender's or service's last messages that arrived",
+            delivery_rates.clone(),
+        );
+        Self { registry, requests, durations, connections, jobs, dead_jobs, delivery_rates }
     }
 }
 
@@ -109,6 +123,14 @@ impl Metrics {
             self.jobs.get_or_create(&QueueLabel { queue: queue.clone() }).set(*count);
         }
         self.dead_jobs.set(dead);
+    }
+
+    /// Sets what is asked of Messaging at scrape time: account, sender, share from 0 to 1.
+    pub fn set_delivery_rates(&self, rates: Vec<(String, String, f64)>) {
+        self.delivery_rates.clear();
+        for (account_sid, sender, share) in rates {
+            self.delivery_rates.get_or_create(&SenderLabel { account_sid, sender }).set(share);
+        }
     }
 
     /// The Prometheus text form.

@@ -36,6 +36,9 @@ pub enum HandsetCommand {
         /// Id of a button to tap; the text is its title
         #[arg(long)]
         button: Option<String>,
+        /// Id of a list's row to choose; the text is its title
+        #[arg(long, conflicts_with = "button")]
+        row: Option<String>,
         /// Text
         #[arg(default_value = "")]
         body: String,
@@ -71,13 +74,14 @@ pub async fn run(args: HandsetCommand, client: &Client, json: bool) -> Outcome {
             }
             Ok(())
         }
-        HandsetCommand::Send { number, to, attach, button, body } => {
+        HandsetCommand::Send { number, to, attach, button, row, body } => {
             let to = match to {
                 Some(to) => to,
                 None => client.env().await?.phone_number,
             };
             let media: Result<Vec<Value>, Failure> = attach.iter().map(|p| attachment(p)).collect();
-            let typed = json!({"to": to, "body": body, "media": media?, "button": button});
+            let typed =
+                json!({"to": to, "body": body, "media": media?, "button": button, "row": row});
             let path = format!("/handsets/{number}/messages");
             let sent = client.own(Method::POST, &path, Some(typed)).await?;
             if json {
@@ -97,6 +101,18 @@ pub async fn run(args: HandsetCommand, client: &Client, json: bool) -> Outcome {
             Ok(())
         }
     }
+}
+
+/// The WhatsApp sandbox of an account.
+pub async fn sandbox(account: Option<String>, client: &Client, json: bool) -> Outcome {
+    let query = account.map(|sid| format!("?account_sid={sid}")).unwrap_or_default();
+    let sandbox = client.own(Method::GET, &format!("/sandbox{query}"), None).await?;
+    if json {
+        print_json(&sandbox);
+    } else {
+        outln!("{}: send \"{}\"", cell(&sandbox, "number"), cell(&sandbox, "join"));
+    }
+    Ok(())
 }
 
 async fn list(client: &Client, json: bool) -> Outcome {
@@ -129,6 +145,9 @@ async fn show(client: &Client, json: bool, number: &str, limit: u32) -> Outcome 
         }
         for button in line["rich"]["buttons"].as_array().into_iter().flatten() {
             body.push_str(&format!(" ({})", cell(button, "title")));
+        }
+        for row in line["rich"]["list"]["rows"].as_array().into_iter().flatten() {
+            body.push_str(&format!(" ▸ {}", cell(row, "title")));
         }
         let arrow = if line["direction"] == "sent" { "→" } else { "←" };
         vec![cell(line, "at"), format!("{arrow} {}", cell(line, "peer")), cut(&body, 100)]

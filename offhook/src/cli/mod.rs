@@ -62,6 +62,11 @@ enum Command {
     /// Buy, configure and release numbers
     #[command(subcommand)]
     Number(number::Number),
+    /// Show the WhatsApp sandbox, and the words with which a phone joins it
+    Sandbox {
+        /// The account; by default the main one
+        account: Option<String>,
+    },
     /// List messages, newest first
     Messages(messages::Messages),
     /// Show everything as it happens
@@ -113,6 +118,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Sms(args) => sms::run(args, &client()?, json).await,
         Command::Handset(args) => handset::run(args, &client()?, json).await,
         Command::Number(args) => number::run(args, &client()?, json).await,
+        Command::Sandbox { account } => handset::sandbox(account, &client()?, json).await,
         Command::Messages(args) => messages::run(args, &client()?, json).await,
         Command::Tail(args) => tail::run(args, &client()?, json).await,
         Command::Clock(args) => clock::run(args, &client()?, json).await,

@@ -56,6 +56,9 @@ pub struct Up {
     /// Refuse American senders that are not registered, as the carriers there do
     #[arg(long, env = "OFFHOOK_ENFORCE_REGISTRATION")]
     enforce_registration: bool,
+    /// Stop floods of texts to one block of numbers that nobody answers (SMS pumping)
+    #[arg(long, env = "OFFHOOK_GUARD_PUMPING")]
+    guard_pumping: bool,
     /// Requests of one account in flight beyond which 429 answers; 0 is no limit
     #[arg(long, default_value_t = 0)]
     concurrency_max: u32,
@@ -129,7 +132,9 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
             (None, true) => Rates::UNLIMITED,
             (None, false) => Rates::default(),
         },
+        caps: config.caps,
         enforce_registration: up.enforce_registration,
+        guard_pumping: up.guard_pumping,
         concurrency_max: up.concurrency_max,
         keep: monitor::Keep {
             others: Duration::from_secs(u64::from(up.keep_events) * 86_400),

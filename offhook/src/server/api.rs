@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sim::{Behaviour, Handset};
 use store::{Batch, Row, Store, StoreError};
+use whatsapp::WebhookError;
 
 use super::{Platform, links, quiet_hours};
 
@@ -67,6 +68,7 @@ pub fn router(platform: App) -> Router {
         .route("/link-domains", get(links::domains).post(links::add_domain))
         .route("/link-domains/{domain}", delete(links::remove_domain))
         .route("/quiet-hours", get(quiet_hours::show).put(quiet_hours::set).post(quiet_hours::set))
+        .route("/sandbox", get(sandbox))
         .route("/dead-jobs", get(dead_jobs))
         .route("/dead-jobs/{id}/replay", post(replay));
     Router::new()
@@ -80,6 +82,7 @@ pub fn router(platform: App) -> Router {
         .route(twilio::INBOUND_PATH, post(twilio_inbound))
         // Whoever got a message follows its links.
         .route("/l/{code}", get(links::here))
+        .route(whatsapp::WEBHOOK_PATH, get(whatsapp_verify).post(whatsapp_webhook))
         .route("/healthz", get(health))
         .route("/", get(page))
         .fallback(nowhere)
@@ -270,6 +273,8 @@ struct Typed {
     media: Vec<TypedMedia>,
     /// The id of a button that was tapped; `body` is its text.
     button: Option<String>,
+    /// The id of a row of a list that was chosen; `body` is its text.
+    row: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -303,7 +308,8 @@ async fn send_from(
             .map_err(|error| bad(format!("'data' of a media is not base64: {error}")))?;
         media.push(InboundMedia { content_type: item.content_type, bytes });
     }
-    let tap = typed.button.map(|payload| Tap { text: typed.body.clone(), payload });
+    let tapped = typed.button.map(|id| (id, false)).or(typed.row.map(|id| (id, true)));
+    let tap = tapped.map(|(payload, is_row)| Tap { text: typed.body.clone(), payload, is_row });
     let sent = app.sim.send_from(&from, &typed.to, &typed.body, media, tap).await;
     match sent.map_err(unavailable)? {
         InboundOutcome::Received { account, sid } => Ok((
@@ -513,6 +519,32 @@ async fn add_short_code(
     }
 }
 
+#[derive(Deserialize)]
+struct OfAccount {
+    account_sid: Option<Sid>,
+}
+
+/// The WhatsApp sandbox of an account, by default the main one.
+async fn sandbox(
+    State(app): State<App>,
+    Query(query): Query<OfAccount>,
+) -> Result<Json<Value>, Refusal> {
+    let account = match query.account_sid {
+        Some(account) => account,
+        None => app.accounts.main_account().await?.sid,
+    };
+    if app.accounts.facts(account).await.map_err(|error| unavailable(error.0))?.is_none() {
+        return Err(Refusal(ApiError::new(20404, format!("There is no account {account}"))));
+    }
+    let sandbox = app.messaging.sandbox(&app.store.account(account)).await?;
+    Ok(Json(json!({
+        "account_sid": account,
+        "number": messaging::SANDBOX,
+        "sender_sid": sandbox.sender,
+        "join": format!("join {}", sandbox.code),
+    })))
+}
+
 async fn dead_jobs(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     let sql = "SELECT id, account_sid, queue, payload, attempt, last_error, died_at FROM dead_job
                ORDER BY died_at DESC LIMIT 1000";
@@ -548,6 +580,9 @@ async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
     let waiting: Vec<_> = waiting.iter().map(|row| (row.text(0).to_owned(), row.int(1))).collect();
     let dead = app.store.point("SELECT count(*) FROM dead_job", vec![]).await?;
     app.metrics.set_jobs(&waiting, dead.map_or(0, |row| row.int(0)));
+    let rates = app.messaging.delivery_rates().into_iter();
+    let rates = rates.map(|(account, sender, share)| (account.to_string(), sender, share));
+    app.metrics.set_delivery_rates(rates.collect());
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response())
 }
@@ -603,6 +638,40 @@ async fn twilio_inbound(State(app): State<App>, headers: HeaderMap, body: Bytes)
     let Some(twilio) = &app.twilio else { return StatusCode::NOT_FOUND.into_response() };
     let (params, signature) = callback(&headers, &body);
     taken(twilio.inbound(&params, &signature).await)
+}
+
+#[derive(Deserialize)]
+struct Hub {
+    #[serde(rename = "hub.mode", default)]
+    mode: String,
+    #[serde(rename = "hub.verify_token", default)]
+    verify_token: String,
+    #[serde(rename = "hub.challenge", default)]
+    challenge: String,
+}
+
+async fn whatsapp_verify(State(app): State<App>, Query(hub): Query<Hub>) -> Response {
+    let Some(whatsapp) = &app.whatsapp else { return StatusCode::NOT_FOUND.into_response() };
+    match whatsapp.verify(&hub.mode, &hub.verify_token, &hub.challenge) {
+        Ok(challenge) => challenge.to_owned().into_response(),
+        Err(_) => StatusCode::FORBIDDEN.into_response(),
+    }
+}
+
+async fn whatsapp_webhook(State(app): State<App>, headers: HeaderMap, body: Bytes) -> Response {
+    let Some(whatsapp) = &app.whatsapp else { return StatusCode::NOT_FOUND.into_response() };
+    let signature = headers.get("x-hub-signature-256").and_then(|value| value.to_str().ok());
+    let taken = whatsapp.webhook(&body, signature.unwrap_or_default()).await;
+    match taken {
+        Ok(()) => StatusCode::OK,
+        Err(WebhookError::Forged) => StatusCode::FORBIDDEN,
+        Err(WebhookError::Malformed) => StatusCode::BAD_REQUEST,
+        Err(WebhookError::Unavailable(why)) => {
+            tracing::warn!(%why, "Meta will have to call again");
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+    .into_response()
 }
 
 /// A plain page until the console is built.

@@ -13,6 +13,7 @@ use sim::Sim;
 use smpp_carrier::Smpp;
 use store::Store;
 use twilio::Twilio;
+use whatsapp::WhatsApp;
 
 use super::ports::Notes;
 use super::{Settings, StartError, failed};
@@ -23,6 +24,7 @@ pub struct Networks {
     pub sim: Arc<Sim>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
+    pub whatsapp: Option<Arc<WhatsApp>>,
     applications: Vec<Application>,
     routes: Vec<Route>,
 }
@@ -54,12 +56,18 @@ impl Networks {
             });
         let twilio =
             twilio.transpose().map_err(|error| failed("carriers.twilio")(error.to_string()))?;
+        let now = clock.clone();
+        let whatsapp = config.carriers.whatsapp.clone().map(|whatsapp| {
+            WhatsApp::new(whatsapp, notes("whatsapp"), move || now.now(), client.clone())
+        });
+        let whatsapp =
+            whatsapp.transpose().map_err(|error| failed("carriers.whatsapp")(error.to_string()))?;
         let has_listener =
             config.carriers.smpp.as_ref().is_some_and(|smpp| !smpp.listeners.is_empty());
         check_applications(&config.applications, has_listener)
             .map_err(|why| failed("applications")(why))?;
         let applications = config.applications.clone();
-        Ok(Self { sim, smpp, twilio, applications, routes: config.routes.clone() })
+        Ok(Self { sim, smpp, twilio, whatsapp, applications, routes: config.routes.clone() })
     }
 
     /// Connects them and Messaging, both ways.
@@ -80,6 +88,10 @@ impl Networks {
         if let Some(twilio) = &self.twilio {
             twilio.connect(messaging.clone());
             carriers.push(("twilio".to_owned(), twilio.clone()));
+        }
+        if let Some(whatsapp) = &self.whatsapp {
+            whatsapp.connect(messaging.clone());
+            carriers.push(("whatsapp".to_owned(), whatsapp.clone()));
         }
         if self.routes.is_empty() {
             messaging.connect(self.sim.clone());

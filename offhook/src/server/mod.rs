@@ -21,7 +21,7 @@ use door::{Door, Foreign};
 use events::{Events, Pump};
 use jobs::Runner;
 use messaging::Messaging;
-use monitor::{Keep, Retention};
+use monitor::{Keep, Monitor, Retention};
 use numbers::{Numbers, ValidationWorker};
 use pricing::Pricing;
 use rest::Router;
@@ -34,6 +34,7 @@ use tokio::sync::watch;
 use trust::Trust;
 use twilio::Twilio;
 use webhooks::Webhooks;
+use whatsapp::WhatsApp;
 
 use crate::config::Config;
 use carriers::Networks;
@@ -58,8 +59,12 @@ pub struct Settings {
     pub review_delay: Duration,
     /// How fast senders may send.
     pub rates: messaging::Rates,
+    /// How much they may send in a day.
+    pub caps: messaging::Caps,
     /// Unregistered American senders are refused.
     pub enforce_registration: bool,
+    /// Floods of texts to one block of numbers are stopped.
+    pub guard_pumping: bool,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
     pub concurrency_max: u32,
     /// How long events are kept.
@@ -90,7 +95,9 @@ impl Settings {
             network: Network { seed: 1, delay_ms: (40, 160), fault_rate: 0.0 },
             review_delay: REVIEW_DELAY,
             rates: messaging::Rates::UNLIMITED,
+            caps: messaging::Caps::default(),
             enforce_registration: false,
+            guard_pumping: false,
             concurrency_max: 0,
             keep: Keep::default(),
             wire_log: None,
@@ -111,6 +118,7 @@ pub struct Platform {
     pub sim: Arc<Sim>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
+    pub whatsapp: Option<Arc<WhatsApp>>,
     pub events: Arc<Events>,
     pub router: Router,
     pub metrics: Metrics,
@@ -254,11 +262,13 @@ async fn wire(
         content: content.clone(),
         trust: trust.clone(),
         webhooks: webhooks.clone(),
-        client,
+        client: client.clone(),
         public_url: url.clone(),
         development,
         rates: settings.rates,
+        caps: settings.caps,
         enforce_registration: settings.enforce_registration,
+        guard_pumping: settings.guard_pumping,
     });
     networks.connect(&messaging)?;
 
@@ -267,13 +277,15 @@ async fn wire(
         store: background.by_account(),
         clock: clock.clone(),
         webhooks: webhooks.clone(),
+        client,
         messages: Arc::new(ports::Contents(background.by_account())),
     });
     let runner = Runner::new(background, clock.clone())
         .with(webhooks)
         .with(Arc::new(usage::Watch::new(clock.clone())))
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let runner = content.work(trust.work(events.work(runner)));
+    let monitor = Monitor::new(clock.clone());
+    let runner = content.work(trust.work(monitor.work(events.work(runner))));
     let runner = Arc::new(networks.work(messaging.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
@@ -283,7 +295,7 @@ async fn wire(
         .with_concurrency_max(settings.concurrency_max);
     let router = trust.mount(numbers.mount(accounts.mount(router)));
     let router = content.mount(messaging.mount(router));
-    let router = usage::mount(monitor::mount(router));
+    let router = usage::mount(monitor.mount(router));
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
     let router = events.mount(router);
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
@@ -296,6 +308,7 @@ async fn wire(
         sim,
         smpp: networks.smpp.clone(),
         twilio: networks.twilio.clone(),
+        whatsapp: networks.whatsapp.clone(),
         events,
         router,
         metrics: Metrics::default(),

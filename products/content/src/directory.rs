@@ -2,10 +2,11 @@
 
 use contracts::{BoxFuture, ContentApproval, ContentDirectory, ContentTemplate, Unavailable};
 use kernel::Sid;
+use store::StoreError;
 
 use crate::Content;
 use crate::resource::KIND;
-use crate::shelf;
+use crate::{sample, shelf};
 
 impl ContentDirectory for Content {
     fn template(
@@ -15,10 +16,15 @@ impl ContentDirectory for Content {
     ) -> BoxFuture<'_, Result<Option<ContentTemplate>, Unavailable>> {
         Box::pin(async move {
             let store = self.parts.store.account(account);
-            let found = rest::load(&store, KIND, "", &content.to_string()).await;
-            let Some(doc) = found.map_err(|error| Unavailable(error.to_string()))? else {
-                return Ok(None);
-            };
+            let failed = |error: StoreError| Unavailable(error.to_string());
+            let sid = content.to_string();
+            let mut found = rest::load(&store, KIND, "", &sid).await.map_err(failed)?;
+            if found.is_none()
+                && sample::seed(&store, &self.parts.clock, &sid).await.map_err(failed)?
+            {
+                found = rest::load(&store, KIND, "", &sid).await.map_err(failed)?;
+            }
+            let Some(doc) = found else { return Ok(None) };
             let json = |field: &str| doc.fields.get(field).map_or("{}".into(), |v| v.to_string());
             Ok(Some(ContentTemplate {
                 language: doc.text("language").unwrap_or_default().to_owned(),

@@ -9,6 +9,7 @@ mod directory;
 mod lifecycle;
 mod resource;
 mod reviewer;
+mod sample;
 mod search;
 mod shelf;
 

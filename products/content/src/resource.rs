@@ -1,12 +1,12 @@
 //! `/v1/Content`: templates (whatsapp-content §2).
 
 use kernel::ApiError;
-use rest::{Access, Draft, Field, Op, Param, Resource, Table, Verb, Wire};
+use rest::{Access, Ctx, Draft, Field, Op, Param, Reply, Resource, Table, Verb, Wire};
 use serde_json::{Value as Json, json};
 use template::{Fault, Template};
 
-use crate::Content;
 use crate::approval::FIELD;
+use crate::{Content, sample};
 
 pub(crate) const KIND: &str = "Content";
 pub(crate) const ACCESS: Access = Access::Keys("content/content");
@@ -51,11 +51,22 @@ pub static CONTENT: Resource<Content> = Resource {
     ops: &[
         Op::create(CREATE).json().with(|_, _, draft| Box::pin(async move { complete(draft) })),
         Op::list(&[]),
-        Op::fetch(),
+        Op::fetch().by(|_, ctx| Box::pin(fetch(ctx))),
         Op::update(UPDATE).json().with(|_, _, draft| Box::pin(async move { complete(draft) })),
         Op::delete(),
     ],
 };
+
+async fn fetch(ctx: &Ctx) -> Result<Reply, ApiError> {
+    let failed = |error| rest::store_error(ctx, error);
+    let sid = ctx.param_sid("Sid", &["HX"])?.to_string();
+    let mut found = rest::load(&ctx.store, KIND, "", &sid).await.map_err(failed)?;
+    if found.is_none() && sample::seed(&ctx.store, &ctx.clock, &sid).await.map_err(failed)? {
+        found = rest::load(&ctx.store, KIND, "", &sid).await.map_err(failed)?;
+    }
+    let doc = found.ok_or_else(|| ctx.not_found())?;
+    Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)))
+}
 
 /// The template must be one; 20409 when it was submitted and can no longer change.
 ///

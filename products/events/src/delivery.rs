@@ -1,4 +1,4 @@
-//! Posting events to sinks, at least once (webhooks §12.2).
+//! Handing events to sinks, at least once (webhooks §12.2).
 //!
 //! 2xx is done. 429, 5xx and silence are tried again, ever later, until the event is four hours old;
 //! any other answer discards it at once. An event that is given up is an alert, 93101, and a sink
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
+use outbound::NatsError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use store::{AccountBatch, AccountStore};
 
 use crate::Events;
 use crate::cloud::Promised;
-use crate::sink::{self, Webhook};
+use crate::sink::{self, Target, TargetKind};
 
 const QUEUE: &str = "events.delivery";
 /// Requests to one sink at one time: a slow one must not take the room of all others.
@@ -79,26 +80,42 @@ impl Deliver {
         let Delivery { sink, events } = job.read()?;
         let parts = &self.0.parts;
         let Some(doc) = sink::load(store, &sink).await? else { return Ok(()) };
-        let (Some(webhook), Some(first)) = (Webhook::of(&doc), events.first()) else {
+        let (Some(target), Some(first)) = (Target::of(&doc), events.first()) else {
             return Ok(());
         };
         if doc.text("status") == Some("failed") {
             return Ok(());
         }
-        let document = self.document(store, &webhook, &events).await?;
-        let target = webhook.destination.split('#').next().unwrap_or_default();
-        let url = format!("{target}{OVERRIDES}");
-        let outcome = parts.webhooks.post_json(job.account, &url, &document, &sink, batch).await;
-        let (status, why) = match &outcome {
-            Ok(answer) => (Some(answer.status), String::new()),
-            Err(failure) => {
-                let answer = failure.answer.as_ref();
-                (answer.map(|answer| answer.status), failure.message.clone())
+        let document = self.document(store, target.batches, &events).await?;
+        let (verdict, why, address) = match &target.kind {
+            TargetKind::Webhook { destination } => {
+                let address = destination.split('#').next().unwrap_or_default();
+                let url = format!("{address}{OVERRIDES}");
+                let outcome =
+                    parts.webhooks.post_json(job.account, &url, &document, &sink, batch).await;
+                let (status, why) = match &outcome {
+                    Ok(answer) => (Some(answer.status), String::new()),
+                    Err(failure) => {
+                        let answer = failure.answer.as_ref();
+                        (answer.map(|answer| answer.status), failure.message.clone())
+                    }
+                };
+                (verdict(status), why, address)
+            }
+            TargetKind::Nats { destination, subject } => {
+                let payload = document.to_string();
+                let outcome = parts.client.publish(destination, subject, payload.as_bytes()).await;
+                let (verdict, why) = match outcome {
+                    Ok(()) => (Verdict::Done, String::new()),
+                    Err(error @ NatsError::Refused(_)) => (Verdict::Discard, error.to_string()),
+                    Err(error @ NatsError::Unreachable(_)) => (Verdict::Again, error.to_string()),
+                };
+                (verdict, why, destination.as_str())
             }
         };
         let now = parts.clock.now();
         let age = now.since(first.at);
-        match verdict(status) {
+        match verdict {
             Verdict::Done => {}
             Verdict::Again if age < TRIED_FOR => {
                 return Err(Failure::Later(now + delay(age, parts.clock.random())));
@@ -106,7 +123,7 @@ impl Deliver {
             verdict => {
                 let count = events.len();
                 let why = format!("{count} events were not delivered: {why}");
-                parts.webhooks.alert(batch, &sink, 93101, &why, target);
+                parts.webhooks.alert(batch, &sink, 93101, &why, address);
                 if verdict == Verdict::Again {
                     sink::store(batch, &doc, sink::with_status(&doc, "failed"));
                 }
@@ -120,7 +137,7 @@ impl Deliver {
     async fn document(
         &self,
         store: &AccountStore,
-        webhook: &Webhook,
+        batches: bool,
         events: &[Promised],
     ) -> Result<Json, Failure> {
         let mut all = Vec::with_capacity(events.len());
@@ -134,7 +151,7 @@ impl Deliver {
             };
             all.push(event.envelope(store.account(), content.as_ref()));
         }
-        Ok(match (webhook.batches, all.len()) {
+        Ok(match (batches, all.len()) {
             (false, 1) => all.remove(0),
             _ => Json::Array(all),
         })

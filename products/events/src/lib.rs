@@ -1,4 +1,4 @@
-//! Event Streams: what happens, sent on to webhooks as CloudEvents (webhooks §12).
+//! Event Streams: what happens, sent on to webhooks and NATS subjects as CloudEvents (webhooks §12).
 //!
 //! The behaviour reads along an event: it is committed by whatever happened; the [`pump`] reads it
 //! and promises a [`delivery`] to every [`sink`] whose [`subscription`] asks for its type, in one
@@ -21,6 +21,7 @@ use std::sync::Arc;
 use clock::Clock;
 use contracts::MessageContents;
 use jobs::Runner;
+use outbound::Client;
 use rest::Router;
 use store::{ByAccount, Journal};
 use webhooks::Webhooks;
@@ -33,6 +34,8 @@ pub struct Parts {
     pub store: ByAccount,
     pub clock: Clock,
     pub webhooks: Arc<Webhooks>,
+    /// Reaches the NATS servers of sinks.
+    pub client: Arc<Client>,
     pub messages: Arc<dyn MessageContents>,
 }
 

@@ -14,7 +14,7 @@ use crate::Events;
 use crate::catalog;
 use crate::cloud::Promised;
 use crate::delivery;
-use crate::sink::{self, IN_USE, Webhook};
+use crate::sink::{self, IN_USE, Target};
 use crate::subscription::{self, Wanted};
 
 const READER: &str = "event-streams";
@@ -155,10 +155,10 @@ impl Pump {
             let subscription = rest::load(&store, subscription::KIND, "", row.text(0)).await?;
             let sink = sink::load(&store, row.text(1)).await?;
             let (Some(subscription), Some(sink)) = (subscription, sink) else { continue };
-            let Some(webhook) = Webhook::of(&sink) else { continue };
+            let Some(target) = Target::of(&sink) else { continue };
             if sink.text("status") != Some("failed") {
                 let wanted = Wanted::all(&subscription);
-                let batches = webhook.batches;
+                let batches = target.batches;
                 streams.push(Stream { sink: sink.sid, batches, subscription, wanted });
             }
         }

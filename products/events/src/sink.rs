@@ -17,7 +17,8 @@ pub(crate) const IN_USE: &str = "event-sink";
 /// Sinks of one account (webhooks §12).
 const SINKS_MAX: i64 = 100;
 
-const TYPES: &[&str] = &["kinesis", "webhook", "segment", "email"];
+// Differs: `nats` is Offhook's own; kinesis, segment and email are refused.
+const TYPES: &[&str] = &["kinesis", "webhook", "segment", "email", "nats"];
 const STATUSES: &[&str] = &["initialized", "validating", "active", "failed"];
 
 pub static SINK: Resource<Events> = Resource {
@@ -69,37 +70,60 @@ pub static VALIDATE: Resource<Events> = Resource {
         .by(|_, ctx| Box::pin(validate(ctx)))],
 };
 
-/// A webhook as a sink is configured.
-pub(crate) struct Webhook {
-    pub destination: String,
-    /// Several events in one request, as an array.
+/// Where a sink's events go.
+pub(crate) struct Target {
+    pub kind: TargetKind,
+    /// Several events at once, as an array.
     pub batches: bool,
 }
 
-impl Webhook {
+pub(crate) enum TargetKind {
+    Webhook { destination: String },
+    Nats { destination: String, subject: String },
+}
+
+impl Target {
     /// # Errors
-    /// Why the configuration is none of a webhook.
-    fn read(configuration: &Json) -> Result<Self, String> {
+    /// Why the configuration is none of this type of sink.
+    fn read(kind: &str, configuration: &Json) -> Result<Self, String> {
         let destination = configuration["destination"].as_str();
-        let destination = destination.ok_or("SinkConfiguration needs a 'destination'")?;
-        rest::check_url(destination).map_err(|why| format!("destination: {why}"))?;
-        match &configuration["method"] {
-            Json::Null => {}
-            // Differs: whether Twilio takes another method than POST is unconfirmed.
-            Json::String(method) if method.eq_ignore_ascii_case("POST") => {}
-            other => return Err(format!("method {other} is not POST")),
-        }
+        let destination = destination.ok_or("SinkConfiguration needs a 'destination'")?.to_owned();
         let batches = match &configuration["batch_events"] {
             Json::Null => false,
             Json::Bool(batches) => *batches,
             other => return Err(format!("batch_events {other} is neither true nor false")),
         };
-        Ok(Self { destination: destination.to_owned(), batches })
+        let kind = match kind {
+            "webhook" => {
+                rest::check_url(&destination).map_err(|why| format!("destination: {why}"))?;
+                match &configuration["method"] {
+                    Json::Null => {}
+                    // Differs: whether Twilio takes another method than POST is unconfirmed.
+                    Json::String(method) if method.eq_ignore_ascii_case("POST") => {}
+                    other => return Err(format!("method {other} is not POST")),
+                }
+                TargetKind::Webhook { destination }
+            }
+            "nats" => {
+                outbound::check_nats_url(&destination)
+                    .map_err(|why| format!("destination: {why}"))?;
+                let subject = configuration["subject"].as_str().unwrap_or_default().to_owned();
+                if !outbound::is_nats_subject(&subject) {
+                    return Err(format!("subject '{subject}' is none such as offhook.events"));
+                }
+                TargetKind::Nats { destination, subject }
+            }
+            other => {
+                let why = "is not supported by Offhook; use webhook or nats";
+                return Err(format!("SinkType '{other}' {why}"));
+            }
+        };
+        Ok(Self { kind, batches })
     }
 
     /// Of a sink that was accepted.
     pub fn of(sink: &Doc) -> Option<Self> {
-        Self::read(sink.fields.get("sink_configuration")?).ok()
+        Self::read(sink.text("sink_type")?, sink.fields.get("sink_configuration")?).ok()
     }
 }
 
@@ -132,12 +156,8 @@ pub(crate) fn with_status(sink: &Doc, status: &str) -> Map<String, Json> {
 async fn create(ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
     let refuse = |why: String| ApiError::new(91000, why);
     let kind = draft.text("sink_type").unwrap_or_default();
-    if kind != "webhook" {
-        let why = format!("SinkType '{kind}' is not supported by Offhook; use webhook");
-        return Err(refuse(why));
-    }
-    let configuration = draft.fields.get("sink_configuration").cloned().unwrap_or_default();
-    Webhook::read(&configuration).map_err(refuse)?;
+    let configuration = draft.fields.get("sink_configuration").unwrap_or(&Json::Null);
+    Target::read(kind, configuration).map_err(refuse)?;
     let sql = "SELECT count(*) FROM resource WHERE account_sid = $1 AND kind = $2";
     let row = ctx.store.point(sql, vec![KIND.into()]).await;
     let row = row.map_err(|error| rest::store_error(ctx, error))?;
@@ -244,23 +264,29 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_webhook_is_configured_by_url_method_and_batching() {
-        for (configuration, expected) in [
-            (json!({"destination": "https://x.example/"}), Ok(false)),
+    fn a_sink_is_configured_by_its_type() {
+        let url = "https://x.example/";
+        for (kind, configuration, expected) in [
+            ("webhook", json!({"destination": url}), Ok(false)),
             (
-                json!({"destination": "https://x.example/", "method": "POST", "batch_events": true}),
+                "webhook",
+                json!({"destination": url, "method": "POST", "batch_events": true}),
                 Ok(true),
             ),
-            (json!({"destination": "https://x.example/", "method": "GET"}), Err("GET")),
-            (json!({"destination": "https://x.example/", "batch_events": "yes"}), Err("yes")),
-            (json!({"destination": "nowhere"}), Err("nowhere")),
-            (json!({}), Err("destination")),
-            (json!([]), Err("destination")),
+            ("webhook", json!({"destination": url, "method": "GET"}), Err("GET")),
+            ("webhook", json!({"destination": url, "batch_events": "yes"}), Err("yes")),
+            ("webhook", json!({"destination": "nowhere"}), Err("nowhere")),
+            ("webhook", json!({}), Err("destination")),
+            ("webhook", json!([]), Err("destination")),
+            ("nats", json!({"destination": "nats://b", "subject": "a.b"}), Ok(false)),
+            ("nats", json!({"destination": "nats://b", "subject": "a.>"}), Err("subject")),
+            ("nats", json!({"destination": url, "subject": "a.b"}), Err("destination")),
+            ("kinesis", json!({"destination": "arn"}), Err("kinesis")),
         ] {
-            match (Webhook::read(&configuration), expected) {
-                (Ok(webhook), Ok(batches)) => assert_eq!(webhook.batches, batches),
+            match (Target::read(kind, &configuration), expected) {
+                (Ok(target), Ok(batches)) => assert_eq!(target.batches, batches),
                 (Err(why), Err(word)) => assert!(why.contains(word), "{why}"),
-                (read, _) => panic!("{configuration}: {:?}", read.map(|webhook| webhook.batches)),
+                (read, _) => panic!("{configuration}: {:?}", read.map(|target| target.batches)),
             }
         }
     }

@@ -212,7 +212,7 @@ impl Conversation<'_> {
             media_urls,
         };
         match self.messaging.accept(self.store, &wish).await {
-            Ok(accepted) => self.messaging.queue(&accepted.message, batch),
+            Ok(accepted) => self.messaging.queue(&accepted.message, accepted.lane, batch),
             Err(error) if error.status >= 500 => return Err(Failure::Retry(error.message)),
             // A reply that cannot be sent is an alert, and the document goes on.
             Err(error) => self.alert(batch, error.code, &error.message, base),
@@ -263,17 +263,29 @@ impl Conversation<'_> {
         add("SmsMessageSid", &sid);
         add("AccountSid", &self.store.account().to_string());
         if let Some(user) = self.user().strip_prefix("whatsapp:") {
-            add("ProfileName", user);
+            add("ProfileName", message.extra.profile_name.as_deref().unwrap_or(user));
             add("WaId", user.trim_start_matches('+'));
             let kind = match &message.extra.tap {
+                Some(_) if message.extra.tapped_row => "interactive",
                 Some(_) => "button",
+                None if message.extra.place.is_some() => "location",
                 None if message.media > 0 => "image",
                 None => "text",
             };
             add("MessageType", kind);
+            if let Some(place) = &message.extra.place {
+                add("Latitude", &place.latitude);
+                add("Longitude", &place.longitude);
+                add("Label", place.label.as_deref().unwrap_or_default());
+                add("Address", place.address.as_deref().unwrap_or_default());
+            }
             if let Some((text, payload)) = &message.extra.tap {
-                add("ButtonText", text);
-                add("ButtonPayload", payload);
+                let (of_text, of_payload) = match message.extra.tapped_row {
+                    true => ("ListTitle", "ListId"),
+                    false => ("ButtonText", "ButtonPayload"),
+                };
+                add(of_text, text);
+                add(of_payload, payload);
             }
         }
         if let Some(service) = &message.service {

@@ -64,7 +64,7 @@ impl Messaging {
         };
         let accepted = self.accept(&store, &wish).await?;
         let mut batch = store.batch();
-        self.queue(&accepted.message, &mut batch);
+        self.queue(&accepted.message, accepted.lane, &mut batch);
         let committed = store.commit(batch).await;
         committed.map_err(|error| ApiError::new(20503, error.to_string()))?;
         Ok(accepted.message.sid)
@@ -82,8 +82,7 @@ impl Messaging {
             from: message.from.clone().unwrap_or_default(),
             to: message.to.clone(),
             body: message.body.clone(),
-            media: Vec::new(),
-            tap: None,
+            ..InboundMessage::default()
         };
         applications.link.deliver(system_id, &inbound).await?;
         Ok(true)

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use clock::Clock;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, Channel};
 use rest::{Ctx, Doc, Draft, Field, Op, Param, Resource, Table, Verb, Wire};
@@ -11,10 +12,11 @@ use store::{AccountBatch, AccountStore, StoreError};
 
 use crate::Messaging;
 use crate::create::unavailable;
+use crate::sandbox::{self, SANDBOX};
 
 pub(crate) const KIND: &str = "ChannelsSender";
 /// The claims by which numbers are found; channel addresses are among them.
-const CLAIM: &str = "number";
+pub(crate) const CLAIM: &str = "number";
 /// How long after a user's last message anything may be said.
 const WINDOW: Duration = Duration::from_secs(24 * 3600);
 
@@ -83,6 +85,9 @@ async fn created(messaging: &Messaging, ctx: &Ctx, draft: &mut Draft) -> Result<
         }
     };
     let address = address.to_string();
+    if address == SANDBOX {
+        return created_sandbox(ctx, draft).await;
+    }
     let owner = messaging.parts.numbers.owner(&address).await.map_err(unavailable)?;
     if owner.is_some() {
         return Err(ApiError::new(20409, format!("{address} is a sender already")));
@@ -90,6 +95,20 @@ async fn created(messaging: &Messaging, ctx: &Ctx, draft: &mut Draft) -> Result<
     draft.set("sender_id", address.as_str());
     draft.fields.extend(begun());
     draft.claim(CLAIM, &address);
+    Ok(())
+}
+
+/// The sandbox is a sender of every account, once.
+async fn created_sandbox(ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
+    let known = sandbox::sender_of(&ctx.store).await;
+    if let Some(sid) = known.map_err(|error| rest::store_error(ctx, error))? {
+        let why = format!("The sandbox is sender {sid} of this account; update that");
+        return Err(ApiError::new(20409, why));
+    }
+    let sid = draft.sid.parse().expect("the table makes SIDs");
+    draft.set("sender_id", SANDBOX);
+    draft.fields.extend(begun());
+    sandbox::claim_code(sid, &sandbox::words(ctx.account, 0), &mut draft.batch);
     Ok(())
 }
 
@@ -131,17 +150,12 @@ impl Messaging {
         store: &AccountStore,
         address: &str,
     ) -> Result<Sid, StoreError> {
-        let clock = &self.parts.clock;
-        let (sid, now) = (clock.sid("XE"), clock.now());
-        let mut fields = begun();
-        fields.insert("sender_id".into(), address.into());
         let mut batch = store.batch();
+        let sid = insert_sender(address, &self.parts.clock, &mut batch);
         batch.run(
             "INSERT INTO claim (account_sid, sid, name, value) VALUES ($1, $2, $3, $4)",
             vec![sid.into(), CLAIM.into(), address.into()],
         );
-        rest::insert(&mut batch, KIND, "", &sid.to_string(), &fields, now);
-        batch.event("channels-sender.created", &sid.to_string(), now, "{}".into());
         store.commit(batch).await?;
         tracing::info!(account_sid = %store.account(), sender = %kernel::Redacted(address),
             "adopted a channel sender (development profile)");
@@ -182,6 +196,16 @@ impl Messaging {
         let now = self.parts.clock.now();
         Ok(row.is_some_and(|row| now.since(row.time(0)) < WINDOW))
     }
+}
+
+/// Adds the document of a sender that nobody has asked for by the API.
+pub(crate) fn insert_sender(address: &str, clock: &Clock, batch: &mut AccountBatch) -> Sid {
+    let (sid, now) = (clock.sid("XE"), clock.now());
+    let mut fields = begun();
+    fields.insert("sender_id".into(), address.into());
+    rest::insert(batch, KIND, "", &sid.to_string(), &fields, now);
+    batch.event("channels-sender.created", &sid.to_string(), now, "{}".into());
+    sid
 }
 
 /// A user's message opens the window, or keeps it open.

@@ -18,6 +18,7 @@ use template::{
 use crate::Messaging;
 use crate::create::{BODY_CHARS_MAX, MEDIA_MAX, unavailable};
 use crate::message::Message;
+use crate::sandbox::SANDBOX;
 
 /// The template of a message that has no sender yet, and what fills it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,6 +128,9 @@ impl Messaging {
         let Some(from) = message.from.clone().filter(|from| from.starts_with("whatsapp:")) else {
             return Ok(Ok(None));
         };
+        if from == SANDBOX && !self.is_in_sandbox(store, message.sid, &message.to).await? {
+            return Ok(Err(63015));
+        }
         let is_open = self.is_window_open(store, &from, &message.to).await?;
         let Some(content) = message.extra.content.clone() else {
             return Ok(if is_open { Ok(None) } else { Err(63016) });

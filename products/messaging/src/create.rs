@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{NumberOwner, Unavailable};
+use jobs::{Lane, NewJob};
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, AddressError, AlphaSender, E164, Kind};
 use rest::{Ctx, Reply};
@@ -15,8 +16,9 @@ use store::{AccountBatch, AccountStore, StoreError};
 
 use crate::lifecycle::Status;
 use crate::message::{Extra, Message};
+use crate::sandbox::SANDBOX;
 use crate::service::{Need, Service, no_service, select};
-use crate::{Messaging, content, magic, opt_out, pace};
+use crate::{Messaging, content, magic, opt_out};
 
 /// Queue of messages that wait for their carrier.
 pub(crate) const DISPATCH: &str = "message.dispatch";
@@ -52,6 +54,8 @@ pub(crate) struct Wish<'a> {
 /// An accepted message that is not yet written.
 pub(crate) struct Accepted {
     pub message: Message,
+    /// By which it leaves, when its sender is known and paced.
+    pub lane: Option<Lane>,
     /// The sender came into being with it (development profile).
     pub adopted: Option<String>,
 }
@@ -94,6 +98,7 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
             .then(|| content::use_of(ctx, smart_encoded))
             .flatten(),
         media_urls: media_urls.clone(),
+        risk_check_off: form.text("RiskCheck") == Some("disable"),
         provide_feedback: form.boolean("ProvideFeedback").unwrap_or(false),
         validity_seconds: form
             .integer("ValidityPeriod")
@@ -136,7 +141,7 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
         ctx.announce_adoption(adopted);
     }
     let mut batch = ctx.store.batch();
-    messaging.queue(&accepted.message, &mut batch);
+    messaging.queue(&accepted.message, accepted.lane, &mut batch);
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     Ok(Reply::Record(accepted.message.record(ctx)))
 }
@@ -247,11 +252,17 @@ impl Messaging {
         check_content(wish)?;
         let mut message = new_message(clock.now(), sid, wish, to_text);
         message.from = checked.address.map(|from| from.to_string());
-        if message.status == Status::Queued && !self.has_room(store, &message).await? {
+        let lane = match message.status {
+            Status::Queued => self.lane(store, &message).await.map_err(store_failed)?,
+            _ => None,
+        };
+        if let Some(lane) = &lane
+            && !self.has_room(store, &message, lane).await.map_err(store_failed)?
+        {
             let from = message.from.unwrap_or_default();
             return Err(ApiError::new(21611, format!("The queue of 'From' {from} is full")));
         }
-        Ok(Accepted { message, adopted: checked.adopted })
+        Ok(Accepted { message, lane, adopted: checked.adopted })
     }
 
     /// The sender that was named must be one, and the account's.
@@ -291,42 +302,20 @@ impl Messaging {
         })
     }
 
-    /// Whether the sender's queue still holds this message.
-    pub(crate) async fn has_room(
-        &self,
-        store: &AccountStore,
-        message: &Message,
-    ) -> Result<bool, ApiError> {
-        let from = message.from.as_deref().unwrap_or_default();
-        if self.parts.rates.lane(store.account(), from, 1).is_none() {
-            return Ok(true);
-        }
-        let lane = pace::lane_name(store.account(), from);
-        let backlog = jobs::backlog(store, &lane).await.map_err(store_failed)?;
-        Ok(backlog < pace::queue_max(from))
-    }
-
-    /// The promise that a message is dispatched: at its time, and at its sender's pace once
-    /// that is chosen.
-    pub(crate) fn dispatch_job(&self, account: Sid, message: &Message) -> jobs::NewJob {
+    /// The promise that a message is dispatched: at its time, or by its lane.
+    pub(crate) fn dispatch_job(&self, message: &Message, lane: Option<Lane>) -> NewJob {
         let clock = &self.parts.clock;
-        let job = jobs::NewJob::now(DISPATCH, clock, &Dispatch { sid: message.sid });
-        match (message.status, message.from.as_deref()) {
-            (Status::Queued, Some(from)) => {
-                match self.parts.rates.lane(account, from, message.segments) {
-                    Some(lane) => job.paced(lane),
-                    None => job,
-                }
-            }
-            _ => job.at(message.extra.send_at.unwrap_or(clock.now())),
+        let job = NewJob::now(DISPATCH, clock, &Dispatch { sid: message.sid });
+        match lane {
+            Some(lane) => job.paced(lane),
+            None => job.at(message.extra.send_at.unwrap_or(clock.now())),
         }
     }
 
     /// Writes an accepted message and promises its dispatch.
-    pub(crate) fn queue(&self, message: &Message, batch: &mut AccountBatch) {
+    pub(crate) fn queue(&self, message: &Message, lane: Option<Lane>, batch: &mut AccountBatch) {
         message.insert(batch);
-        let job = self.dispatch_job(batch.account(), message);
-        jobs::add(batch, &self.parts.clock, job);
+        jobs::add(batch, &self.parts.clock, self.dispatch_job(message, lane));
     }
 
     /// The sender must be the account's and able; its SID if it is a number, and what was
@@ -375,12 +364,17 @@ impl Messaging {
 }
 
 impl Messaging {
-    /// A channel's sender must be the account's: 63007. In development an unknown one is.
+    /// A channel's sender must be the account's: 63007. In development an unknown one is; the
+    /// sandbox is everybody's.
     async fn check_channel_sender(
         &self,
         store: &AccountStore,
         text: &str,
     ) -> Result<(Sid, Option<String>), ApiError> {
+        if text == SANDBOX {
+            let sandbox = self.sandbox(store).await.map_err(store_failed)?;
+            return Ok((sandbox.sender, None));
+        }
         let owner = self.parts.numbers.owner(text).await.map_err(unavailable)?;
         match owner {
             Some(owner) if owner.account == store.account() => Ok((owner.sid, None)),

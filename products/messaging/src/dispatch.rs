@@ -10,12 +10,12 @@ use jobs::{Failure, Job, Worker};
 use kernel::{Sid, Timestamp};
 use store::{AccountBatch, AccountStore, StoreError};
 
+use crate::Messaging;
 use crate::create::{DISPATCH, Dispatch, recipient};
 use crate::lifecycle::{self, Event, Status};
 use crate::message::Message;
 use crate::opt_out;
 use crate::service::Need;
-use crate::{Messaging, Standing};
 
 /// Seconds a message may wait for its carrier unless it says otherwise.
 const VALIDITY_SECONDS: i64 = 36_000;
@@ -47,9 +47,11 @@ impl Worker for Dispatcher {
             }
             if matches!(message.status, Status::Accepted | Status::Scheduled) {
                 self.0.assign(store, &mut message).await?;
-                let job = self.0.dispatch_job(store.account(), &message);
                 // A paced sender's messages leave by its lane.
-                if message.status == Status::Queued && job.lane.is_some() {
+                if message.status == Status::Queued
+                    && let Some(lane) = self.0.lane(store, &message).await?
+                {
+                    let job = self.0.dispatch_job(&message, Some(lane));
                     jobs::add(&mut batch, &self.0.parts.clock, job);
                     return Ok(batch);
                 }
@@ -74,6 +76,7 @@ impl Messaging {
         message.rewrite(&mut batch);
         let steps = lifecycle::apply(message.status, event);
         message.step(&steps, self.parts.clock.now(), &self.parts.clock, &mut batch);
+        self.note_outcome(message, &mut batch);
         match store.commit(batch).await {
             // Canceled meanwhile, or assigned by another run of the job: look again.
             Err(StoreError::Conflict) => Err(Failure::Later(self.parts.clock.now())),
@@ -141,10 +144,9 @@ impl Messaging {
         if has_media && !sender.mms && service.mms_converter {
             as_links(message);
         }
-        match self.has_room(store, message).await {
-            Ok(true) => Ok(Ok(())),
-            Ok(false) => Ok(Err(30001)),
-            Err(error) => Err(Failure::Retry(error.message)),
+        match self.lane(store, message).await? {
+            Some(lane) if !self.has_room(store, message, &lane).await? => Ok(Err(30001)),
+            _ => Ok(Ok(())),
         }
     }
 
@@ -165,6 +167,7 @@ impl Messaging {
         };
         let steps = lifecycle::apply(message.status, event);
         message.step(&steps, parts.clock.now(), &parts.clock, batch);
+        self.note_outcome(message, batch);
         Ok(())
     }
 
@@ -179,7 +182,7 @@ impl Messaging {
         if let Some(code) = self.refusal(account, message).await? {
             return Ok(Err(code));
         }
-        if let Some(code) = self.unregistered(store, message).await? {
+        if let Some(code) = self.over_limit(store, message, batch).await? {
             return Ok(Err(code));
         }
         let rich = match self.for_whatsapp(store, message, batch).await? {
@@ -206,23 +209,6 @@ impl Messaging {
             media,
             rich,
         }))
-    }
-
-    /// The code with which an unregistered American sender is refused, where that is enforced.
-    async fn unregistered(
-        &self,
-        store: &AccountStore,
-        message: &Message,
-    ) -> Result<Option<u32>, Failure> {
-        if !self.parts.enforce_registration {
-            return Ok(None);
-        }
-        let from = message.from.as_deref().unwrap_or_default();
-        let service = message.service.as_deref();
-        match self.standing(store, from, &message.to, service).await? {
-            Standing::Refused { code } => Ok(Some(code)),
-            Standing::Exempt | Standing::Registered { .. } => Ok(None),
-        }
     }
 
     /// The code with which a message may not leave any more.
@@ -348,6 +334,7 @@ impl Messaging {
             }
             let mut batch = store.batch();
             message.step(&steps, receipt.done_at, &self.parts.clock, &mut batch);
+            self.note_outcome(&message, &mut batch);
             match store.commit(batch).await {
                 Err(store::StoreError::Conflict) => {}
                 outcome => return outcome.map(|_| ()).map_err(unavailable),

@@ -26,14 +26,14 @@ pub static FEEDBACK: Resource<Messaging> = Resource {
     ]),
     ops: &[Op::create(&[Param::one_of("Outcome", OUTCOMES)])
         .status(200)
-        .by(|_, ctx| Box::pin(create(ctx)))],
+        .by(|m, ctx| Box::pin(create(m, ctx)))],
 };
 
 /// Keeps the outcome.
 ///
 /// Differs: without an `Outcome` the message counts as confirmed; a message that
 /// was not created with `ProvideFeedback` answers 20404.
-async fn create(ctx: &Ctx) -> Result<Reply, ApiError> {
+async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, ApiError> {
     let mut message = existing(ctx, "MessageSid").await?;
     if !message.extra.provide_feedback {
         return Err(ctx.not_found());
@@ -49,6 +49,9 @@ async fn create(ctx: &Ctx) -> Result<Reply, ApiError> {
          WHERE account_sid = $1 AND id = $2 AND version = $4",
         vec![message.sid.hex().into(), extra.into(), message.version.into()],
     );
+    if outcome == "confirmed" {
+        messaging.vouch(&message.to, &mut batch);
+    }
     batch.event("message.feedback", &message.sid.to_string(), ctx.now, "{}".into());
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     let mut record = Record::new("");

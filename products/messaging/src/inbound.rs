@@ -8,8 +8,9 @@ use store::{AccountStore, StoreError};
 
 use crate::create::recipient;
 use crate::lifecycle::Status;
-use crate::message::{Extra, Message};
+use crate::message::{Extra, Location, Message};
 use crate::opt_out::Heard;
+use crate::sandbox::{Received, SANDBOX};
 use crate::{Messaging, channel, opt_out};
 
 /// Queue of inbound messages whose application is to be asked.
@@ -31,9 +32,15 @@ impl Messaging {
         let parts = &self.parts;
         let failed = |error: StoreError| Unavailable(error.to_string());
         let to = normal(&inbound.to);
-        let Some(owner) = parts.numbers.owner(&to).await? else {
-            return Ok(InboundOutcome::NoSuchNumber);
+        let (owner, answer) = match to == SANDBOX {
+            true => match self.in_sandbox(&normal(&inbound.from), &inbound.body).await? {
+                Received::Nobody => (None, None),
+                Received::Message(owner) => (Some(owner), None),
+                Received::Understood { owner, answer } => (Some(owner), Some(answer)),
+            },
+            false => (parts.numbers.owner(&to).await?, None),
         };
+        let Some(owner) = owner else { return Ok(InboundOutcome::NoSuchNumber) };
         let active =
             parts.accounts.facts(owner.account).await?.is_some_and(|facts| facts.is_active);
         if !active {
@@ -65,6 +72,9 @@ impl Messaging {
             price: None,
             status_callback: None,
             extra: Extra {
+                profile_name: inbound.profile_name.clone(),
+                place: inbound.place.as_ref().map(Location::of),
+                tapped_row: inbound.tap.as_ref().is_some_and(|tap| tap.is_row),
                 tap: inbound.tap.clone().map(|tap| (tap.text, tap.payload)),
                 ..Extra::default()
             },
@@ -87,6 +97,7 @@ impl Messaging {
         }
         message.bill(now, &mut batch);
         message.insert(&mut batch);
+        self.vouch(message.from.as_deref().unwrap_or_default(), &mut batch);
         if message.to.contains(':') {
             let user = message.from.as_deref().unwrap_or_default();
             channel::open_window(&message.to, user, now, &mut batch);
@@ -94,13 +105,17 @@ impl Messaging {
         if let Some(heard) = heard {
             self.obey(&store, &heard, &message, &mut batch).await.map_err(failed)?;
         }
-        let answer = Answer { sid, number: owner.sid };
-        let lane = format!("answer/{}>{}", inbound.from, message.to);
-        jobs::add(
-            &mut batch,
-            &parts.clock,
-            jobs::NewJob::now(ANSWER, &parts.clock, &answer).in_lane(lane),
-        );
+        match answer {
+            Some(answer) => {
+                self.reply(&store, &message, answer, &mut batch).await.map_err(failed)?;
+            }
+            None => {
+                let answer = Answer { sid, number: owner.sid };
+                let lane = format!("answer/{}>{}", inbound.from, message.to);
+                let job = jobs::NewJob::now(ANSWER, &parts.clock, &answer).in_lane(lane);
+                jobs::add(&mut batch, &parts.clock, job);
+            }
+        }
         store.commit(batch).await.map_err(failed)?;
         Ok(InboundOutcome::Received { account: owner.account, sid })
     }
@@ -126,22 +141,35 @@ impl Messaging {
             return Ok(());
         }
         for body in &heard.replies {
-            let reply = Message {
-                sid: self.parts.clock.sid("SM"),
-                direction: "outbound-reply",
-                status: Status::Queued,
-                from: Some(message.to.clone()),
-                to: user.to_owned(),
-                body: body.clone(),
-                segments: i64::try_from(sms::segments(body).count).unwrap_or(1),
-                media: 0,
-                price: None,
-                date_sent: None,
-                extra: Extra::default(),
-                ..message.clone()
-            };
-            self.queue(&reply, batch);
+            self.reply(store, message, body, batch).await?;
         }
+        Ok(())
+    }
+
+    /// Answers a message in the platform's own words.
+    async fn reply(
+        &self,
+        store: &AccountStore,
+        message: &Message,
+        body: &str,
+        batch: &mut store::AccountBatch,
+    ) -> Result<(), StoreError> {
+        let reply = Message {
+            sid: self.parts.clock.sid("SM"),
+            direction: "outbound-reply",
+            status: Status::Queued,
+            from: Some(message.to.clone()),
+            to: message.from.clone().unwrap_or_default(),
+            body: body.to_owned(),
+            segments: i64::try_from(sms::segments(body).count).unwrap_or(1),
+            media: 0,
+            price: None,
+            date_sent: None,
+            extra: Extra::default(),
+            ..message.clone()
+        };
+        let lane = self.lane(store, &reply).await?;
+        self.queue(&reply, lane, batch);
         Ok(())
     }
 }

@@ -13,11 +13,15 @@ mod application;
 mod channel;
 mod consent;
 mod content;
+mod counter;
 mod create;
+mod delivery_rate;
 mod dispatch;
 mod feedback;
+mod guard;
 mod inbound;
 mod lifecycle;
+mod limit;
 mod links;
 mod magic;
 mod media;
@@ -29,6 +33,7 @@ mod price;
 mod quiet;
 mod registration;
 mod resource;
+mod sandbox;
 mod service;
 
 use std::collections::HashMap;
@@ -47,10 +52,12 @@ use store::{BlobStore, ByAccount};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
+pub use limit::Caps;
 pub use links::{Landing, PROBE_PATH, Visit};
 pub use pace::Rates;
 pub use quiet::QuietHours;
-pub use registration::Standing;
+pub use registration::{Grant, Standing};
+pub use sandbox::{SANDBOX, Sandbox};
 
 /// What the product stands on.
 pub struct Parts {
@@ -72,6 +79,9 @@ pub struct Parts {
     /// Unknown senders are adopted.
     pub development: bool,
     pub rates: Rates,
+    pub caps: Caps,
+    /// Floods of one block of numbers are stopped (30450).
+    pub guard_pumping: bool,
     /// Unregistered American senders are refused (30032, 30034 …).
     pub enforce_registration: bool,
 }
@@ -80,6 +90,7 @@ pub struct Parts {
 pub struct Messaging {
     parts: Parts,
     memory: Arc<service::Memory>,
+    delivery_rates: delivery_rate::DeliveryRates,
     carrier: OnceLock<Arc<dyn MessageCarrier>>,
     applications: OnceLock<application::Applications>,
 }
@@ -87,7 +98,13 @@ pub struct Messaging {
 impl Messaging {
     pub fn new(parts: Parts) -> Arc<Self> {
         let memory = service::Memory::new(&parts.bus);
-        Arc::new(Self { parts, memory, carrier: OnceLock::new(), applications: OnceLock::new() })
+        Arc::new(Self {
+            parts,
+            memory,
+            delivery_rates: delivery_rate::DeliveryRates::default(),
+            carrier: OnceLock::new(),
+            applications: OnceLock::new(),
+        })
     }
 
     /// Connects the carrier; once, before the runner starts.

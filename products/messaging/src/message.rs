@@ -20,6 +20,9 @@ pub(crate) struct Extra {
     pub media_urls: Vec<String>,
     #[serde(skip_serializing_if = "is_false")]
     pub provide_feedback: bool,
+    /// The guard against pumping is not asked.
+    #[serde(skip_serializing_if = "is_false")]
+    pub risk_check_off: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,7 +32,7 @@ pub(crate) struct Extra {
     /// Submitted by an application that is bound to a carrier, which hears what became of it.
     #[serde(skip_serializing_if = "is_false")]
     pub from_application: bool,
-    /// The text and id of the button that was tapped.
+    /// The text and id of the button that was tapped, or of the row of a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tap: Option<(String, String)>,
     /// `STOP`, `START` or `HELP`, where an opt-out set heard it.
@@ -41,6 +44,13 @@ pub(crate) struct Extra {
     /// Marketing, which keeps quiet hours.
     #[serde(skip_serializing_if = "is_false")]
     pub marketing: bool,
+    #[serde(skip_serializing_if = "is_false")]
+    pub tapped_row: bool,
+    /// What the user who wrote it is called on the channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub place: Option<Location>,
     /// When a scheduled message is due: its validity counts from there.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub send_at: Option<Timestamp>,
@@ -50,6 +60,26 @@ pub(crate) struct Extra {
     /// The last digits of the other side are masked when the message has ended.
     #[serde(skip_serializing_if = "is_false")]
     pub obfuscate: bool,
+}
+
+/// A place, as it is on the wire.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Location {
+    pub latitude: String,
+    pub longitude: String,
+    pub label: Option<String>,
+    pub address: Option<String>,
+}
+
+impl Location {
+    pub fn of(place: &contracts::Place) -> Self {
+        Self {
+            latitude: place.latitude.to_string(),
+            longitude: place.longitude.to_string(),
+            label: place.label.clone(),
+            address: place.address.clone(),
+        }
+    }
 }
 
 fn is_false(value: &bool) -> bool {

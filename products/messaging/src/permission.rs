@@ -14,6 +14,8 @@ use crate::Messaging;
 
 const GEO_KIND: &str = "MessagingGeoPermission";
 const SAFE_KIND: &str = "SafeListNumber";
+/// Digits of what may be on a safe list.
+const SAFE_DIGITS: std::ops::RangeInclusive<usize> = 4..=15;
 /// Numbers on a safe list.
 const SAFE_MAX: i64 = 10_000;
 
@@ -45,7 +47,7 @@ pub static GEO_PERMISSION: Resource<Messaging> = Resource {
 const NUMBER: &[Param] = &[Param::text("PhoneNumber", 20).required(20001)];
 const WHICH: &[Param] = &[Param::text("PhoneNumber", 20)];
 
-/// Differs: the list is kept and has no effect yet: nothing here blocks a number for pumping.
+/// Whom the guard against pumping never stops ([`crate::guard`]).
 pub static SAFE_LIST: Resource<Messaging> = Resource {
     table: Table::product(SAFE_KIND, "accounts", "/v1/SafeList/Numbers", "/v1/SafeList/Numbers")
         .singleton()
@@ -73,6 +75,21 @@ impl Messaging {
         }
         let why = format!("The account does not send to {} ({})", country.name, country.iso);
         Ok(Err(ApiError::new(21408, why)))
+    }
+
+    /// Whether the number, or a beginning of it, is on the account's safe list.
+    pub(crate) async fn is_safe(
+        &self,
+        store: &AccountStore,
+        number: &str,
+    ) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM resource WHERE account_sid = $1 AND kind = $2 AND parent = ''
+                   AND sid IN ($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) LIMIT 1";
+        // Four digits at least, fifteen at most; a shorter number repeats itself.
+        let beginnings = (SAFE_DIGITS.start() + 1..=SAFE_DIGITS.end() + 1)
+            .map(|length| number.get(..length).unwrap_or(number).into());
+        let params = std::iter::once(SAFE_KIND.into()).chain(beginnings).collect();
+        Ok(store.point(sql, params).await?.is_some())
     }
 
     async fn permissions(&self, store: &AccountStore) -> Result<Arc<Permissions>, StoreError> {
@@ -176,7 +193,7 @@ fn answer(permissions: Vec<Json>) -> Reply {
 fn safe_number(ctx: &Ctx) -> Result<String, ApiError> {
     let text = ctx.form.text("PhoneNumber").unwrap_or_default();
     let digits = text.trim_start_matches('+').trim_end_matches(['x', 'X']);
-    let is_fine = (4..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+    let is_fine = SAFE_DIGITS.contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     match is_fine {
         true => Ok(format!("+{digits}")),
         false => {

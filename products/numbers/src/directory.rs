@@ -162,6 +162,18 @@ impl NumberDirectory for Numbers {
         self.changed();
     }
 
+    fn holder<'a>(
+        &'a self,
+        name: &'a str,
+        value: &'a str,
+    ) -> BoxFuture<'a, Result<Option<(Sid, Sid)>, Unavailable>> {
+        Box::pin(async move {
+            let sql = "SELECT account_sid, sid FROM claim WHERE name = $1 AND value = $2";
+            let row = self.store.point(sql, vec![name.into(), value.into()]).await;
+            Ok(row.map_err(unavailable)?.map(|row| (row.sid(0), row.sid(1))))
+        })
+    }
+
     fn adopt<'a>(
         &'a self,
         account: Sid,

@@ -95,7 +95,7 @@ impl Messaging {
         let steps = lifecycle::apply(message.status, event);
         message.step(&steps, now, &self.parts.clock, batch);
         if event == Event::Postponed {
-            jobs::add(batch, &self.parts.clock, self.dispatch_job(store.account(), message));
+            jobs::add(batch, &self.parts.clock, self.dispatch_job(message, None));
         }
         Ok(true)
     }

@@ -17,25 +17,42 @@ use crate::service::PHONE_NUMBER;
 // Differs: Twilio's time is unconfirmed, and differs by carrier.
 const SET_UP: Duration = Duration::from_secs(300);
 
-/// Messages per second of a verified toll-free number.
-// Differs: unconfirmed; Twilio grants more on request.
-const TOLL_FREE_MPS: f64 = 3.0;
-
 /// What a sender may do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Standing {
     /// No American rule is about this pair.
     Exempt,
-    Registered {
-        /// `QE…`, of whose numbers together the limits are; none for a toll-free number.
-        campaign: Option<String>,
-        /// Messages per second.
-        mps: Option<f64>,
-        /// Segments to T-Mobile per day of Pacific time.
-        daily_cap: Option<u32>,
-    },
+    /// A verified toll-free number: its kind's rate is its limit.
+    TollFree,
+    /// A number of a verified campaign.
+    Campaign(Grant),
     /// The message fails with this code: 30032, 30033, 30034 or 30035.
     Refused { code: u32 },
+}
+
+/// What the carriers grant the numbers of a campaign together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Grant {
+    /// `QE…`
+    pub campaign: String,
+    /// `BN…`, whose campaigns share the daily cap.
+    pub brand: String,
+    /// Segments per second.
+    pub mps: f64,
+    /// Segments per day of Pacific time.
+    pub daily_cap: u32,
+}
+
+impl Grant {
+    fn of(campaign: &Doc) -> Option<Self> {
+        let number = |field: &str| campaign.fields.get(field).and_then(Json::as_f64);
+        Some(Self {
+            campaign: campaign.sid.clone(),
+            brand: campaign.text("brand_registration_sid").unwrap_or_default().to_owned(),
+            mps: number("mps").filter(|mps| *mps > 0.0)?,
+            daily_cap: number("daily_cap")? as u32,
+        })
+    }
 }
 
 /// What is known of a sender that American rules are about.
@@ -116,9 +133,7 @@ fn is_american(number: E164) -> bool {
 fn decide(sender: &Sender<'_>, now: Timestamp) -> Standing {
     match sender {
         Sender::TollFree(verification) => match verification.and_then(|doc| doc.text("status")) {
-            Some("TWILIO_APPROVED") => {
-                Standing::Registered { campaign: None, mps: Some(TOLL_FREE_MPS), daily_cap: None }
-            }
+            Some("TWILIO_APPROVED") => Standing::TollFree,
             _ => Standing::Refused { code: 30032 },
         },
         Sender::LongCode(None) => Standing::Refused { code: 30034 },
@@ -131,12 +146,9 @@ fn decide(sender: &Sender<'_>, now: Timestamp) -> Standing {
                     if now.since(since) < SET_UP {
                         return Standing::Refused { code: 30035 };
                     }
-                    let number = |field: &str| campaign.fields.get(field).and_then(Json::as_f64);
-                    Standing::Registered {
-                        campaign: Some(campaign.sid.clone()),
-                        mps: number("mps"),
-                        daily_cap: number("daily_cap").map(|cap| cap as u32),
-                    }
+                    // What was verified has its grant.
+                    Grant::of(campaign)
+                        .map_or(Standing::Refused { code: 30034 }, Standing::Campaign)
                 }
                 _ => Standing::Refused { code: 30034 },
             }
@@ -161,11 +173,12 @@ mod tests {
         let long_ago = "2026-01-01";
         let just_now = "2026-01-01T23:59:00Z";
         let code = |code| Standing::Refused { code };
-        let registered = Standing::Registered {
-            campaign: Some("QE1".into()),
-            mps: Some(225.0),
-            daily_cap: Some(200_000),
-        };
+        let registered = Standing::Campaign(Grant {
+            campaign: "QE1".into(),
+            brand: "BN1".into(),
+            mps: 225.0,
+            daily_cap: 200_000,
+        });
         for (status, mock, updated, joined, expected) in [
             ("VERIFIED", false, long_ago, long_ago, registered),
             ("VERIFIED", false, just_now, long_ago, code(30035)),
@@ -178,7 +191,7 @@ mod tests {
         ] {
             let campaign = doc(
                 json!({"campaign_status": status, "mock": mock, "mps": 225.0,
-                       "daily_cap": 200_000}),
+                       "daily_cap": 200_000, "brand_registration_sid": "BN1"}),
                 updated,
             );
             let joined = Timestamp::parse(joined).unwrap();
@@ -199,7 +212,7 @@ mod tests {
         ] {
             let verification = doc(json!({"status": status}), "2026-01-01");
             let standing = decide(&Sender::TollFree(Some(&verification)), now);
-            assert_eq!(matches!(standing, Standing::Registered { .. }), is_registered, "{status}");
+            assert_eq!(standing == Standing::TollFree, is_registered, "{status}");
         }
         assert_eq!(decide(&Sender::TollFree(None), now), Standing::Refused { code: 30032 });
     }

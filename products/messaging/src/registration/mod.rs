@@ -29,7 +29,7 @@ use rest::{Ctx, Router};
 use store::StoreError;
 
 use crate::Messaging;
-pub use enforce::Standing;
+pub use enforce::{Grant, Standing};
 
 /// Adds the resources of registration.
 pub(crate) fn mount(messaging: &Arc<Messaging>, router: Router) -> Router {
