@@ -23,6 +23,17 @@ pub async fn run(
     total: usize,
     request: Arc<dyn Fn(usize) -> String + Send + Sync>,
 ) -> Result<Measured, Failure> {
+    run_for(201, address, connections, total, request).await
+}
+
+/// As [`run`], for a server whose success is another status.
+pub async fn run_for(
+    success: u16,
+    address: &str,
+    connections: usize,
+    total: usize,
+    request: Arc<dyn Fn(usize) -> String + Send + Sync>,
+) -> Result<Measured, Failure> {
     let next = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
     let mut tasks = Vec::new();
@@ -42,8 +53,8 @@ pub async fn run(
                 let began = Instant::now();
                 stream.write_all(text.as_bytes()).await?;
                 let (status, _) = read_response(&mut stream, &mut buffer).await?;
-                if status != 201 {
-                    return Err(format!("answered {status}, not 201").into());
+                if status != success {
+                    return Err(format!("answered {status}, not {success}").into());
                 }
                 times.push(began.elapsed());
             }

@@ -11,6 +11,8 @@ mod list;
 mod load;
 mod pace;
 mod process;
+mod relay;
+mod smsc;
 mod yardstick;
 
 use std::path::PathBuf;
@@ -49,6 +51,12 @@ enum Command {
         #[arg(long, default_value_t = 30)]
         seconds: u64,
     },
+    /// HTTP to SMPP and back, beside Kannel
+    Relay {
+        /// Messages of the measurement
+        #[arg(long, default_value_t = 20_000)]
+        messages: usize,
+    },
     /// What `offhook run` costs a program's other connections
     Foreign {
         /// Connections of a round
@@ -84,6 +92,7 @@ fn main() -> Outcome {
         }
         Command::List { messages } => runtime.block_on(list::run(messages)),
         Command::Pace { messages, seconds } => runtime.block_on(pace::run(messages, seconds)),
+        Command::Relay { messages } => runtime.block_on(relay::run(messages)),
         Command::Foreign { connections } => foreign::run(connections),
         Command::Connect { port, connections } => foreign::connect(port, connections),
     }

@@ -126,16 +126,7 @@ impl Server {
 
     /// `total` messages over `connections` connections.
     pub async fn load(&self, connections: usize, total: usize) -> Result<Measured, Failure> {
-        let (path, authorization, from) = match &self.login {
-            Some((sid, token, from)) => {
-                let basic = base64::engine::general_purpose::STANDARD;
-                let login = basic.encode(format!("{sid}:{token}"));
-                let path = format!("/2010-04-01/Accounts/{sid}/Messages.json");
-                (path, format!("Authorization: Basic {login}\r\n"), from.clone())
-            }
-            None => ("/messages".to_owned(), String::new(), "+14155550100".to_owned()),
-        };
-        let host = self.address.clone();
+        let (host, path, authorization, from) = self.submission();
         let request = move |at: usize| {
             let to = format!("+1415{:07}", 2_000_000 + at % 7_000_000);
             let body: String = form_urlencoded::Serializer::new(String::new())
@@ -152,6 +143,20 @@ impl Server {
         };
         let measured = load::run(&self.address, connections, total, Arc::new(request)).await;
         measured.map_err(|error| format!("{}: {error}", self.name).into())
+    }
+
+    /// Address, path, headers and sender of a request that submits a message.
+    pub fn submission(&self) -> (String, String, String, String) {
+        let (path, headers, from) = match &self.login {
+            Some((sid, token, from)) => {
+                let basic = base64::engine::general_purpose::STANDARD;
+                let login = basic.encode(format!("{sid}:{token}"));
+                let path = format!("/2010-04-01/Accounts/{sid}/Messages.json");
+                (path, format!("Authorization: Basic {login}\r\n"), from.clone())
+            }
+            None => ("/messages".to_owned(), String::new(), "+14155550100".to_owned()),
+        };
+        (self.address.clone(), path, headers, from)
     }
 
     /// Waits until the platform has kept every promise; deliveries and seconds.
@@ -171,11 +176,7 @@ impl Server {
 
     /// Resident memory in KiB, as the kernel counts it.
     pub fn resident_kib(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let number = line.and_then(|line| line.split_whitespace().next());
-        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+        resident_kib(self.child.id())
     }
 
     fn stop_politely(&mut self) {
@@ -196,16 +197,24 @@ impl Drop for Server {
     }
 }
 
+/// Resident memory of a process in KiB, as the kernel counts it.
+pub fn resident_kib(id: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
 /// The platform's binary beside this one.
 pub fn platform_binary() -> std::io::Result<PathBuf> {
     Ok(std::env::current_exe()?.with_file_name("offhook"))
 }
 
-fn free_port() -> std::io::Result<u16> {
+pub fn free_port() -> std::io::Result<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-fn local(port: u16) -> String {
+pub fn local(port: u16) -> String {
     format!("127.0.0.1:{port}")
 }
 

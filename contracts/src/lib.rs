@@ -6,6 +6,7 @@
 mod account;
 mod carrier;
 mod content;
+mod line;
 mod message;
 mod notice;
 mod number;
@@ -19,6 +20,7 @@ use std::pin::Pin;
 pub use account::{AccountDirectory, AccountFacts};
 pub use carrier::{CarrierNotes, NotesError};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
+pub use line::{Line, LineKind, Lines};
 pub use message::{
     InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageContent, MessageContents,
     MessageSink, OutboundMedia, OutboundMessage, Place, Receipt, ReceiptStatus, Submission, Tap,

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use kernel::Secret;
-use messaging::{Caps, Rates};
+use messaging::{Caps, NoticeSenders, Rates};
 use routes::Route;
 use serde::Deserialize;
 
@@ -16,6 +16,8 @@ pub struct Config {
     /// Segments per day and sender, by kind of sender.
     pub caps: Caps,
     pub carriers: Carriers,
+    /// Who codes and other notices come from.
+    pub notices: NoticeSenders,
     /// Which carrier takes what; none: everything goes to the simulated network.
     pub routes: Vec<Route>,
     /// Who may bind to the listeners of `carriers.smpp`.

@@ -39,6 +39,11 @@ impl Behaviour {
             Self::Filtered => Some(30007),
         }
     }
+
+    /// Whether somebody answers a call.
+    pub fn picks_up(self) -> bool {
+        matches!(self, Self::On | Self::Slow | Self::Landline | Self::Full)
+    }
 }
 
 /// A simulated phone.

@@ -8,9 +8,11 @@
 //! It deliberately knows no accounts, webhooks or products: it takes messages
 //! through [`MessageCarrier`] and reports through [`contracts::MessageSink`].
 
+mod call;
 mod chance;
 mod deliver;
 mod handset;
+mod line;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -18,11 +20,12 @@ use std::time::Duration;
 
 use contracts::{
     BoxFuture, CarrierNotes, InboundMedia, InboundMessage, InboundOutcome, MessageCarrier,
-    MessageSink, NotesError, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap, Unavailable,
-    ValidationCalls,
+    MessageSink, NotesError, NoticeSink, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap,
+    Unavailable, ValidationCalls,
 };
 use jobs::{NewJob, Queue};
 
+pub use call::Calls;
 pub use deliver::DELIVER_QUEUE;
 pub use handset::{Behaviour, Handset, ThreadEntry};
 
@@ -53,6 +56,7 @@ pub struct Sim {
     notes: Arc<dyn CarrierNotes>,
     queue: Queue,
     sink: OnceLock<Arc<dyn MessageSink>>,
+    notices: OnceLock<Arc<dyn NoticeSink>>,
     network: Network,
     submissions: AtomicU64,
 }
@@ -60,12 +64,18 @@ pub struct Sim {
 impl Sim {
     pub fn new(notes: Arc<dyn CarrierNotes>, queue: Queue, network: Network) -> Arc<Self> {
         let submissions = AtomicU64::new(0);
-        Arc::new(Self { notes, queue, sink: OnceLock::new(), network, submissions })
+        let (sink, notices) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Self { notes, queue, sink, notices, network, submissions })
     }
 
     /// Connects the network to the platform; once, before anything is submitted.
     pub fn connect(&self, sink: Arc<dyn MessageSink>) {
         assert!(self.sink.set(sink).is_ok(), "the network is connected once");
+    }
+
+    /// Connects who is told what became of spoken notices; at most once.
+    pub fn connect_notices(&self, sink: Arc<dyn NoticeSink>) {
+        assert!(self.notices.set(sink).is_ok(), "who asks for notices is connected once");
     }
 
     fn sink(&self) -> &Arc<dyn MessageSink> {
@@ -197,10 +207,7 @@ impl ValidationCalls for Sim {
         Box::pin(async move {
             let unavailable = |error: NotesError| Unavailable(error.to_string());
             let handset = self.handset(number).await.map_err(unavailable)?;
-            let answers = matches!(
-                handset.behaviour,
-                Behaviour::On | Behaviour::Slow | Behaviour::Landline | Behaviour::Full
-            );
+            let answers = handset.behaviour.picks_up();
             if answers {
                 let sid = self.queue.clock().sid("CA");
                 let entry = ThreadEntry {

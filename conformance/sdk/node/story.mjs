@@ -1,5 +1,6 @@
 // The story of the official Node SDK as an unmodified client of Offhook.
 
+import crypto from "node:crypto";
 import http from "node:http";
 import twilio from "twilio";
 
@@ -517,6 +518,91 @@ await check("START allows them again", async () => {
   await delivered((await send("+14155550110", "Welcome back")).sid);
   const bodies = (await threadOf("+14155550110")).map((line) => line.body);
   ensure(bodies.includes("Welcome back"), "not on the phone");
+});
+
+const codeOn = async (phone, count) => {
+  const thread = await until(`${count} messages on ${phone}`, async () => {
+    const all = await threadOf(phone);
+    return all.length >= count && all;
+  });
+  return thread[0].body.replace(/\D/g, "");
+};
+
+await check("verify: a code by text, then by voice", async () => {
+  const made = await client.verify.v2.services.create({
+    friendlyName: "Owl",
+    dtmfInputRequired: false,
+  });
+  state.verify = client.verify.v2.services(made.sid);
+  const to = "+14155550160";
+  const first = await state.verify.verifications.create({ to, channel: "sms" });
+  expect([first.status, first.valid], ["pending", false], "status and valid");
+  const code = await codeOn(to, 1);
+  const again = await state.verify.verifications.create({ to, channel: "call" });
+  expect([again.sid, again.sendCodeAttempts.length], [first.sid, 2], "sid and attempts");
+  expect(await codeOn(to, 2), code + code, "spoken twice");
+  const check = await state.verify.verificationChecks.create({ to, code });
+  expect([check.status, check.valid], ["approved", true], "status and valid");
+  await refused(20404, 404, () => state.verify.verificationChecks.create({ to, code }));
+});
+
+await check("verify: the sixth start and the sixth check", async () => {
+  const to = "+14155550161";
+  const start = () => state.verify.verifications.create({ to, channel: "sms" });
+  for (let count = 0; count < 5; count += 1) await start();
+  await refused(60203, 429, start);
+  const code = await codeOn(to, 5);
+  const wrong = String((Number(code) + 1) % 1000000).padStart(6, "0");
+  for (let count = 0; count < 5; count += 1) {
+    const check = await state.verify.verificationChecks.create({ to, code: wrong });
+    expect(check.status, "pending", "status");
+  }
+  await refused(60202, 429, () => state.verify.verificationChecks.create({ to, code }));
+});
+
+await check("verify: a device approves and denies by push", async () => {
+  const identity = "ada-00001";
+  const token = await state.verify.accessTokens.create({ identity, factorType: "push" });
+  const { publicKey, privateKey } = crypto.generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const device = connect("token", token.token, ACCOUNT).verify.v2.services(token.serviceSid);
+  const factor = await device.entities(identity).newFactors.create({
+    friendlyName: "Ada's phone",
+    factorType: "push",
+    "binding.alg": "ES256",
+    "binding.publicKey": publicKey.export({ type: "spki", format: "der" }).toString("base64"),
+    "config.appId": "com.owl.app",
+    "config.notificationPlatform": "none",
+    "config.sdkVersion": "1.0",
+  });
+  const encode = (json) => Buffer.from(JSON.stringify(json)).toString("base64url");
+  const sign = (text, dsaEncoding) =>
+    crypto.sign("sha256", Buffer.from(text), { key: privateKey, dsaEncoding });
+  const jwt = (header, payload) => {
+    const text = `${encode(header)}.${encode(payload)}`;
+    return `${text}.${sign(text, "ieee-p1363").toString("base64url")}`;
+  };
+  const now = Math.floor(Date.now() / 1000);
+  const header = { alg: "ES256", typ: "JWT", cty: "twilio-pba;v=1", kid: factor.config.credential_sid };
+  const login = jwt(header, { sub: ACCOUNT, nbf: now, exp: now + 600 });
+  const phone = connect("token", login, ACCOUNT).verify.v2.services(token.serviceSid).entities(identity);
+  const authPayload = sign(factor.sid, "der").toString("base64");
+  const verified = await phone.factors(factor.sid).update({ authPayload });
+  expect(verified.status, "verified", "status");
+  const authorization = `Basic ${Buffer.from(`token:${login}`).toString("base64")}`;
+  for (const status of ["approved", "denied"]) {
+    const challenge = await state.verify.entities(identity).challenges.create({
+      factorSid: factor.sid,
+      "details.message": "Sign in?",
+    });
+    const path = new URL(challenge.url).pathname;
+    const shown = await fetch(OFFHOOK_URL + path, { headers: { authorization } });
+    const names = shown.headers.get("twilio-verify-signature-fields").split(",");
+    const body = await shown.json();
+    const answer = Object.fromEntries(names.map((name) => [name, body[name]]));
+    const payload = jwt({ typ: "JWT", alg: "ES256" }, { ...answer, status });
+    const done = await phone.challenges(challenge.sid).update({ authPayload: payload });
+    expect(done.status, status, "status");
+  }
 });
 
 /** A Messaging Service that sends from the program's number. */

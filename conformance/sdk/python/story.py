@@ -13,6 +13,7 @@ from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
+import pyotp
 from twilio.base.exceptions import TwilioException, TwilioRestException
 from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
@@ -735,6 +736,102 @@ def _():
 def _():
     found = client.messaging.v1.deactivations().fetch()
     assert "/v1/Deactivations/" in found.redirect_to, found.redirect_to
+
+
+def code_on(phone, count):
+    """The digits of the newest message, once there are `count`."""
+    thread = until(f"{count} messages on {phone}", lambda: len(t := thread_of(phone)) >= count and t)
+    return re.sub(r"\D", "", thread[0]["body"])
+
+
+def nothing_pending(action):
+    return refused(20404, 404, action)
+
+
+@check("sign up with a code, by text and then by voice")
+def _():
+    made = client.verify.v2.services.create("Owl", dtmf_input_required=False)
+    expect((made.code_length, made.push["include_date"]), (6, False), "code_length and push")
+    state["verify"] = service = client.verify.v2.services(made.sid)
+    first = service.verifications.create("+14155550160", "sms")
+    expect((first.status, first.valid), ("pending", False), "status and valid")
+    code = code_on("+14155550160", 1)
+    again = service.verifications.create("+14155550160", "call")
+    expect((again.sid, again.channel), (first.sid, "call"), "sid and channel")
+    expect([a["channel"] for a in again.send_code_attempts], ["SMS", "CALL"], "attempts")
+    spoken = code_on("+14155550160", 2)
+    expect(spoken, code * 2, "spoken twice")
+    wrong = f"{(int(code) + 1) % 1000000:06}"
+    check = service.verification_checks.create(code=wrong, to="+14155550160")
+    expect((check.status, check.valid), ("pending", False), "a wrong code")
+    check = service.verification_checks.create(code=code, to="+14155550160")
+    expect((check.status, check.valid), ("approved", True), "the right code")
+    nothing_pending(lambda: service.verification_checks.create(code=code, to="+14155550160"))
+    nothing_pending(lambda: service.verifications(first.sid).fetch())
+    attempts = client.verify.v2.verification_attempts.list(verification_sid=first.sid)
+    converted = [a.conversion_status for a in attempts]
+    expect(converted, ["converted", "unconverted"], "conversion, newest first")
+    summary = client.verify.v2.verification_attempts_summary().fetch(verify_service_sid=made.sid)
+    expect((summary.total_attempts, summary.total_converted), (2, 1), "summary")
+
+
+@check("the sixth start and the sixth check")
+def _():
+    service = state["verify"]
+    for _ in range(5):
+        service.verifications.create("+14155550161", "sms")
+    refused(60203, 429, lambda: service.verifications.create("+14155550161", "sms"))
+    code = code_on("+14155550161", 5)
+    wrong = f"{(int(code) + 1) % 1000000:06}"
+    for _ in range(5):
+        check = service.verification_checks.create(code=wrong, to="+14155550161")
+        expect(check.status, "pending", "status")
+    refused(60202, 429, lambda: service.verification_checks.create(code=code, to="+14155550161"))
+
+
+@check("a verification expires with the clock")
+def _():
+    service = state["verify"]
+    first = service.verifications.create("+14155550162", "sms")
+    code = code_on("+14155550162", 1)
+    later(minutes=10)
+    nothing_pending(lambda: service.verification_checks.create(code=code, to="+14155550162"))
+    assert service.verifications.create("+14155550162", "sms").sid != first.sid
+    canceled = service.verifications("+14155550162").update("canceled")
+    expect(canceled.status, "canceled", "status")
+
+
+@check("a rate limit of the program's own")
+def _():
+    service = state["verify"]
+    limit = service.rate_limits.create("ip")
+    service.rate_limits(limit.sid).buckets.create(max=1, interval=60)
+    wish = {"to": "+14155550163", "channel": "sms", "rate_limits": json.dumps({"ip": "10.0.0.1"})}
+    service.verifications.create(**wish)
+    refused(20429, 429, lambda: service.verifications.create(**wish))
+
+
+@check("an authenticator app, which is pyotp")
+def _():
+    service = state["verify"]
+    factors = service.entities("ada-00001").new_factors
+    factor = factors.create("Ada's phone", "totp")
+    app = pyotp.parse_uri(factor.binding["uri"])
+    expect((app.issuer, app.name), ("Owl", "Ada's phone"), "issuer and name")
+
+    def code():
+        return app.at(datetime.fromisoformat(offhook("/clock")["now"].replace("Z", "+00:00")))
+
+    context = service.entities("ada-00001").factors(factor.sid)
+    refused(60311, 403, lambda: context.update(auth_payload="000"))
+    expect(context.update(auth_payload=code()).status, "verified", "status")
+    challenges = service.entities("ada-00001").challenges
+    expect(challenges.create(factor.sid, auth_payload=code()).status, "pending", "a used code")
+    later(minutes=2)
+    used = code()
+    expect(challenges.create(factor.sid, auth_payload=used).status, "approved", "status")
+    expect(challenges.create(factor.sid, auth_payload=used).status, "pending", "a replay")
+    assert service.entities("ada-00001").delete(), "not deleted"
 
 
 def shop():

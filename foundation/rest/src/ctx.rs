@@ -36,7 +36,7 @@ pub struct Ctx {
     /// The development profile: unknown things may be adopted.
     pub development: bool,
     pub(crate) path_params: Vec<(String, String)>,
-    pub(crate) adoptions: Mutex<Vec<String>>,
+    pub(crate) answer_headers: Mutex<Vec<(&'static str, String)>>,
 }
 
 impl Ctx {
@@ -66,6 +66,12 @@ impl Ctx {
 
     /// Tells the caller, by response header, what came into being for this request.
     pub fn announce_adoption(&self, what: &str) {
-        self.adoptions.lock().unwrap_or_else(|poison| poison.into_inner()).push(what.to_owned());
+        self.answer_header("offhook-adopted", what);
+    }
+
+    /// Gives the answer a header, also when it is an error. `name` is in lower case.
+    pub fn answer_header(&self, name: &'static str, value: impl Into<String>) {
+        let mut headers = self.answer_headers.lock().unwrap_or_else(|poison| poison.into_inner());
+        headers.push((name, value.into()));
     }
 }

@@ -281,7 +281,11 @@ pub(crate) async fn run(ctx: &Ctx, hook: &dyn DraftHook) -> Result<Reply, ApiErr
                     fields.insert(field_name(param.name), typed(param, default));
                 }
             }
-            let sid = ctx.clock.sid(ctx.table.sid_prefix).to_string();
+            // Without a prefix the product's hook names it.
+            let sid = match ctx.table.sid_prefix {
+                "" => String::new(),
+                prefix => ctx.clock.sid(prefix).to_string(),
+            };
             let doc = create(ctx, &parent, sid, fields, hook).await?;
             Ok(Reply::Record(record(ctx.account, ctx.table, &doc)))
         }

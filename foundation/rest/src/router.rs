@@ -252,11 +252,13 @@ impl Router {
             op,
             development: self.development,
             path_params,
-            adoptions: Mutex::default(),
+            answer_headers: Mutex::default(),
         };
         let reply = endpoint.call(at, &ctx).await;
-        for what in ctx.adoptions.lock().unwrap_or_else(|poison| poison.into_inner()).iter() {
-            extra.append("offhook-adopted", header(what));
+        let headers =
+            ctx.answer_headers.lock().unwrap_or_else(|poison| poison.into_inner()).clone();
+        for (name, value) in headers {
+            extra.append(name, header(&value));
         }
         Ok(render(&ctx, request, format, reply?))
     }

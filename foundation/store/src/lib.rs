@@ -34,7 +34,7 @@ pub use account::{AccountBatch, AccountStore};
 pub use batch::{Batch, Outcome};
 pub use blob::BlobStore;
 pub use journal::{Class, Entry, Journal};
-pub use seal::{Sealer, UnsealError};
+pub use seal::{Mac, Sealer, UnsealError};
 pub use value::{Row, Value};
 
 /// Why the store did not do as asked.

@@ -2,13 +2,48 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
+use aws_lc_rs::{hkdf, hmac};
 use zeroize::Zeroizing;
 
 /// Seals and opens secrets that must be recoverable: auth tokens and API key
-/// secrets sign webhooks and tokens, so a hash would not do.
-pub struct Sealer(RandomizedNonceKey);
+/// secrets sign webhooks and tokens, so a hash would not do. Clones share the key.
+#[derive(Clone)]
+pub struct Sealer(Arc<Keys>);
+
+struct Keys {
+    sealing: RandomizedNonceKey,
+    /// Every other key of the instance is derived from it.
+    root: hkdf::Prk,
+}
+
+/// Keyed hashes for one purpose: what must only be recognised, not recovered.
+#[derive(Clone)]
+pub struct Mac(hmac::Key);
+
+impl Mac {
+    /// The hash of `parts`; where one ends and the next begins counts.
+    pub fn of(&self, parts: &[&[u8]]) -> Vec<u8> {
+        hmac::sign(&self.0, &framed(parts)).as_ref().to_vec()
+    }
+
+    /// Whether `hash` is that of `parts`, in a time that does not tell how much of it is.
+    pub fn fits(&self, parts: &[&[u8]], hash: &[u8]) -> bool {
+        hmac::verify(&self.0, &framed(parts), hash).is_ok()
+    }
+}
+
+/// Every part behind its length.
+fn framed(parts: &[&[u8]]) -> Vec<u8> {
+    let mut all = Vec::new();
+    for part in parts {
+        all.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        all.extend_from_slice(part);
+    }
+    all
+}
 
 /// The bytes were not sealed with this key, or were changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +60,17 @@ impl std::error::Error for UnsealError {}
 impl Sealer {
     /// A sealer with this 32-byte key.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(RandomizedNonceKey::new(&AES_256_GCM, key).expect("an AES-256 key has 32 bytes"))
+        let sealing = RandomizedNonceKey::new(&AES_256_GCM, key);
+        let sealing = sealing.expect("an AES-256 key has 32 bytes");
+        let root = hkdf::Salt::new(hkdf::HKDF_SHA256, b"offhook").extract(key);
+        Self(Arc::new(Keys { sealing, root }))
+    }
+
+    /// Keyed hashes with a key of this purpose's own.
+    pub fn mac(&self, purpose: &str) -> Mac {
+        let info = [purpose.as_bytes()];
+        let key = self.0.root.expand(&info, hmac::HMAC_SHA256);
+        Mac(key.expect("HMAC-SHA256 takes a key of this length").into())
     }
 
     /// Reads the key file (64 hex digits), or makes one that only the owner may read.
@@ -56,6 +101,7 @@ impl Sealer {
         let mut bytes = secret.as_bytes().to_vec();
         let nonce = self
             .0
+            .sealing
             .seal_in_place_append_tag(Aad::empty(), &mut bytes)
             .expect("sealing fails only beyond 64 GB");
         [nonce.as_ref().as_slice(), &bytes].concat()
@@ -66,8 +112,11 @@ impl Sealer {
         let (nonce, bytes) = sealed.split_at_checked(NONCE_LEN).ok_or(UnsealError)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError)?;
         let mut bytes = bytes.to_vec();
-        let plain =
-            self.0.open_in_place(nonce, Aad::empty(), &mut bytes).map_err(|_| UnsealError)?;
+        let plain = self
+            .0
+            .sealing
+            .open_in_place(nonce, Aad::empty(), &mut bytes)
+            .map_err(|_| UnsealError)?;
         String::from_utf8(plain.to_vec()).map_err(|_| UnsealError)
     }
 }
@@ -101,5 +150,20 @@ mod tests {
         *changed.last_mut().unwrap() ^= 1;
         assert_eq!(sealer.open(&changed), Err(UnsealError));
         assert_eq!(sealer.open(&[1, 2, 3]), Err(UnsealError));
+    }
+
+    #[test]
+    fn a_keyed_hash_is_of_its_parts_its_purpose_and_its_instance() {
+        let mac = Sealer::new(&[7; 32]).mac("a");
+        let hash = mac.of(&[b"salt", b"1234"]);
+        assert!(mac.fits(&[b"salt", b"1234"], &hash));
+        for (other, parts) in [
+            (mac.clone(), [b"salt".as_slice(), b"1235"]),
+            (mac, [b"salt1", b"234"]),
+            (Sealer::new(&[7; 32]).mac("b"), [b"salt", b"1234"]),
+            (Sealer::new(&[8; 32]).mac("a"), [b"salt", b"1234"]),
+        ] {
+            assert!(!other.fits(&parts, &hash));
+        }
     }
 }

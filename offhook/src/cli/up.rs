@@ -47,6 +47,9 @@ pub struct Up {
     /// Seconds that the simulated reviewer of WhatsApp templates takes
     #[arg(long, default_value_t = server::REVIEW_DELAY.as_secs())]
     review_delay: u64,
+    /// Minutes that a verification waits for its code
+    #[arg(long, value_parser = clap::value_parser!(u64).range(2..=1440), default_value_t = 10)]
+    verification_minutes: u64,
     /// File with carriers, routes and rates
     #[arg(long, env = "OFFHOOK_CONFIG")]
     config: Option<PathBuf>,
@@ -127,6 +130,7 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
         public_url: up.public_url,
         network: Network { seed: up.seed, delay_ms: up.delay, fault_rate: up.fault_rate },
         review_delay: Duration::from_secs(up.review_delay.min(REVIEW_DELAY_MAX)),
+        verification_lifetime: Duration::from_secs(up.verification_minutes * 60),
         rates: match (config.rates, is_loopback && !up.strict && !up.pace) {
             (Some(rates), _) => rates,
             (None, true) => Rates::UNLIMITED,

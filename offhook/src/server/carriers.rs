@@ -105,7 +105,8 @@ impl Networks {
 
     /// Adds their workers.
     pub fn work(&self, runner: Runner) -> Runner {
-        let runner = runner.with(self.sim.clone());
+        let calls = Arc::new(sim::Calls(self.sim.clone()));
+        let runner = runner.with(self.sim.clone()).with(calls);
         match &self.twilio {
             Some(twilio) => runner.with(twilio.clone()),
             None => runner,

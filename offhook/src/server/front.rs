@@ -272,12 +272,17 @@ fn redact(body: &str) -> String {
                         "auth_token",
                         "secondary_auth_token",
                         "secret",
+                        "token",
                         "access_token",
                         "refresh_token",
                         "id_token",
                     ];
                     match value {
-                        serde_json::Value::String(text) if secret.contains(&name.as_str()) => {
+                        // The URI of an authenticator has its secret in it.
+                        serde_json::Value::String(text)
+                            if secret.contains(&name.as_str())
+                                || text.starts_with("otpauth://") =>
+                        {
                             *text = "*".repeat(text.len());
                         }
                         other => walk(other),

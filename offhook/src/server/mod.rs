@@ -7,6 +7,7 @@ mod links;
 mod ports;
 mod quiet_hours;
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use authority::Authority;
 use bus::Bus;
 use clock::Clock;
 use content::Content;
+use contracts::{NoticeChannel, NoticeSender};
 use door::{Door, Foreign};
 use events::{Events, Pump};
 use jobs::Runner;
@@ -33,6 +35,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use trust::Trust;
 use twilio::Twilio;
+use verify::Verify;
 use webhooks::Webhooks;
 use whatsapp::WhatsApp;
 
@@ -75,6 +78,8 @@ pub struct Settings {
     pub authority: Option<Arc<Authority>>,
     /// What the port does with traffic for other hosts.
     pub foreign: Foreign,
+    /// How long a verification waits for its code.
+    pub verification_lifetime: Duration,
     pub config: Config,
 }
 
@@ -103,6 +108,7 @@ impl Settings {
             wire_log: None,
             authority: None,
             foreign: Foreign::Refuse,
+            verification_lifetime: verify::LIFETIME,
             config: Config::default(),
         }
     }
@@ -231,7 +237,7 @@ async fn wire(
     let clock = if development { Clock::movable() } else { Clock::fixed() };
     api::restore_clock(&store, &clock).await.map_err(|e| failed("clock")(e.to_string()))?;
 
-    let accounts = Accounts::new(store.clone(), clock.clone(), sealer, development);
+    let accounts = Accounts::new(store.clone(), clock.clone(), sealer.clone(), development);
     let client = outbound::Client::new(settings.policy.clone(), clock.clone())
         .map_err(|error| failed("trusted certificates")(error.to_string()))?;
     let client = Arc::new(client);
@@ -269,8 +275,28 @@ async fn wire(
         caps: settings.caps,
         enforce_registration: settings.enforce_registration,
         guard_pumping: settings.guard_pumping,
+        sealer: sealer.clone(),
+        notice_senders: settings.config.notices.clone(),
     });
     networks.connect(&messaging)?;
+    let senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
+        (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
+        (NoticeChannel::WhatsApp, messaging.clone()),
+        (NoticeChannel::Call, sim.clone()),
+    ]);
+    let verify = Verify::new(verify::Parts {
+        store: background.by_account(),
+        clock: clock.clone(),
+        sealer,
+        webhooks: webhooks.clone(),
+        lines: sim.clone(),
+        senders,
+        public_url: url.clone(),
+        lifetime: settings.verification_lifetime,
+        development,
+    });
+    messaging.connect_notices(verify.clone());
+    sim.connect_notices(verify.clone());
 
     let events = Events::new(events::Parts {
         journal: background.journal(),
@@ -286,18 +312,20 @@ async fn wire(
         .with(Arc::new(ValidationWorker(numbers.clone())));
     let monitor = Monitor::new(clock.clone());
     let runner = content.work(trust.work(monitor.work(events.work(runner))));
+    let runner = verify.work(runner);
     let runner = Arc::new(networks.work(messaging.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
     }
-    let router = Router::new(store.clone(), clock.clone(), accounts.clone(), development)
+    let doors = ports::Doors { accounts: accounts.clone(), verify: verify.clone() };
+    let router = Router::new(store.clone(), clock.clone(), Arc::new(doors), development)
         .with_concurrency_max(settings.concurrency_max);
     let router = trust.mount(numbers.mount(accounts.mount(router)));
     let router = content.mount(messaging.mount(router));
     let router = usage::mount(monitor.mount(router));
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
-    let router = events.mount(router);
+    let router = verify.mount(events.mount(router));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,

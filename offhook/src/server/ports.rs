@@ -7,8 +7,10 @@ use contracts::{
     AccountDirectory, BoxFuture, CarrierNotes, MessageContent, MessageContents, NotesError,
     Unavailable,
 };
-use kernel::Sid;
+use kernel::{ApiError, Sid};
+use rest::{Gate, Login, Principal, Verb};
 use store::{Batch, ByAccount, Store, StoreError};
+use verify::Verify;
 use webhooks::SigningKeys;
 
 /// The notes of one carrier, in the store.
@@ -90,6 +92,45 @@ impl SigningKeys for Keys {
             let facts = self.0.facts(account).await.ok().flatten()?;
             Some(facts.auth_token)
         })
+    }
+}
+
+/// Who is in: accounts and their keys, and the devices of Verify.
+pub struct Doors {
+    pub accounts: Arc<Accounts>,
+    pub verify: Arc<Verify>,
+}
+
+impl Gate for Doors {
+    fn authenticate(
+        &self,
+        login: Login,
+        path_account: Option<Sid>,
+    ) -> rest::BoxFuture<'_, Result<Principal, ApiError>> {
+        match login {
+            Login::Basic { user, password } if user == "token" => Box::pin(async move {
+                let device = self.verify.device_login(&password).await?;
+                let facts = self.accounts.facts(device.account).await;
+                let facts = facts.map_err(|error| ApiError::new(20503, error.0))?;
+                match facts.is_some_and(|facts| facts.is_active) {
+                    true => Ok(device),
+                    false => {
+                        let why = format!("Account {} is not active", device.account);
+                        Err(ApiError::new(20005, why))
+                    }
+                }
+            }),
+            login => self.accounts.authenticate(login, path_account),
+        }
+    }
+
+    fn reach<'a>(
+        &'a self,
+        principal: &'a Principal,
+        account: Sid,
+        verb: Verb,
+    ) -> rest::BoxFuture<'a, Result<(), ApiError>> {
+        self.accounts.reach(principal, account, verb)
     }
 }
 

@@ -18,9 +18,53 @@ const fn message(name: &'static str, kind: &'static str, description: &'static s
     Type { name, schema: "Messaging.MessageStatus", description, kind }
 }
 
+const fn verify(name: &'static str, kind: &'static str, description: &'static str) -> Type {
+    Type { name, schema: "AccountSecurity.VerifyEventStreamEvent", description, kind }
+}
+
 /// Sorted by name.
 // Differs: only what this platform delivers is listed; Twilio's list has every product's types.
 pub const TYPES: &[Type] = &[
+    verify(
+        "com.twilio.accountsecurity.verify.message.delivered",
+        "verify-message.delivered",
+        "A verification's message was delivered",
+    ),
+    verify(
+        "com.twilio.accountsecurity.verify.message.sent",
+        "verify-message.sent",
+        "A verification's message was sent",
+    ),
+    verify(
+        "com.twilio.accountsecurity.verify.message.undelivered",
+        "verify-message.undelivered",
+        "A verification's message was not delivered",
+    ),
+    verify(
+        "com.twilio.accountsecurity.verify.verification.approved",
+        "verification.approved",
+        "A verification was approved",
+    ),
+    verify(
+        "com.twilio.accountsecurity.verify.verification.canceled",
+        "verification.canceled",
+        "A verification was canceled",
+    ),
+    verify(
+        "com.twilio.accountsecurity.verify.verification.expired",
+        "verification.expired",
+        "A verification expired",
+    ),
+    verify(
+        "com.twilio.accountsecurity.verify.verification.max-attempts-reached",
+        "verification.max-attempts-reached",
+        "A verification's checks were used up",
+    ),
+    verify(
+        "com.twilio.accountsecurity.verify.verification.pending",
+        "verification.pending",
+        "A verification was started, or its code sent again",
+    ),
     Type {
         name: "com.twilio.daptbt.link-shortening.link-clicked",
         schema: "LinkShortening.LinkClicked",
@@ -61,6 +105,7 @@ pub const TEST_TYPE: &str = "com.twilio.eventstreams.test-event";
 /// Schemas with their only version. Differs: Twilio's have earlier and later ones, which differ in
 /// the fields that they leave out.
 const SCHEMAS: &[(&str, i64)] = &[
+    ("AccountSecurity.VerifyEventStreamEvent", 1),
     ("ErrorLogs.Error", 1),
     ("EventStreams.TestSink", 1),
     ("LinkShortening.LinkClicked", 1),

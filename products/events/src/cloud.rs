@@ -68,6 +68,9 @@ impl Promised {
             "ErrorLogs.Error" => self.error(account, &facts),
             // Differs: the schema's name is unconfirmed; its members are those of the callback.
             "LinkShortening.LinkClicked" => (self.message_path(account), facts),
+            "AccountSecurity.VerifyEventStreamEvent" => {
+                (self.verification_path(account, &facts), facts)
+            }
             _ => (format!("/v1/Sinks/{}", self.sid), facts),
         };
         json!({
@@ -92,6 +95,11 @@ impl Promised {
 
     fn message_path(&self, account: Sid) -> String {
         format!("/2010-04-01/Accounts/{account}/Messages/{}.json", self.sid)
+    }
+
+    fn verification_path(&self, account: Sid, facts: &Json) -> String {
+        let service = facts["service_sid"].as_str().unwrap_or_default();
+        format!("/v1/Accounts/{account}/Services/{service}/Verifications/{}", self.sid)
     }
 
     // Differs: operator codes, tags and times of receipts, which Twilio's schema has, are not known.
@@ -191,6 +199,13 @@ mod tests {
                 json!({"link": "https://example.com", "to": "+2"}),
                 "LinkShortening.LinkClicked/1",
                 json!({"link": "https://example.com", "to": "+2"}),
+            ),
+            (
+                "com.twilio.accountsecurity.verify.verification.approved",
+                "VE1",
+                json!({"service_sid": "VA1", "verification_status": "APPROVED"}),
+                "AccountSecurity.VerifyEventStreamEvent/1",
+                json!({"verification_status": "APPROVED"}),
             ),
             (
                 TEST_TYPE,

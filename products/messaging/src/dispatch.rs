@@ -314,6 +314,9 @@ impl Messaging {
 
     /// What a delivery receipt does to its message.
     pub(crate) async fn settle(&self, receipt: &Receipt) -> Result<(), Unavailable> {
+        if !matches!(receipt.sid.prefix(), "SM" | "MM") {
+            return self.settle_notice(receipt).await;
+        }
         let store = self.parts.store.account(receipt.account);
         let unavailable = |error: store::StoreError| Unavailable(error.to_string());
         let event = match receipt.status {

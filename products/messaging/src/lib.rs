@@ -26,6 +26,7 @@ mod links;
 mod magic;
 mod media;
 mod message;
+mod notice;
 mod opt_out;
 mod pace;
 mod permission;
@@ -42,18 +43,19 @@ use std::sync::{Arc, OnceLock};
 use bus::Bus;
 use clock::Clock;
 use contracts::{
-    AccountDirectory, ApplicationLink, ContentDirectory, MessageCarrier, NumberDirectory,
-    TrustDirectory,
+    AccountDirectory, ApplicationLink, ContentDirectory, MessageCarrier, NoticeSink,
+    NumberDirectory, TrustDirectory,
 };
 use jobs::Runner;
 use outbound::Client;
 use rest::Router;
-use store::{BlobStore, ByAccount};
+use store::{BlobStore, ByAccount, Sealer};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
 pub use limit::Caps;
 pub use links::{Landing, PROBE_PATH, Visit};
+pub use notice::NoticeSenders;
 pub use pace::Rates;
 pub use quiet::QuietHours;
 pub use registration::{Grant, Standing};
@@ -84,6 +86,10 @@ pub struct Parts {
     pub guard_pumping: bool,
     /// Unregistered American senders are refused (30032, 30034 …).
     pub enforce_registration: bool,
+    /// Seals the text of notices under way.
+    pub sealer: Sealer,
+    /// Who notices come from.
+    pub notice_senders: NoticeSenders,
 }
 
 /// The product's state.
@@ -93,6 +99,7 @@ pub struct Messaging {
     delivery_rates: delivery_rate::DeliveryRates,
     carrier: OnceLock<Arc<dyn MessageCarrier>>,
     applications: OnceLock<application::Applications>,
+    notices: OnceLock<Arc<dyn NoticeSink>>,
 }
 
 impl Messaging {
@@ -104,6 +111,7 @@ impl Messaging {
             delivery_rates: delivery_rate::DeliveryRates::default(),
             carrier: OnceLock::new(),
             applications: OnceLock::new(),
+            notices: OnceLock::new(),
         })
     }
 
@@ -121,6 +129,11 @@ impl Messaging {
     ) {
         let connected = self.applications.set(application::Applications { link, numbers });
         assert!(connected.is_ok(), "applications are connected once");
+    }
+
+    /// Connects who is told what became of notices; at most once, before the runner starts.
+    pub fn connect_notices(&self, sink: Arc<dyn NoticeSink>) {
+        assert!(self.notices.set(sink).is_ok(), "who asks for notices is connected once");
     }
 
     fn carrier(&self) -> &Arc<dyn MessageCarrier> {
@@ -160,6 +173,7 @@ impl Messaging {
         let runner = runner
             .with(Arc::new(dispatch::Dispatcher(self.clone())))
             .with(Arc::new(answer::Answerer(self.clone())))
+            .with(Arc::new(notice::Notifier(self.clone())))
             .with(Arc::new(application::Reporter(self.clone())));
         registration::work(self, links::work(self, runner))
     }

@@ -67,7 +67,7 @@ impl Rates {
 
     /// The lane of a sender of `account`, for a message of so many segments; `None`: it is
     /// not paced.
-    fn lane(&self, account: Sid, sender: &str, segments: i64) -> Option<Lane> {
+    pub(crate) fn lane(&self, account: Sid, sender: &str, segments: i64) -> Option<Lane> {
         let address = Address::parse_from(sender).ok()?;
         let segments = match address {
             Address::Channel { .. } => 1,
