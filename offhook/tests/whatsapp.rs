@@ -133,6 +133,12 @@ async fn typing_is_shown_for_a_users_message() {
         assert_eq!((shown.status, shown.json()), (200, json!({"success": true})));
         let form = [("channel", "whatsapp"), ("messageId", "SM00000000000000000000000000000001")];
         assert_error(&world.post(path, &form).await, 20404, 404, "");
+        // The one of RCS says that it is not there.
+        let body = json!({"channel": "RCS", "messageId": sid, "from": "rcs:shop", "to": "rcs:+14155550111"});
+        let request = harness::Request::new("POST", "/_/messaging/v3/Indicators/Typing.json");
+        let request = request.login(&world.login);
+        let asked = request.body("application/json", body.to_string().into_bytes());
+        assert_error(&world.send(asked).await, 20001, 400, "not supported");
         world.stop().await;
     }
 }

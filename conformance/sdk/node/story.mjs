@@ -45,6 +45,7 @@ const server = http.createServer((request, response) => {
       url,
       form: Object.fromEntries(new URLSearchParams(text)),
       query: Object.fromEntries(searchParams),
+      text,
       signature: request.headers["x-twilio-signature"] ?? "",
     });
     response.writeHead(200, { "Content-Type": "text/xml" });
@@ -602,6 +603,79 @@ await check("verify: a device approves and denies by push", async () => {
     const done = await phone.challenges(challenge.sid).update({ authPayload: payload });
     expect(done.status, status, "status");
   }
+});
+
+/** A Messaging Service that sends from the program's number. */
+async function shop() {
+  if (!state.shop) {
+    const service = await client.messaging.v1.services.create({ friendlyName: "Shop" });
+    const [number] = await client.incomingPhoneNumbers.list({ phoneNumber: TWILIO_PHONE_NUMBER });
+    const numbers = client.messaging.v1.services(service.sid).phoneNumbers;
+    await numbers.create({ phoneNumberSid: number.sid });
+    state.shop = service.sid;
+  }
+  return state.shop;
+}
+
+await check("links are short and their clicks reported", async () => {
+  const v1 = client.messaging.v1;
+  const [domain, long] = [`DN${"0".repeat(31)}1`, "https://shop.example.com/sale"];
+  const config = await v1.domainConfig(domain).update({ callbackUrl: `${HOOK}/click` });
+  expect(config.callbackUrl, `${HOOK}/click`, "callbackUrl");
+  ensure((await v1.requestManagedCert(domain).update()).managed, "not managed");
+  ensure((await client.messaging.v2.domainCerts(domain).fetch()).managed, "not managed in v2");
+  ensure((await v1.domainValidateDns(domain).fetch()).isValid, "not valid");
+  const service = v1.linkshorteningMessagingService(domain, await shop());
+  expect((await service.create()).domainSid, domain, "domainSid");
+  const found = await v1.domainConfigMessagingService(await shop()).fetch();
+  expect(found.configSid, config.configSid, "configSid");
+
+  const sale = { to: "+14155550181", body: `Sale: ${long}!`, shortenUrls: true };
+  await refused(30124, 400, () => client.messages.create({ from: TWILIO_PHONE_NUMBER, ...sale }));
+  const message = await client.messages.create({ messagingServiceSid: await shop(), ...sale });
+  const { body } = await delivered(message.sid);
+  const [, short] = body.match(/^Sale: (http\S+\/l\/[0-9A-Za-z]{10})!$/) ?? [];
+  ensure(short, body);
+  const answer = await fetch(short, { redirect: "manual" });
+  expect([answer.status, answer.headers.get("location")], [302, long], "redirect");
+  const click = await firstHook("/click");
+  const isSigned = twilio.validateRequestWithBody(TOKEN, click.signature, click.url, click.text);
+  ensure(isSigned, "not signed");
+  expect(JSON.parse(click.text).message_sid, message.sid, "message_sid");
+  ensure(await service.remove(), "not removed");
+});
+
+await check("an opt-out set has its own words", async () => {
+  const v3 = async (method, path, data) => {
+    const { statusCode, body } = await client.request({
+      method,
+      uri: `https://messaging.twilio.com/v3/OptOuts${path}`,
+      headers: { "Content-Type": "application/json" },
+      data,
+    });
+    ensure(statusCode < 300, `${path} answered ${statusCode}`);
+    return body;
+  };
+  const own = (await v3("post", "", { friendlyName: "Ours" })).opt_out_sid;
+  const word = { keywordType: "STOP.FRENCH", messageType: "ALL" };
+  await v3("post", `/${own}/Keywords`, { ...word, keyword: "ARRET" });
+  await v3("post", `/${own}/Messages`, { ...word, message: "Au revoir" });
+  await v3("post", `/${own}/MessagingServices/${await shop()}`, {});
+  const inboundRequestUrl = `${HOOK}/opt-out`;
+  await client.messaging.v1.services(await shop()).update({ inboundRequestUrl });
+  const to = "+14155550182";
+  const again = async () =>
+    client.messages.create({ messagingServiceSid: await shop(), to, body: "Again" });
+  await typeOn(to, "arret");
+  expect((await firstHook("/opt-out")).form.OptOutType, "STOP", "OptOutType");
+  await until("the answer", async () =>
+    (await threadOf(to)).some((line) => line.body === "Au revoir"),
+  );
+  await refused(21610, 400, again);
+  await typeOn(to, "START");
+  await until("the second word", () => hooks("/opt-out").length === 2);
+  await delivered((await again()).sid);
+  await v3("delete", `/${own}`);
 });
 
 console.log(`node: ${passed} passed, ${failed} failed`);

@@ -1,5 +1,6 @@
 """The story of the official Python SDK as an unmodified client of Offhook."""
 
+import http.client
 import json
 import os
 import re
@@ -70,6 +71,7 @@ class Hook(BaseHTTPRequestHandler):
                     "url": f"http://{self.headers['Host']}{self.path}",
                     "form": dict(form),
                     "query": dict(query),
+                    "text": text,
                     "signature": self.headers.get("X-Twilio-Signature", ""),
                 }
             )
@@ -830,6 +832,84 @@ def _():
     expect(challenges.create(factor.sid, auth_payload=used).status, "approved", "status")
     expect(challenges.create(factor.sid, auth_payload=used).status, "pending", "a replay")
     assert service.entities("ada-00001").delete(), "not deleted"
+
+
+def shop():
+    """A Messaging Service that sends from the program's number."""
+    if "shop" not in state:
+        state["shop"] = client.messaging.v1.services.create("Shop").sid
+        numbers = client.messaging.v1.services(state["shop"]).phone_numbers
+        numbers.create(client.incoming_phone_numbers.list(phone_number=NUMBER)[0].sid)
+    return state["shop"]
+
+
+@check("links are short and their clicks reported")
+def _():
+    v1, domain, long = client.messaging.v1, "DN" + "0" * 31 + "1", "https://shop.example.com/sale"
+    config = v1.domain_config(domain).update(callback_url=f"{HOOK}/click")
+    expect(config.callback_url, f"{HOOK}/click", "callback_url")
+    expect(v1.domain_config(domain).fetch().config_sid, config.config_sid, "config_sid")
+    assert v1.request_managed_cert(domain).update().managed, "not managed"
+    assert v1.domain_certs(domain).fetch().certificate_sid.startswith("CW"), "no certificate"
+    assert client.messaging.v2.domain_certs(domain).fetch().managed, "not managed in v2"
+    assert v1.domain_validate_dns(domain).fetch().is_valid, "not valid"
+    service = v1.linkshortening_messaging_service(domain, shop())
+    expect(service.create().messaging_service_sid, shop(), "messaging_service_sid")
+    by_service = v1.linkshortening_messaging_service_domain_association(shop()).fetch()
+    expect(by_service.domain_sid, domain, "domain_sid")
+    by_service = v1.domain_config_messaging_service(shop()).fetch()
+    expect(by_service.config_sid, config.config_sid, "config_sid")
+
+    phone = "+14155550181"
+    sale = {"to": phone, "body": f"Sale: {long}!", "shorten_urls": True}
+    refused(30124, 400, lambda: client.messages.create(from_=NUMBER, **sale))
+    message = client.messages.create(messaging_service_sid=shop(), **sale)
+    body = final(message.sid).body
+    short = re.fullmatch(rf"Sale: ({re.escape(URL)}/l/[0-9A-Za-z]{{10}})!", body)
+    assert short, body
+    expect(thread_of(phone)[0]["body"], body, "body on the phone")
+    place = urlsplit(short[1])
+    browser = http.client.HTTPConnection(place.netloc)
+    browser.request("GET", place.path, headers={"User-Agent": "Phone"})
+    answer = browser.getresponse()
+    expect((answer.status, answer.headers["Location"]), (302, long), "redirect")
+    [click] = until("a click", lambda: hooks("/click"))
+    assert validator.validate(click["url"], click["text"], click["signature"]), "not signed"
+    told = json.loads(click["text"])
+    expect((told["message_sid"], told["link"]), (message.sid, long), "click")
+    assert service.delete(), "not deleted"
+
+
+@check("an opt-out set has its own words")
+def _():
+    def v3(method, path, data=None):
+        headers = {"Content-Type": "application/json"}
+        uri = f"https://messaging.twilio.com/v3/OptOuts{path}"
+        response = client.request(method, uri, data=data, headers=headers)
+        assert response.status_code < 300, response.text
+        return json.loads(response.text or "{}")
+
+    own = v3("POST", "", {"friendlyName": "Ours"})["opt_out_sid"]
+    word = {"keywordType": "STOP.FRENCH", "messageType": "ALL"}
+    v3("POST", f"/{own}/Keywords", {**word, "keyword": "ARRET"})
+    v3("POST", f"/{own}/Messages", {**word, "message": "Au revoir"})
+    v3("POST", f"/{own}/MessagingServices/{shop()}", {})
+    inbound = client.messaging.v1.services(shop()).update(inbound_request_url=f"{HOOK}/opt-out")
+    expect(inbound.inbound_request_url, f"{HOOK}/opt-out", "inbound_request_url")
+    phone = "+14155550182"
+
+    def again():
+        return client.messages.create(messaging_service_sid=shop(), to=phone, body="Again")
+
+    type_on(phone, "arret")
+    [heard] = until("the word", lambda: hooks("/opt-out"))
+    expect(heard["form"]["OptOutType"], "STOP", "OptOutType")
+    until("the answer", lambda: "Au revoir" in [m["body"] for m in thread_of(phone)])
+    refused(21610, 400, again)
+    type_on(phone, "START")
+    until("the second word", lambda: len(hooks("/opt-out")) == 2)
+    final(again().sid)
+    v3("DELETE", f"/{own}")
 
 
 print(f"python: {passed} passed, {failed} failed")

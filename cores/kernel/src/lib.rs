@@ -21,8 +21,10 @@ pub mod error_table;
 mod redact;
 mod sid;
 mod time;
+mod wall_clock;
 
 pub use error::{ApiError, ErrorRow, Level, lookup};
 pub use redact::{HIDDEN, Redacted, Secret, is_secret, without_password};
 pub use sid::{Sid, SidError, SidGenerator};
 pub use time::{Timestamp, TimestampError};
+pub use wall_clock::WallClock;

@@ -1,8 +1,8 @@
 //! What a telephone number means.
 //!
 //! Parses what people and programs write as `To` and `From`, knows the countries, their number
-//! shapes and the cities behind North American area codes, and holds an endless, deterministic
-//! inventory of numbers to buy.
+//! shapes, the cities and clocks behind North American area codes, and holds an endless,
+//! deterministic inventory of numbers to buy.
 //!
 //! It does not know who owns a number, what a carrier thinks of it, or what it costs; it does no
 //! I/O. Validity is about numbering plans, never about assignment to a subscriber.
@@ -40,6 +40,7 @@ mod examine;
 mod inventory;
 mod place;
 mod place_table;
+mod zone;
 
 pub use address::{Address, AddressError, Channel, ShortCode};
 pub use country::{AddressRequirements, AlphaSender, Capabilities, Country, NumberType, Offer};
@@ -47,3 +48,4 @@ pub use e164::{E164, Kind, NotE164};
 pub use examine::{Examined, Invalid, examine};
 pub use inventory::{AvailableNumber, Filter, FilterError, contains, search};
 pub use place::{LatLong, Locality, locate};
+pub use zone::{zone_of_number, zone_of_zip};

@@ -16,6 +16,15 @@ const STOP: [&str; 8] =
 const START: [&str; 3] = ["START", "YES", "UNSTOP"];
 const HELP: [&str; 2] = ["HELP", "INFO"];
 
+/// The default words of a kind.
+pub fn keywords(kind: Keyword) -> &'static [&'static str] {
+    match kind {
+        Keyword::Stop => &STOP,
+        Keyword::Start => &START,
+        Keyword::Help => &HELP,
+    }
+}
+
 /// The keyword `body` is, if it is one: white space around it and case do not count, anything else
 /// does, so "STOP please" and "stop." are ordinary messages. Source: Twilio docs, default opt-out
 /// keywords.
@@ -23,16 +32,9 @@ const HELP: [&str; 2] = ["HELP", "INFO"];
 /// The sets are those of long codes; toll-free numbers have narrower ones of their own.
 pub fn keyword(body: &str) -> Option<Keyword> {
     let word = body.trim();
-    let is_in = |set: &[&str]| set.iter().any(|keyword| keyword.eq_ignore_ascii_case(word));
-    if is_in(&STOP) {
-        Some(Keyword::Stop)
-    } else if is_in(&START) {
-        Some(Keyword::Start)
-    } else if is_in(&HELP) {
-        Some(Keyword::Help)
-    } else {
-        None
-    }
+    [Keyword::Stop, Keyword::Start, Keyword::Help]
+        .into_iter()
+        .find(|&kind| keywords(kind).iter().any(|keyword| keyword.eq_ignore_ascii_case(word)))
 }
 
 #[cfg(test)]

@@ -31,6 +31,6 @@ mod keyword;
 mod segment;
 mod smart;
 
-pub use keyword::{Keyword, keyword};
+pub use keyword::{Keyword, keyword, keywords};
 pub use segment::{Encoding, Segmentation, segments, split};
 pub use smart::smart_encode;

@@ -7,6 +7,7 @@
 mod files;
 mod issue;
 mod leaf;
+mod uploaded;
 
 use std::io;
 use std::path::Path;
@@ -18,6 +19,8 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 
 use issue::Issued;
 use leaf::Leaves;
+
+pub use uploaded::{UploadFault, Uploaded, examine};
 
 /// The authority, loaded.
 pub struct Authority {

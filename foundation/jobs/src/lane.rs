@@ -51,6 +51,12 @@ pub async fn backlog(store: &AccountStore, lane: &str) -> Result<Duration, Store
     Ok(Duration::from_micros(row.map_or(0, |row| u64::try_from(row.int(0)).unwrap_or(0))))
 }
 
+/// How many jobs wait behind the first of a lane of this account.
+pub async fn waiting(store: &AccountStore, lane: &str) -> Result<i64, StoreError> {
+    let sql = "SELECT count(*) FROM job WHERE account_sid = $1 AND lane = $2 AND ready_at IS NULL";
+    Ok(store.point(sql, vec![lane.into()]).await?.map_or(0, |row| row.int(0)))
+}
+
 /// Adds a job at the end of its lane: ready if nobody is before it.
 pub(crate) fn enter(
     batch: &mut AccountBatch,

@@ -26,7 +26,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use store::{Batch, Store};
 
-pub use lane::{Lane, backlog};
+pub use lane::{Lane, backlog, waiting};
 pub use runner::{BoxFuture, Runner};
 pub use store::{AccountBatch, AccountStore};
 

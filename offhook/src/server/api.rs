@@ -15,7 +15,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use base64::Engine;
 use bytes::Bytes;
@@ -31,9 +31,9 @@ use sim::{Behaviour, Handset};
 use store::{Batch, Row, Store, StoreError};
 use whatsapp::WebhookError;
 
-use super::Platform;
+use super::{Platform, links, quiet_hours};
 
-type App = Arc<Platform>;
+pub(super) type App = Arc<Platform>;
 
 /// Events of one read.
 const EVENTS_MAX: i64 = 1000;
@@ -65,6 +65,9 @@ pub fn router(platform: App) -> Router {
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))
         .route("/short-codes", post(add_short_code))
+        .route("/link-domains", get(links::domains).post(links::add_domain))
+        .route("/link-domains/{domain}", delete(links::remove_domain))
+        .route("/quiet-hours", get(quiet_hours::show).put(quiet_hours::set).post(quiet_hours::set))
         .route("/sandbox", get(sandbox))
         .route("/dead-jobs", get(dead_jobs))
         .route("/dead-jobs/{id}/replay", post(replay));
@@ -77,6 +80,8 @@ pub fn router(platform: App) -> Router {
         // The account signs what it posts; nobody signs in.
         .route(twilio::STATUS_PATH, post(twilio_status))
         .route(twilio::INBOUND_PATH, post(twilio_inbound))
+        // Whoever got a message follows its links.
+        .route("/l/{code}", get(links::here))
         .route(whatsapp::WEBHOOK_PATH, get(whatsapp_verify).post(whatsapp_webhook))
         .route("/healthz", get(health))
         .route("/", get(page))
@@ -85,7 +90,7 @@ pub fn router(platform: App) -> Router {
 }
 
 /// A refusal in the form of every other error.
-struct Refusal(ApiError);
+pub(super) struct Refusal(pub(super) ApiError);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -100,7 +105,7 @@ impl From<StoreError> for Refusal {
     }
 }
 
-fn bad(why: impl Into<String>) -> Refusal {
+pub(super) fn bad(why: impl Into<String>) -> Refusal {
     Refusal(ApiError::new(20001, why))
 }
 
@@ -109,7 +114,7 @@ fn unavailable(error: impl std::fmt::Display) -> Refusal {
 }
 
 /// Reads a JSON body; an empty one is an empty object.
-fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Refusal> {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Refusal> {
     let body = if body.trim().is_empty() { "{}" } else { body };
     serde_json::from_str(body).map_err(|error| bad(format!("The JSON body: {error}")))
 }
@@ -164,6 +169,17 @@ impl Platform {
             test_auth_token: account.test_token.clone(),
             url: self.url.clone(),
         })
+    }
+}
+
+impl Platform {
+    /// The account that a request names, which must exist; else the main one.
+    pub(super) async fn account_or_main(&self, named: Option<Sid>) -> Result<Sid, Refusal> {
+        let Some(account) = named else { return Ok(self.accounts.main_account().await?.sid) };
+        match self.accounts.facts(account).await.map_err(unavailable)? {
+            Some(_) => Ok(account),
+            None => Err(Refusal(ApiError::new(20404, format!("There is no account {account}")))),
+        }
     }
 }
 

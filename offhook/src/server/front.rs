@@ -24,7 +24,7 @@ use rest::{Incoming, Router};
 use serde_json::json;
 use tower_service::Service;
 
-use super::{Platform, api};
+use super::{Platform, api, links};
 
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(30);
@@ -82,8 +82,8 @@ enum Target {
     Product { product: String, region: Option<String>, base: String, path: String },
     /// An intercepted host behind which there is no product of ours.
     Unsupported(String),
-    /// Our own pages and API.
-    Own,
+    /// Our own pages and API, and the short links of accounts; the host that was asked.
+    Own(String),
 }
 
 /// First label of the host, or the `/_/{product}` prefix, or the 2010 path of a
@@ -126,7 +126,7 @@ fn target(request: &Request<impl Sized>) -> Target {
             path: path.to_owned(),
         };
     }
-    Target::Own
+    Target::Own(name)
 }
 
 /// A clear refusal for what is not served (yet).
@@ -149,10 +149,15 @@ async fn answer(
 ) -> Response<Body> {
     match target(&request) {
         Target::Unsupported(host) => unsupported(&host, request.uri().path()).map(Body::from),
-        Target::Own => match own.call(request.map(Body::new)).await {
-            Ok(response) => response,
-            Err(never) => match never {},
-        },
+        Target::Own(host) => {
+            if let Some(led) = links::at_domain(platform, &host, &request).await {
+                return led;
+            }
+            match own.call(request.map(Body::new)).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        }
         Target::Product { product, region, base, path } => {
             let started = Instant::now();
             let method = request.method().clone();
@@ -299,7 +304,7 @@ mod tests {
     fn at(host: &str, uri: &str) -> String {
         let request = Request::builder().uri(uri).header(HOST, host).body(()).unwrap();
         match target(&request) {
-            Target::Own => "own".into(),
+            Target::Own(_) => "own".into(),
             Target::Unsupported(host) => format!("unsupported {host}"),
             Target::Product { product, region, base, path } => {
                 format!("{product} {} {base} {path}", region.unwrap_or_default())

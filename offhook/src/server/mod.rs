@@ -3,7 +3,9 @@
 mod api;
 mod carriers;
 mod front;
+mod links;
 mod ports;
+mod quiet_hours;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;

@@ -66,6 +66,12 @@ pub const TYPES: &[Type] = &[
         "A verification was started, or its code sent again",
     ),
     Type {
+        name: "com.twilio.daptbt.link-shortening.link-clicked",
+        schema: "LinkShortening.LinkClicked",
+        description: "Somebody followed a short link",
+        kind: "link.clicked",
+    },
+    Type {
         name: "com.twilio.error-logs.error.logged",
         schema: "ErrorLogs.Error",
         description: "An error or warning was logged",
@@ -102,6 +108,7 @@ const SCHEMAS: &[(&str, i64)] = &[
     ("AccountSecurity.VerifyEventStreamEvent", 1),
     ("ErrorLogs.Error", 1),
     ("EventStreams.TestSink", 1),
+    ("LinkShortening.LinkClicked", 1),
     ("Messaging.InboundMessageV1", 1),
     ("Messaging.MessageStatus", 1),
 ];

@@ -66,6 +66,8 @@ impl Promised {
                 (self.message_path(account), self.inbound(account, &facts, content))
             }
             "ErrorLogs.Error" => self.error(account, &facts),
+            // Differs: the schema's name is unconfirmed; its members are those of the callback.
+            "LinkShortening.LinkClicked" => (self.message_path(account), facts),
             "AccountSecurity.VerifyEventStreamEvent" => {
                 (self.verification_path(account, &facts), facts)
             }
@@ -190,6 +192,13 @@ mod tests {
                 json!({"code": 11200, "level": "error", "message": "no"}),
                 "ErrorLogs.Error/1",
                 json!({"error_code": "11200", "level": "ERROR", "resource_sid": message}),
+            ),
+            (
+                "com.twilio.daptbt.link-shortening.link-clicked",
+                &message,
+                json!({"link": "https://example.com", "to": "+2"}),
+                "LinkShortening.LinkClicked/1",
+                json!({"link": "https://example.com", "to": "+2"}),
             ),
             (
                 "com.twilio.accountsecurity.verify.verification.approved",

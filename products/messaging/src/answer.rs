@@ -291,6 +291,9 @@ impl Conversation<'_> {
         if let Some(service) = &message.service {
             add("MessagingServiceSid", service);
         }
+        if let Some(kind) = &message.extra.opt_out_type {
+            add("OptOutType", kind);
+        }
         add("From", self.user());
         add("To", &message.to);
         add("Body", &message.body);

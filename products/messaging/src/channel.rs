@@ -239,6 +239,33 @@ pub static TYPING: Resource<Messaging> = Resource {
     .by(|_, ctx| Box::pin(typing(ctx)))],
 };
 
+/// `messaging.twilio.com/v3/Indicators/Typing`: the indicator of RCS.
+///
+/// Differs: it is not supported; whoever asks is told (20001).
+pub static RCS_TYPING: Resource<Messaging> = Resource {
+    table: Table::product(
+        "RcsTypingIndicator",
+        "messaging",
+        "/v3/Indicators/Typing.json",
+        "/v3/Indicators/Typing.json",
+    )
+    .collection()
+    .fields(&[Field::new("success", Wire::Boolean)]),
+    ops: &[Op::create(&[
+        Param::one_of("channel", &["RCS"]).required(20001),
+        Param::sid("messageId", &["SM", "MM"]).required(20001),
+        Param::text("from", 256).required(20001),
+        Param::text("to", 256).required(20001),
+        Param::one_of("event", &["START"]),
+    ])
+    .json()
+    .by(|_, _| {
+        let why = "channel 'RCS' is not supported by this version of Offhook; \
+                   WhatsApp's indicators are at /v2/Indicators/Typing.json";
+        Box::pin(async move { Err(ApiError::new(20001, why)) })
+    })],
+};
+
 async fn typing(ctx: &Ctx) -> Result<rest::Reply, ApiError> {
     let sid = ctx.form.sid("messageId").expect("the table requires it");
     let found = crate::message::Message::load(&ctx.store, sid).await;

@@ -85,7 +85,7 @@ async fn consents(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, ApiError> {
     Ok(all(answers))
 }
 
-/// Differs: where a contact is is kept and has no effect yet: there are no quiet hours.
+/// Where contacts are: an American ZIP code says when it is quiet there.
 async fn contacts(ctx: &Ctx) -> Result<Reply, ApiError> {
     let mut batch = ctx.store.batch();
     let mut answers = Vec::new();

@@ -85,6 +85,10 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
             format!("{} 'MediaUrl' parameters; at most {MEDIA_MAX} are allowed", media_urls.len());
         return Err(ApiError::new(21623, why));
     }
+    let shorten_urls = form.boolean("ShortenUrls").unwrap_or(false);
+    if shorten_urls {
+        messaging.check_shortening(ctx, service.as_deref()).await?;
+    }
     let smart_encoded = form
         .boolean("SmartEncoded")
         .unwrap_or(service.as_ref().is_some_and(|service| service.smart_encoding));
@@ -100,6 +104,11 @@ pub(crate) async fn create(messaging: &Messaging, ctx: &Ctx) -> Result<Reply, Ap
             .integer("ValidityPeriod")
             .or(service.as_ref().and_then(|service| service.validity_seconds)),
         obfuscate: form.text("AddressRetention") == Some("obfuscate"),
+        shorten_urls,
+        marketing: match form.text("MessageIntent") {
+            Some(intent) => intent == "marketing",
+            None => service.as_ref().is_some_and(|service| service.is_marketing),
+        },
         send_at,
         ..Extra::default()
     };

@@ -40,6 +40,11 @@ impl Worker for Dispatcher {
             let mut batch = store.batch();
             // A message that was deleted, or has gone on without this job, needs nothing.
             let Some(mut message) = Message::load(store, sid).await? else { return Ok(batch) };
+            let is_waiting =
+                matches!(message.status, Status::Accepted | Status::Scheduled | Status::Queued);
+            if is_waiting && self.0.keep_quiet(store, &mut message, &mut batch).await? {
+                return Ok(batch);
+            }
             if matches!(message.status, Status::Accepted | Status::Scheduled) {
                 self.0.assign(store, &mut message).await?;
                 // A paced sender's messages leave by its lane.
@@ -79,6 +84,25 @@ impl Messaging {
         }
     }
 
+    /// The code with which a message whose sender was named, and which had to wait, is refused.
+    async fn still_welcome(
+        &self,
+        store: &AccountStore,
+        message: &Message,
+    ) -> Result<Result<(), u32>, Failure> {
+        let from = message.from.as_deref().unwrap_or_default();
+        let owner = self.parts.numbers.owner(from).await.map_err(|e| Failure::Retry(e.0))?;
+        let service = match owner {
+            Some(owner) if owner.account == store.account() => {
+                self.service_of(store, owner.sid).await?
+            }
+            _ => None,
+        };
+        let scope = service.as_ref().map_or(from, |service| &service.sid);
+        let is_out = opt_out::is_opted_out(store, scope, &message.to).await?;
+        Ok(if is_out { Err(21610) } else { Ok(()) })
+    }
+
     /// Gives the message its sender, and the form in which that sender can send it; the code
     /// of why it cannot be sent.
     async fn sender_for(
@@ -87,7 +111,9 @@ impl Messaging {
         message: &mut Message,
         batch: &mut AccountBatch,
     ) -> Result<Result<(), u32>, Failure> {
-        let sid = message.service.clone().unwrap_or_default();
+        let Some(sid) = message.service.clone() else {
+            return self.still_welcome(store, message).await;
+        };
         let Some(service) = self.service(store, &sid).await? else { return Ok(Err(21701)) };
         // What was true when it was scheduled may no longer be.
         if opt_out::is_opted_out(store, &service.sid, &message.to).await? {
@@ -95,6 +121,9 @@ impl Messaging {
         }
         let Ok(to) = recipient(&message.to) else { return Ok(Err(21211)) };
         if let Err(code) = self.render_again(store.account(), message).await? {
+            return Ok(Err(code));
+        }
+        if let Err(code) = self.shorten(store, &service, message, batch).await? {
             return Ok(Err(code));
         }
         let has_media = !message.extra.media_urls.is_empty();

@@ -9,6 +9,7 @@ use store::{AccountStore, StoreError};
 use crate::create::recipient;
 use crate::lifecycle::Status;
 use crate::message::{Extra, Location, Message};
+use crate::opt_out::Heard;
 use crate::sandbox::{Received, SANDBOX};
 use crate::{Messaging, channel, opt_out};
 
@@ -82,6 +83,18 @@ impl Messaging {
             date_updated: now,
             version: 1,
         };
+        let set = self.opt_out_set(&store, message.service.as_deref()).await.map_err(failed)?;
+        let user = message.from.as_deref().unwrap_or_default();
+        let heard = opt_out::hear(
+            &message.to,
+            &message.body,
+            message.service.is_some(),
+            set.as_deref(),
+            country_of(user),
+        );
+        if let Some(heard) = heard.as_ref().filter(|heard| heard.by_set) {
+            message.extra.opt_out_type = Some(opt_out::kind_name(heard.keyword).to_owned());
+        }
         message.bill(now, &mut batch);
         message.insert(&mut batch);
         self.vouch(message.from.as_deref().unwrap_or_default(), &mut batch);
@@ -89,9 +102,8 @@ impl Messaging {
             let user = message.from.as_deref().unwrap_or_default();
             channel::open_window(&message.to, user, now, &mut batch);
         }
-        let in_service = message.service.is_some();
-        if let Some(keyword) = opt_out::keyword_for(&message.to, &message.body, in_service) {
-            self.obey(&store, keyword, &message, &mut batch).await.map_err(failed)?;
+        if let Some(heard) = heard {
+            self.obey(&store, &heard, &message, &mut batch).await.map_err(failed)?;
         }
         match answer {
             Some(answer) => {
@@ -108,13 +120,13 @@ impl Messaging {
         Ok(InboundOutcome::Received { account: owner.account, sid })
     }
 
-    /// Opts the sender out or in, and answers with the default words.
+    /// Opts the sender out or in, and answers.
     ///
     /// Differs: a STOP of somebody who is opted out already is not answered again.
     async fn obey(
         &self,
         store: &AccountStore,
-        keyword: Keyword,
+        heard: &Heard,
         message: &Message,
         batch: &mut store::AccountBatch,
     ) -> Result<(), StoreError> {
@@ -122,13 +134,16 @@ impl Messaging {
         // One STOP counts for the whole pool of a service.
         let scope = message.service.as_deref().unwrap_or(&message.to);
         let was_out = opt_out::is_opted_out(store, scope, user).await?;
-        let now = message.date_created;
+        let (now, keyword) = (message.date_created, heard.keyword);
         opt_out::obey(keyword, scope, user, now, &self.parts.clock, batch);
         // Nothing goes to somebody who has opted out, but the word that they have.
         if was_out && keyword != Keyword::Start {
             return Ok(());
         }
-        self.reply(store, message, opt_out::reply(keyword), batch).await
+        for body in &heard.replies {
+            self.reply(store, message, body, batch).await?;
+        }
+        Ok(())
     }
 
     /// Answers a message in the platform's own words.
@@ -150,12 +165,20 @@ impl Messaging {
             media: 0,
             price: None,
             date_sent: None,
+            extra: Extra::default(),
             ..message.clone()
         };
         let lane = self.lane(store, &reply).await?;
         self.queue(&reply, lane, batch);
         Ok(())
     }
+}
+
+/// The ISO code of where a user is; empty when their address does not say.
+fn country_of(address: &str) -> &'static str {
+    let number = address.rsplit_once(':').map_or(address, |(_, number)| number);
+    let number = numbering::E164::parse(number).ok();
+    number.and_then(numbering::E164::country).map_or("", |country| country.iso)
 }
 
 /// Addresses are stored in their normal form; what has none stays as it is.

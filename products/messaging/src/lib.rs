@@ -22,6 +22,7 @@ mod guard;
 mod inbound;
 mod lifecycle;
 mod limit;
+mod links;
 mod magic;
 mod media;
 mod message;
@@ -30,6 +31,7 @@ mod opt_out;
 mod pace;
 mod permission;
 mod price;
+mod quiet;
 mod registration;
 mod resource;
 mod sandbox;
@@ -52,8 +54,10 @@ use webhooks::Webhooks;
 
 pub use lifecycle::Status;
 pub use limit::Caps;
+pub use links::{Landing, PROBE_PATH, Visit};
 pub use notice::NoticeSenders;
 pub use pace::Rates;
+pub use quiet::QuietHours;
 pub use registration::{Grant, Standing};
 pub use sandbox::{SANDBOX, Sandbox};
 
@@ -147,6 +151,7 @@ impl Messaging {
                 &feedback::FEEDBACK,
                 &channel::SENDER,
                 &channel::TYPING,
+                &channel::RCS_TYPING,
                 &consent::CONSENT,
                 &consent::CONTACT,
                 &permission::GEO_PERMISSION,
@@ -160,7 +165,7 @@ impl Messaging {
                 &service::CHANNEL_SENDER,
             ],
         );
-        registration::mount(self, router)
+        registration::mount(self, links::mount(self, opt_out::mount(self, router)))
     }
 
     /// Adds this product's workers.
@@ -170,6 +175,6 @@ impl Messaging {
             .with(Arc::new(answer::Answerer(self.clone())))
             .with(Arc::new(notice::Notifier(self.clone())))
             .with(Arc::new(application::Reporter(self.clone())));
-        registration::work(self, runner)
+        registration::work(self, links::work(self, runner))
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! accepted ─┐
 //!           ├─Assigned─▶ queued ──Taken──▶ sending ▶ sent ──Delivered──▶ delivered ──Read──▶ read
-//! scheduled ┘               │                         ├──Undelivered──▶ undelivered
+//! scheduled ┘ ◀─Postponed── ┤                         ├──Undelivered──▶ undelivered
 //!     └─Cancel─▶ canceled   └──Failed──▶ failed       └──Failed──▶ failed
 //! ```
 //!
@@ -33,6 +33,8 @@ pub enum Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event {
     Cancel,
+    /// It waits for another time.
+    Postponed,
     /// Its sender is chosen, and its time has come.
     Assigned,
     /// The carrier took it.
@@ -74,6 +76,7 @@ pub fn apply(status: Status, event: Event) -> Steps {
     };
     let (last, code) = match (event, status) {
         (Event::Cancel, Scheduled) => (Some(Canceled), None),
+        (Event::Postponed, Accepted | Queued) => (Some(Scheduled), None),
         (Event::Assigned, Accepted | Scheduled) => (Some(Queued), None),
         (Event::Taken, _) => (None, None),
         // A late positive receipt corrects a negative one; rare, but real.
@@ -172,6 +175,8 @@ mod tests {
         assert_eq!(path(Accepted, Event::Assigned), [Queued]);
         assert_eq!(path(Scheduled, Event::Assigned), [Queued]);
         assert_eq!(path(Scheduled, Event::Cancel), [Canceled]);
+        assert_eq!(path(Accepted, Event::Postponed), [Scheduled]);
+        assert_eq!(path(Queued, Event::Postponed), [Scheduled]);
         let lost = apply(Sent, Event::Undelivered { code: 30003 });
         assert_eq!((lost.through, lost.code), (vec![Undelivered], Some(30003)));
     }
@@ -190,6 +195,7 @@ mod tests {
     fn what_has_ended_stays_ended() {
         let events = [
             Event::Cancel,
+            Event::Postponed,
             Event::Assigned,
             Event::Taken,
             Event::Delivered,

@@ -35,6 +35,15 @@ pub(crate) struct Extra {
     /// The text and id of the button that was tapped, or of the row of a list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tap: Option<(String, String)>,
+    /// `STOP`, `START` or `HELP`, where an opt-out set heard it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opt_out_type: Option<String>,
+    /// Its links become short ones when it leaves.
+    #[serde(skip_serializing_if = "is_false")]
+    pub shorten_urls: bool,
+    /// Marketing, which keeps quiet hours.
+    #[serde(skip_serializing_if = "is_false")]
+    pub marketing: bool,
     #[serde(skip_serializing_if = "is_false")]
     pub tapped_row: bool,
     /// What the user who wrote it is called on the channel.

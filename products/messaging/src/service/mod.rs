@@ -14,8 +14,8 @@ use rest::Doc;
 use serde_json::Value as Json;
 use store::{AccountBatch, AccountStore, StoreError};
 
-use crate::Messaging;
 use crate::permission::Permissions;
+use crate::{Messaging, opt_out};
 pub(crate) use select::{Need, Sender, select};
 pub(crate) use table::{
     ALPHA_SENDER, CHANNEL_SENDER, DESTINATION_ALPHA_SENDER, PHONE_NUMBER, SERVICE, SHORT_CODE,
@@ -37,6 +37,8 @@ pub(crate) struct Service {
     pub smart_encoding: bool,
     pub geomatch: bool,
     pub validity_seconds: Option<i64>,
+    /// What it sends is marketing unless a message says otherwise.
+    pub is_marketing: bool,
     pub pool: Vec<Sender>,
 }
 
@@ -58,6 +60,7 @@ impl Service {
             smart_encoding: flag("smart_encoding"),
             geomatch: flag("area_code_geomatch"),
             validity_seconds: doc.fields.get("validity_period").and_then(Json::as_i64),
+            is_marketing: doc.text("usecase") == Some("marketing"),
             pool,
         }
     }
@@ -87,6 +90,8 @@ pub(crate) fn no_service(service: &str) -> ApiError {
 /// Services by SID, the services of numbers, and where accounts send, as last read.
 pub(crate) struct Memory {
     pub permissions: Arc<Cache<Sid, Arc<Permissions>>>,
+    /// By account and service; what counts for numbers outside of services is under the empty name.
+    pub opt_out_sets: Arc<Cache<(Sid, String), opt_out::Chosen>>,
     services: Arc<Cache<(Sid, String), Arc<Service>>>,
     memberships: Arc<Cache<(Sid, Sid), Option<String>>>,
 }
@@ -95,6 +100,7 @@ impl Memory {
     pub fn new(bus: &Bus) -> Arc<Self> {
         Arc::new(Self {
             permissions: Cache::new(bus, "messaging-permissions"),
+            opt_out_sets: Cache::new(bus, "messaging-opt-out-sets"),
             services: Cache::new(bus, "messaging-services"),
             memberships: Cache::new(bus, "messaging-service-members"),
         })
@@ -103,6 +109,7 @@ impl Memory {
     /// Forgets here, and tells every other node.
     pub fn invalidate(&self) {
         self.permissions.invalidate();
+        self.opt_out_sets.invalidate();
         self.services.invalidate();
         self.memberships.invalidate();
     }

@@ -5,7 +5,7 @@ use rest::{Ctx, Draft, Field, Op, Param, Resource, Table, Verb, Wire};
 use serde_json::{Value as Json, json};
 
 use super::pool;
-use crate::Messaging;
+use crate::{Messaging, links, opt_out};
 
 pub(crate) const SERVICE_KIND: &str = "MessagingService";
 
@@ -98,8 +98,14 @@ fn changed(messaging: &Messaging, _: &Ctx, draft: &mut Draft) -> Result<(), ApiE
         );
         draft.batch.run(
             "DELETE FROM sticky_sender WHERE account_sid = $1 AND service_sid = $2",
-            vec![service.into()],
+            vec![service.as_str().into()],
         );
+        for claim in [opt_out::SERVICE_CLAIM, links::SERVICE_CLAIM] {
+            draft.batch.run(
+                "DELETE FROM claim WHERE account_sid = $1 AND name = $2 AND value = $3",
+                vec![claim.into(), service.as_str().into()],
+            );
+        }
     }
     let memory = messaging.memory.clone();
     draft.afterwards(move || memory.invalidate());
