@@ -112,7 +112,12 @@ pub(crate) fn compare<'a>(
     for file in definitions.files.iter().filter(|file| !file.operations.is_empty()) {
         let mut found = Found::new(file);
         for operation in &file.operations {
-            let at = own.iter().position(|own| own.answers(operation));
+            // As the router does: where both are there, PUT and PATCH update.
+            let updates = matches!(operation.method.as_str(), "PUT" | "PATCH");
+            let exact = own.iter().position(|own| {
+                updates && own.decl.verb == Verb::Update && own.answers(operation)
+            });
+            let at = exact.or_else(|| own.iter().position(|own| own.answers(operation)));
             let name = format!("{} {}", operation.method, operation.shape);
             found.operations.insert(name, at.is_some());
             if let Some(at) = at {

@@ -11,6 +11,7 @@ mod message;
 mod notice;
 mod number;
 mod submission;
+mod subscriber;
 mod trust;
 mod validation;
 
@@ -31,6 +32,7 @@ pub use submission::{
     ApplicationLink, BindAccount, BindDirectory, MessageSubmission, SubmissionRefusal,
     SubmissionStatus, SubmittedMessage,
 };
+pub use subscriber::{Caller, LineStatus, Person, Pumping, Subscriber, Subscribers};
 pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 

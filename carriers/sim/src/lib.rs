@@ -13,6 +13,7 @@ mod chance;
 mod deliver;
 mod handset;
 mod line;
+mod subscriber;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -28,6 +29,7 @@ use jobs::{NewJob, Queue};
 pub use call::Calls;
 pub use deliver::DELIVER_QUEUE;
 pub use handset::{Behaviour, Handset, ThreadEntry};
+pub use subscriber::Owner;
 
 /// How the network as a whole behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -289,7 +289,12 @@ impl Router {
             ("DELETE", true) => op.verb == Verb::Delete,
             _ => false,
         };
-        let at = ops.iter().position(verb).ok_or_else(|| {
+        // Where an instance is both created and updated by path, PUT and PATCH update.
+        let updates = |op: &OpDecl| {
+            matches!(request.method.as_str(), "PUT" | "PATCH") && op.verb == Verb::Update
+        };
+        let exact = ops.iter().position(|op| verb(op) && updates(op));
+        let at = exact.or_else(|| ops.iter().position(verb)).ok_or_else(|| {
             let why = format!("{} is not allowed on {}", request.method, request.path);
             ApiError::new(20004, why)
         })?;

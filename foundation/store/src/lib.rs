@@ -16,6 +16,7 @@
 mod account;
 mod batch;
 mod blob;
+pub mod counter;
 mod intake;
 mod journal;
 mod postgres;

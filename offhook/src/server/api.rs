@@ -27,7 +27,7 @@ use numbering::{Address, ShortCode};
 use rest::Gate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sim::{Behaviour, Handset};
+use sim::{Behaviour, Handset, Owner};
 use store::{Batch, Row, Store, StoreError};
 use whatsapp::WebhookError;
 
@@ -61,6 +61,7 @@ pub fn router(platform: App) -> Router {
         .route("/handsets/{number}", get(handset).put(set_handset).post(set_handset))
         .route("/handsets/{number}/messages", get(thread).post(send_from))
         .route("/handsets/{number}/read", post(look))
+        .route("/handsets/{number}/owner", get(owner).put(set_owner))
         .route("/events", get(events))
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))
@@ -517,6 +518,23 @@ async fn add_short_code(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Who the phone belongs to, as Lookup tells it.
+async fn owner(State(app): State<App>, Path(number): Path<String>) -> Result<Json<Owner>, Refusal> {
+    let owner = app.sim.owner(&number_of(&number)?).await.map_err(unavailable)?;
+    Ok(Json(owner.unwrap_or_default()))
+}
+
+async fn set_owner(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    body: String,
+) -> Result<Json<Owner>, Refusal> {
+    let (number, owner): (_, Owner) = (number_of(&number)?, read(&body)?);
+    owner.check().map_err(bad)?;
+    app.sim.set_owner(&number, &owner).await.map_err(unavailable)?;
+    Ok(Json(owner))
 }
 
 #[derive(Deserialize)]

@@ -22,6 +22,7 @@ use contracts::{NoticeChannel, NoticeSender};
 use door::{Door, Foreign};
 use events::{Events, Pump};
 use jobs::Runner;
+use lookup::{HttpSource, Lookup};
 use messaging::Messaging;
 use monitor::{Keep, Monitor, Retention};
 use numbers::{Numbers, ValidationWorker};
@@ -284,6 +285,10 @@ async fn wire(
         (NoticeChannel::WhatsApp, messaging.clone()),
         (NoticeChannel::Call, sim.clone()),
     ]);
+    let lookup = Lookup::new(match settings.config.lookup.clone() {
+        Some(config) => lookup::Source::Http(HttpSource::new(config, client.clone())),
+        None => lookup::Source::Network(sim.clone()),
+    });
     let verify = Verify::new(verify::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -325,7 +330,7 @@ async fn wire(
     let router = content.mount(messaging.mount(router));
     let router = usage::mount(monitor.mount(router));
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
-    let router = verify.mount(events.mount(router));
+    let router = lookup.mount(verify.mount(events.mount(router)));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,

@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use kernel::{SidGenerator, Timestamp};
 use numbering::E164;
-use store::{AccountBatch, AccountStore, StoreError};
+use store::{AccountBatch, AccountStore, StoreError, counter};
 
+use crate::Messaging;
 use crate::message::Message;
-use crate::{Messaging, counter};
 
 const WINDOW: Duration = Duration::from_secs(3600);
 /// New recipients of a block in a window.

@@ -13,7 +13,6 @@ mod application;
 mod channel;
 mod consent;
 mod content;
-mod counter;
 mod create;
 mod delivery_rate;
 mod dispatch;

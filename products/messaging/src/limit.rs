@@ -3,11 +3,11 @@
 use jobs::Failure;
 use numbering::Address;
 use serde::Deserialize;
-use store::{AccountBatch, AccountStore};
+use store::{AccountBatch, AccountStore, counter};
 
 use crate::message::Message;
 use crate::pace::SenderKind;
-use crate::{Messaging, Standing, counter};
+use crate::{Messaging, Standing};
 
 /// Segments per day of Pacific time and sender, by kind of sender; 0 is no cap.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq)]

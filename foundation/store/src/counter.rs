@@ -1,20 +1,16 @@
 //! What was used in a period, as rows: it holds across restarts and processes.
 
-use store::{AccountBatch, AccountStore, StoreError};
+use crate::{AccountBatch, AccountStore, StoreError};
 
 /// What was used under `name` in `period`.
-pub(crate) async fn used(
-    store: &AccountStore,
-    name: &str,
-    period: &str,
-) -> Result<i64, StoreError> {
+pub async fn used(store: &AccountStore, name: &str, period: &str) -> Result<i64, StoreError> {
     let sql = "SELECT used FROM counter WHERE account_sid = $1 AND name = $2 AND period = $3";
     let row = store.point(sql, vec![name.into(), period.into()]).await?;
     Ok(row.map_or(0, |row| row.int(0)))
 }
 
 /// Uses `amount` more; what was used in another period is forgotten.
-pub(crate) fn add(batch: &mut AccountBatch, name: &str, period: &str, amount: i64) {
+pub fn add(batch: &mut AccountBatch, name: &str, period: &str, amount: i64) {
     batch.run(
         "INSERT INTO counter (account_sid, name, period, used) VALUES ($1, $2, $3, $4)
          ON CONFLICT (account_sid, name) DO UPDATE SET period = excluded.period, used =
