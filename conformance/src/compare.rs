@@ -114,9 +114,9 @@ pub(crate) fn compare<'a>(
         for operation in &file.operations {
             // As the router does: where both are there, PUT and PATCH update.
             let updates = matches!(operation.method.as_str(), "PUT" | "PATCH");
-            let exact = own.iter().position(|own| {
-                updates && own.decl.verb == Verb::Update && own.answers(operation)
-            });
+            let exact = own
+                .iter()
+                .position(|own| updates && own.decl.verb == Verb::Update && own.answers(operation));
             let at = exact.or_else(|| own.iter().position(|own| own.answers(operation)));
             let name = format!("{} {}", operation.method, operation.shape);
             found.operations.insert(name, at.is_some());

@@ -149,6 +149,57 @@ async fn another_carrier_takes_over_while_one_is_away() {
     }
 }
 
+/// How many of so many messages each platform's phones have: ours, theirs.
+async fn spread(ours: &World, theirs: &World, count: usize) -> (usize, usize) {
+    for at in 0..count {
+        let to = format!("+1415556{at:04}");
+        ours.sent(&[("To", &to), ("Body", "x")]).await;
+    }
+    let sql = "SELECT count(*) FROM message WHERE status = 'delivered'
+               AND direction = 'outbound-api'";
+    let delivered = async |world: &World| {
+        let row = world.platform().store.point(sql, vec![]).await.unwrap().unwrap();
+        usize::try_from(row.int(0)).unwrap()
+    };
+    eventually("all of them", || async {
+        ours.advance(1).await;
+        (delivered(ours).await == count).then_some(())
+    })
+    .await;
+    let there = delivered(theirs).await;
+    (count - there, there)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn traffic_moves_to_another_carrier_step_by_step() {
+    for (mut ours, theirs) in pairs().await {
+        let phase = |percent: u32| {
+            format!(
+                "[carriers.twilio]\naccount_sid = '{}'\nauth_token = '{}'\nbase_url = '{}'\n\
+                 [[routes]]\ncarriers = [{{ name = 'twilio', share = {percent} }}, 'sim']",
+                theirs.login.user, theirs.login.password, theirs.url
+            )
+        };
+        let first = phase(25);
+        ours.restart(&|settings| settings.config = config(&first)).await;
+        let (here, there) = spread(&ours, &theirs, 200).await;
+        assert!((25..=80).contains(&there), "{here} here, {there} there");
+        let last = phase(100);
+        ours.restart(&|settings| settings.config = config(&last)).await;
+        for at in 0..20 {
+            ours.sent(&[("To", &format!("+1415557{at:04}")), ("Body", "x")]).await;
+        }
+        let sql = "SELECT count(*) FROM message";
+        eventually("the rest there", || async {
+            let row = theirs.platform().store.point(sql, vec![]).await.unwrap().unwrap();
+            (row.int(0) == i64::try_from(there).unwrap() + 20).then_some(())
+        })
+        .await;
+        ours.stop().await;
+        theirs.stop().await;
+    }
+}
+
 /// What Meta posts, signed with the app's secret.
 async fn meta(world: &World, value: Value) -> Reply {
     let change = json!({"field": "messages", "value": value});

@@ -120,3 +120,46 @@ async fn a_flood_of_one_block_that_nobody_answers_is_stopped() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_thousand_messages_leave_at_their_senders_pace() {
+    const MANY: usize = 10_000;
+    const RATE: usize = 1_000;
+    // Once is enough: the pace on PostgreSQL is held by the tests above.
+    for mut world in worlds().await.into_iter().take(1) {
+        world.restart(&|settings| settings.rates.long_code_us = RATE as f64).await;
+        let world = std::sync::Arc::new(world);
+        let mut senders = tokio::task::JoinSet::new();
+        for part in 0..8 {
+            let world = world.clone();
+            senders.spawn(async move {
+                for at in (part..MANY).step_by(8) {
+                    let to = format!("+1415{:07}", 2_000_000 + at);
+                    world.sent(&[("To", &to), ("Body", "bulk")]).await;
+                }
+            });
+        }
+        senders.join_all().await;
+        let sql = "SELECT date_sent FROM message WHERE date_sent IS NOT NULL ORDER BY date_sent";
+        let mut times: Vec<Timestamp> = Vec::new();
+        for _ in 0..600 {
+            let rows = world.platform().store.query(sql, Vec::<Value>::new()).await.unwrap();
+            times = rows.iter().map(|row| row.time(0)).collect();
+            if times.len() == MANY {
+                break;
+            }
+            world.advance(1).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(times.len(), MANY);
+        // In no span more than the pace allows; a second may be made up for.
+        for (at, first) in times.iter().enumerate().step_by(100) {
+            let until = *first + Duration::from_secs(1);
+            let within = times[at..].iter().take_while(|time| **time < until).count();
+            assert!(within <= 2 * RATE + RATE / 10, "{within} in a second");
+        }
+        let took = times[MANY - 1].since(times[0]);
+        assert!(took >= Duration::from_secs((MANY / RATE) as u64 - 2), "{took:?}");
+        std::sync::Arc::into_inner(world).expect("the senders are done").stop().await;
+    }
+}

@@ -41,12 +41,9 @@ pub static RATE_LIMIT: Resource<Lookup> = Resource {
     .fields(FIELDS),
     ops: &[
         Op::fetch().by(|_, ctx| Box::pin(fetch(ctx))),
-        Op::update(&[
-            Param::integer("limit", 0, 1_000_000),
-            Param::integer("ttl", 1, 86_400),
-        ])
-        .json()
-        .by(|_, ctx| Box::pin(put(ctx))),
+        Op::update(&[Param::integer("limit", 0, 1_000_000), Param::integer("ttl", 1, 86_400)])
+            .json()
+            .by(|_, ctx| Box::pin(put(ctx))),
         Op::delete().by(|_, ctx| Box::pin(delete(ctx))),
     ],
 };

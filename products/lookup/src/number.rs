@@ -70,10 +70,8 @@ pub static PHONE_NUMBER: Resource<Lookup> = Resource {
         .by(|lookup, ctx| Box::pin(fetch(lookup, ctx)))],
 };
 
-const OVERRIDE_PARAMS: &[Param] = &[
-    Param::one_of("line_type", LINE_TYPES),
-    Param::text("reason", 1024),
-];
+const OVERRIDE_PARAMS: &[Param] =
+    &[Param::one_of("line_type", LINE_TYPES), Param::text("reason", 1024)];
 
 pub static OVERRIDE: Resource<Lookup> = Resource {
     table: Table::product(
