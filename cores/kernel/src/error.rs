@@ -22,6 +22,20 @@ pub struct ErrorRow {
     pub title: &'static str,
 }
 
+/// Codes after which the same thing may succeed later, unchanged; every other is permanent.
+const TRANSIENT: &[u32] = &[
+    11200, 11201, 11202, 11203, 11205, 11210, 11220, 20429, 20503, 21611, 30001, 30003, 30017,
+    30020, 30021, 30022, 30023, 30027, 30035, 60410, 60613, 60616, 63009, 63012, 63017, 63018,
+    63038, 63041,
+];
+
+impl ErrorRow {
+    /// Whether the same thing may succeed later, unchanged.
+    pub fn is_transient(&self) -> bool {
+        TRANSIENT.binary_search(&self.code).is_ok()
+    }
+}
+
 /// The row of `code`, if the table has it.
 pub fn lookup(code: u32) -> Option<&'static ErrorRow> {
     ROWS.binary_search_by_key(&code, |row| row.code).ok().map(|at| &ROWS[at])
@@ -93,6 +107,17 @@ impl std::error::Error for ApiError {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn transient_codes_are_rows_in_order() {
+        assert!(TRANSIENT.is_sorted());
+        for code in TRANSIENT {
+            assert!(lookup(*code).is_some_and(ErrorRow::is_transient), "{code}");
+        }
+        for permanent in [21211, 21610, 30005, 30006, 30007, 30034, 63016] {
+            assert!(!lookup(permanent).is_some_and(ErrorRow::is_transient), "{permanent}");
+        }
+    }
 
     #[test]
     fn table_is_sorted_and_unique() {

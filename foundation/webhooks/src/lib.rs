@@ -176,7 +176,8 @@ impl Webhooks {
     fn raise(&self, batch: &mut AccountBatch, fault: Fault<'_>) {
         let Fault { resource, code, message, url, method } = fault;
         tracing::warn!(account_sid = %batch.account(), resource, code, message, "alert");
-        let level = match kernel::lookup(code).map(|row| row.level) {
+        let row = kernel::lookup(code);
+        let level = match row.map(|row| row.level) {
             Some(kernel::Level::Warning) => "warning",
             _ => "error",
         };
@@ -186,6 +187,7 @@ impl Webhooks {
             "message": message,
             "url": kernel::without_password(url),
             "method": method.map(Method::as_str),
+            "transient": row.is_some_and(kernel::ErrorRow::is_transient),
         });
         batch.event("alert", resource, self.clock.now(), body.to_string());
     }
