@@ -6,6 +6,7 @@
 mod account;
 mod carrier;
 mod content;
+mod mail;
 mod message;
 mod notice;
 mod number;
@@ -19,6 +20,10 @@ use std::pin::Pin;
 pub use account::{AccountDirectory, AccountFacts};
 pub use carrier::{CarrierNotes, NotesError};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
+pub use mail::{
+    InboundMail, MailAttempt, MailCarrier, MailDns, MailNames, MailRefusal, MailRelay, MailSink,
+    OutboundMail, RelayRefusal, Shown, Visit,
+};
 pub use message::{
     InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageContent, MessageContents,
     MessageSink, OutboundMedia, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap,
