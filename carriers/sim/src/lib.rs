@@ -1,4 +1,4 @@
-//! The simulated network: handsets that behave as told.
+//! The simulated network: handsets and mailboxes that behave as told.
 //!
 //! A first-class carrier, not a mock: it keeps its handsets and their threads
 //! durably, delivers late and only once, and fails in the ways real networks
@@ -11,6 +11,7 @@
 mod chance;
 mod deliver;
 mod handset;
+mod mailbox;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -25,6 +26,7 @@ use jobs::{NewJob, Queue};
 
 pub use deliver::DELIVER_QUEUE;
 pub use handset::{Behaviour, Handset, ThreadEntry};
+pub use mailbox::{Mail, MailBehaviour, MailFile, Mailbox, Mailboxes, Reaction};
 
 /// How the network as a whole behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]

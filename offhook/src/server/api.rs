@@ -30,9 +30,9 @@ use serde_json::{Value, json};
 use sim::{Behaviour, Handset};
 use store::{Batch, Row, Store, StoreError};
 
-use super::Platform;
+use super::{Platform, mailboxes};
 
-type App = Arc<Platform>;
+pub(super) type App = Arc<Platform>;
 
 /// Events of one read.
 const EVENTS_MAX: i64 = 1000;
@@ -64,6 +64,7 @@ pub fn router(platform: App) -> Router {
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))
         .route("/short-codes", post(add_short_code))
+        .merge(mailboxes::routes())
         .route("/dead-jobs", get(dead_jobs))
         .route("/dead-jobs/{id}/replay", post(replay));
     Router::new()
@@ -72,6 +73,8 @@ pub fn router(platform: App) -> Router {
         .layer(middleware::from_fn_with_state(platform.clone(), guard))
         .route("/_offhook/openapi.json", get(openapi))
         .route("/_offhook/ca.pem", get(authority))
+        // Readers of mails follow these.
+        .merge(mailboxes::links())
         // The account signs what it posts; nobody signs in.
         .route(twilio::STATUS_PATH, post(twilio_status))
         .route(twilio::INBOUND_PATH, post(twilio_inbound))
@@ -82,7 +85,7 @@ pub fn router(platform: App) -> Router {
 }
 
 /// A refusal in the form of every other error.
-struct Refusal(ApiError);
+pub(super) struct Refusal(pub(super) ApiError);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -97,16 +100,16 @@ impl From<StoreError> for Refusal {
     }
 }
 
-fn bad(why: impl Into<String>) -> Refusal {
+pub(super) fn bad(why: impl Into<String>) -> Refusal {
     Refusal(ApiError::new(20001, why))
 }
 
-fn unavailable(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn unavailable(error: impl std::fmt::Display) -> Refusal {
     Refusal(ApiError::new(20503, error.to_string()))
 }
 
 /// Reads a JSON body; an empty one is an empty object.
-fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Refusal> {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Refusal> {
     let body = if body.trim().is_empty() { "{}" } else { body };
     serde_json::from_str(body).map_err(|error| bad(format!("The JSON body: {error}")))
 }

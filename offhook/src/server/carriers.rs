@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use clock::Clock;
 use contracts::{BindAccount, BindDirectory, BoxFuture, MessageCarrier, Unavailable};
+use email::Email;
 use jobs::{Queue, Runner};
 use messaging::Messaging;
 use outbound::Client;
 use routes::{Route, Routes, SIM};
-use sim::Sim;
+use sim::{Mailboxes, Sim};
 use smpp_carrier::Smpp;
 use store::Store;
 use twilio::Twilio;
@@ -21,6 +22,7 @@ use crate::config::Application;
 /// The networks of this instance.
 pub struct Networks {
     pub sim: Arc<Sim>,
+    pub mailboxes: Arc<Mailboxes>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
     applications: Vec<Application>,
@@ -40,6 +42,7 @@ impl Networks {
         let notes = |carrier| Arc::new(Notes::new(store.clone(), carrier));
         let queue = || Queue::new(store.clone(), clock.clone());
         let sim = Sim::new(notes(SIM), queue(), settings.network);
+        let mailboxes = Mailboxes::new(notes("mailbox"), queue());
         let now = clock.clone();
         let smpp = config.carriers.smpp.clone().map(|smpp| {
             let now = Arc::new(move || now.now());
@@ -59,7 +62,7 @@ impl Networks {
         check_applications(&config.applications, has_listener)
             .map_err(|why| failed("applications")(why))?;
         let applications = config.applications.clone();
-        Ok(Self { sim, smpp, twilio, applications, routes: config.routes.clone() })
+        Ok(Self { sim, mailboxes, smpp, twilio, applications, routes: config.routes.clone() })
     }
 
     /// Connects them and Messaging, both ways.
@@ -91,9 +94,15 @@ impl Networks {
         Ok(())
     }
 
+    /// Connects those that carry mail and Email, both ways.
+    pub fn connect_mail(&self, email: &Arc<Email>) {
+        self.mailboxes.connect(email.clone());
+        email.connect(self.mailboxes.clone());
+    }
+
     /// Adds their workers.
     pub fn work(&self, runner: Runner) -> Runner {
-        let runner = runner.with(self.sim.clone());
+        let runner = runner.with(self.sim.clone()).with(self.mailboxes.clone());
         match &self.twilio {
             Some(twilio) => runner.with(twilio.clone()),
             None => runner,

@@ -3,6 +3,7 @@
 mod api;
 mod carriers;
 mod front;
+mod mailboxes;
 mod ports;
 
 use std::net::SocketAddr;
@@ -16,6 +17,7 @@ use bus::Bus;
 use clock::Clock;
 use content::Content;
 use door::{Door, Foreign};
+use email::Email;
 use events::{Events, Pump};
 use jobs::Runner;
 use messaging::Messaging;
@@ -23,7 +25,7 @@ use monitor::{Keep, Retention};
 use numbers::{Numbers, ValidationWorker};
 use pricing::Pricing;
 use rest::Router;
-use sim::{Network, Sim};
+use sim::{Mailboxes, Network, Sim};
 use smpp_carrier::Smpp;
 use store::{BlobStore, Location, Sealer, Store};
 use telemetry::Metrics;
@@ -74,6 +76,9 @@ pub struct Settings {
 /// The usual time of the simulated reviewer: long enough to be seen, short enough to wait for.
 pub const REVIEW_DELAY: Duration = Duration::from_secs(5);
 
+/// How long Event Webhooks collect: as SendGrid does, but on a laptop, where somebody waits.
+const EVENT_WEBHOOK_DELAY: Duration = Duration::from_secs(30);
+
 impl Settings {
     /// As `offhook up` starts it when nothing is asked for, but without TLS and for no other
     /// host's traffic.
@@ -107,6 +112,8 @@ pub struct Platform {
     pub numbers: Arc<Numbers>,
     pub messaging: Arc<Messaging>,
     pub sim: Arc<Sim>,
+    pub mailboxes: Arc<Mailboxes>,
+    pub email: Arc<Email>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
     pub events: Arc<Events>,
@@ -221,6 +228,8 @@ async fn wire(
     let clock = if development { Clock::movable() } else { Clock::fixed() };
     api::restore_clock(&store, &clock).await.map_err(|e| failed("clock")(e.to_string()))?;
 
+    let mail_sealer = Sealer::from_file(&data.join("secret.key"))
+        .map_err(|error| failed("secret.key")(error.to_string()))?;
     let accounts = Accounts::new(store.clone(), clock.clone(), sealer, development);
     let client = outbound::Client::new(settings.policy.clone(), clock.clone())
         .map_err(|error| failed("trusted certificates")(error.to_string()))?;
@@ -242,6 +251,20 @@ async fn wire(
         development,
     });
     let trust = Trust::new(background.by_account(), clock.clone(), numbers.clone(), development);
+    let email = Email::new(email::Parts {
+        store: background.by_account(),
+        clock: clock.clone(),
+        blobs: blobs.clone(),
+        sealer: mail_sealer,
+        names: Arc::new(ports::Claims { store: store.clone(), accounts: accounts.clone() }),
+        accounts: accounts.clone(),
+        gate: accounts.clone(),
+        webhooks: webhooks.clone(),
+        client: client.clone(),
+        public_url: url.clone(),
+        development,
+        webhook_delay: if development { Duration::from_millis(200) } else { EVENT_WEBHOOK_DELAY },
+    });
     let messaging = Messaging::new(messaging::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -259,6 +282,7 @@ async fn wire(
         enforce_registration: settings.enforce_registration,
     });
     networks.connect(&messaging)?;
+    networks.connect_mail(&email);
 
     let events = Events::new(events::Parts {
         journal: background.journal(),
@@ -272,7 +296,7 @@ async fn wire(
         .with(Arc::new(usage::Watch::new(clock.clone())))
         .with(Arc::new(ValidationWorker(numbers.clone())));
     let runner = content.work(trust.work(events.work(runner)));
-    let runner = Arc::new(networks.work(messaging.work(runner)));
+    let runner = Arc::new(networks.work(messaging.work(email.work(runner))));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
@@ -292,6 +316,8 @@ async fn wire(
         numbers,
         messaging,
         sim,
+        mailboxes: networks.mailboxes.clone(),
+        email,
         smpp: networks.smpp.clone(),
         twilio: networks.twilio.clone(),
         events,
