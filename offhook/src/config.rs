@@ -26,6 +26,7 @@ pub struct Config {
 pub struct Carriers {
     pub smpp: Option<smpp_carrier::Config>,
     pub twilio: Option<twilio::Config>,
+    pub smtp: Option<smtp::Config>,
 }
 
 /// An application that speaks SMPP.
@@ -86,7 +87,7 @@ mod tests {
     fn what_is_unknown_is_refused() {
         for (text, word) in [
             ("[rates]\nlong_cod = 1", "long_cod"),
-            ("[carriers.smtp]", "smtp"),
+            ("[carriers.sntp]", "sntp"),
             ("[[applications]]\nsystem_id = 'x'", "password"),
         ] {
             assert!(toml::from_str::<Config>(text).unwrap_err().to_string().contains(word));

@@ -12,6 +12,7 @@ use outbound::Client;
 use routes::{Route, Routes, SIM};
 use sim::{Mailboxes, Sim};
 use smpp_carrier::Smpp;
+use smtp::Smtp;
 use store::Store;
 use twilio::Twilio;
 
@@ -25,6 +26,7 @@ pub struct Networks {
     pub mailboxes: Arc<Mailboxes>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
+    pub smtp: Option<Arc<Smtp>>,
     applications: Vec<Application>,
     routes: Vec<Route>,
 }
@@ -57,12 +59,16 @@ impl Networks {
             });
         let twilio =
             twilio.transpose().map_err(|error| failed("carriers.twilio")(error.to_string()))?;
+        let smtp = config.carriers.smtp.clone();
+        let smtp = smtp.map(|smtp| Smtp::new(smtp, settings.policy.clone())).transpose();
+        let smtp = smtp.map_err(|error| failed("carriers.smtp")(error.to_string()))?;
         let has_listener =
             config.carriers.smpp.as_ref().is_some_and(|smpp| !smpp.listeners.is_empty());
         check_applications(&config.applications, has_listener)
             .map_err(|why| failed("applications")(why))?;
         let applications = config.applications.clone();
-        Ok(Self { sim, mailboxes, smpp, twilio, applications, routes: config.routes.clone() })
+        let routes = config.routes.clone();
+        Ok(Self { sim, mailboxes, smpp, twilio, smtp, applications, routes })
     }
 
     /// Connects them and Messaging, both ways.
@@ -97,7 +103,13 @@ impl Networks {
     /// Connects those that carry mail and Email, both ways.
     pub fn connect_mail(&self, email: &Arc<Email>) {
         self.mailboxes.connect(email.clone());
-        email.connect(self.mailboxes.clone());
+        let Some(smtp) = &self.smtp else { return email.connect(self.mailboxes.clone()) };
+        smtp.connect(email.clone(), email.clone());
+        email.connect_dns(smtp.clone());
+        match smtp.delivers() {
+            true => email.connect(smtp.clone()),
+            false => email.connect(self.mailboxes.clone()),
+        }
     }
 
     /// Adds their workers.

@@ -27,6 +27,7 @@ use pricing::Pricing;
 use rest::Router;
 use sim::{Mailboxes, Network, Sim};
 use smpp_carrier::Smpp;
+use smtp::Smtp;
 use store::{BlobStore, Location, Sealer, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
@@ -116,6 +117,7 @@ pub struct Platform {
     pub email: Arc<Email>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
+    pub smtp: Option<Arc<Smtp>>,
     pub events: Arc<Events>,
     pub router: Router,
     pub metrics: Metrics,
@@ -178,6 +180,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let mut tasks = Vec::new();
     if let Some(smpp) = &platform.smpp {
         tasks.push(tokio::spawn(smpp.clone().run(stopped.clone())));
+    }
+    if let Some(smtp) = &platform.smtp {
+        tasks.push(tokio::spawn(smtp.clone().run(stopped.clone())));
     }
     tasks.extend([
         tokio::spawn(runner.run(stopped.clone())),
@@ -320,6 +325,7 @@ async fn wire(
         email,
         smpp: networks.smpp.clone(),
         twilio: networks.twilio.clone(),
+        smtp: networks.smtp.clone(),
         events,
         router,
         metrics: Metrics::default(),
