@@ -71,16 +71,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_guides_example_is_read() {
-        let guide = include_str!("../../docs/guides/carriers.md");
-        let examples = guide.split("```toml\n").skip(1);
+    fn the_guides_examples_are_read() {
+        let guides = [
+            include_str!("../../docs/guides/carriers.md"),
+            include_str!("../../docs/guides/email.md"),
+        ];
+        let examples = guides.iter().flat_map(|guide| guide.split("```toml\n").skip(1));
         let mut count = 0;
         for example in examples {
             let text = example.split("```").next().unwrap_or_default();
             toml::from_str::<Config>(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
             count += 1;
         }
-        assert!(count >= 3, "{count}");
+        assert!(count >= 5, "{count}");
     }
 
     #[test]

@@ -352,6 +352,13 @@ async fn keys_open_what_their_scopes_say() {
         assert_eq!((keys.status, keys.json()), (200, json!({"result": []})));
         let found = world.get_as(&other, "/v3/messages?limit=10").await.json();
         assert_eq!(found, json!({"messages": []}));
+        let template = json!({"name": "ours", "generation": "dynamic"});
+        let template = done(&world, 201, "POST", "/v3/templates", template).await;
+        let path = format!("/v3/templates/{}", template["id"].as_str().expect("an id"));
+        assert_eq!(world.get_as(&other, &path).await.status, 404);
+        let delete = Request::new("DELETE", &path).login(&other);
+        assert_eq!(world.send(delete).await.status, 404);
+        done(&world, 200, "GET", &path, Value::Null).await;
     }
     for world in strict_worlds().await {
         assert_eq!(call(&world, "GET", "/v3/scopes", Value::Null).await.status, 401);
@@ -533,5 +540,79 @@ async fn a_webhook_is_signed_and_asked_again() {
         let message = [stamp.as_bytes(), &seen[1].body].concat();
         assert!(key.verify(&message, &decode(signature)).is_ok());
         assert!(key.verify(&message[1..], &decode(signature)).is_err());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_notice_of_another_product_is_sent_once() {
+    use contracts::{Notice, NoticeChannel, NoticeError, NoticeSender};
+    for world in worlds().await {
+        let account = world.sid().parse().expect("the main account has a SID");
+        let mut notice = Notice {
+            account,
+            reference: kernel::Sid::from_parts("VE", 17),
+            channel: NoticeChannel::Email,
+            to: "code@example.com".into(),
+            from: None,
+            subject: Some("Your code".into()),
+            text: "Your code is 123456".into(),
+            html: None,
+        };
+        for _ in 0..2 {
+            assert_eq!(world.platform().email.send(&notice).await, Ok(()));
+        }
+        assert_eq!(first_mail(&world, "code@example.com").await["subject"], "Your code");
+        notice.reference = kernel::Sid::from_parts("VE", 18);
+        notice.to = "marker@example.com".into();
+        assert_eq!(world.platform().email.send(&notice).await, Ok(()));
+        first_mail(&world, "marker@example.com").await;
+        assert_eq!(mails(&world, "code@example.com").await.len(), 1);
+        notice.to = "no address".into();
+        let refused = world.platform().email.send(&notice).await;
+        assert_eq!(refused, Err(NoticeError::Refused { code: 21211 }));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_lists_and_what_is_not_there() {
+    for world in worlds().await {
+        let emails: Vec<_> = (0..5).map(|at| format!("p{at}@example.com")).collect();
+        let added = json!({"recipient_emails": emails});
+        done(&world, 201, "POST", "/v3/asm/suppressions/global", added).await;
+        let page =
+            done(&world, 200, "GET", "/v3/suppression/unsubscribes?limit=2&offset=4", Value::Null)
+                .await;
+        assert_eq!(page.as_array().map(Vec::len), Some(1));
+        let found =
+            done(&world, 200, "GET", "/v3/suppression/unsubscribes?email=p3", Value::Null).await;
+        assert_eq!(found[0]["email"], "p3@example.com");
+        send(&world, letter("p1@example.com")).await;
+        eventually("it is dropped", || async {
+            let path = "/v3/messages?limit=1&query=status%3D%22not_delivered%22";
+            let found = done(&world, 200, "GET", path, Value::Null).await;
+            (found["messages"][0]["to_email"] == "p1@example.com").then_some(())
+        })
+        .await;
+        for (method, path, body, status) in [
+            ("GET", "/v3/suppression/bounces?limit=0", Value::Null, 400),
+            ("GET", "/v3/messages?query=nonsense", Value::Null, 400),
+            ("GET", "/v3/stats", Value::Null, 400),
+            ("GET", "/v3/stats?start_date=2026-13-01", Value::Null, 400),
+            ("POST", "/v3/asm/suppressions/global", json!({"recipient_emails": ["x"]}), 400),
+            ("POST", "/v3/asm/groups", json!({"name": "x".repeat(31)}), 400),
+            ("POST", "/v3/templates", json!({"name": "x", "generation": "new"}), 400),
+            ("POST", "/v3/api_keys", json!({"name": "x", "scopes": ["everything"]}), 400),
+            ("POST", "/v3/user/scheduled_sends", json!({"batch_id": "x", "status": "pause"}), 400),
+            ("POST", "/v3/user/webhooks/event/settings", json!({"url": "nowhere"}), 400),
+            ("POST", "/v3/whitelabel/domains", json!({"domain": "no domain"}), 400),
+            ("PATCH", "/v3/tracking_settings/click", json!({"enabled": "yes"}), 400),
+            ("GET", "/v3/templates/d-nobody", Value::Null, 404),
+            ("GET", "/v3/asm/groups/%00", Value::Null, 404),
+            ("GET", "/v3/subusers", Value::Null, 404),
+        ] {
+            let reply = call(&world, method, path, body).await;
+            let message = reply.json()["errors"][0]["message"].clone();
+            assert!(reply.status == status && message.is_string(), "{method} {path}: {reply:?}");
+        }
     }
 }
