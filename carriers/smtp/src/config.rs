@@ -72,6 +72,20 @@ impl std::fmt::Display for ConfigError {
 impl std::error::Error for ConfigError {}
 
 impl Config {
+    /// A listener for this machine's programs, and nothing that goes out.
+    pub fn development() -> Self {
+        Self {
+            hostname: "localhost".to_owned(),
+            deliver: false,
+            smarthost: None,
+            connections_per_domain: usual_connections(),
+            listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            certificate_file: None,
+            key_file: None,
+            sessions_max: usual_sessions(),
+        }
+    }
+
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
         let wrong = |why: String| Err(ConfigError(why));
         let is_name = |name: &str| name == "localhost" || mail::is_domain(name);

@@ -4,13 +4,11 @@ use contracts::Unavailable;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
 
-use crate::config::ConfigError;
-
 /// Servers of one domain that are tried.
 const SERVERS_MAX: usize = 5;
 
 /// The system's resolver.
-pub(crate) struct Dns(TokioResolver);
+pub(crate) struct Dns(Result<TokioResolver, String>);
 
 /// The servers of a domain, best first.
 pub(crate) enum Servers {
@@ -20,14 +18,19 @@ pub(crate) enum Servers {
 }
 
 impl Dns {
-    pub(crate) fn new() -> Result<Self, ConfigError> {
+    /// A system that has no resolver says so when something is looked up.
+    pub(crate) fn new() -> Self {
         let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
-        built.map(Self).map_err(|error| ConfigError(format!("the system's resolver: {error}")))
+        Self(built.map_err(|error| format!("the system's resolver: {error}")))
+    }
+
+    fn resolver(&self) -> Result<&TokioResolver, Unavailable> {
+        self.0.as_ref().map_err(|why| Unavailable(why.clone()))
     }
 
     /// RFC 5321 §5.1: by preference; without any, the domain itself.
     pub(crate) async fn servers(&self, domain: &str) -> Result<Servers, Unavailable> {
-        let found = match self.0.mx_lookup(format!("{domain}.")).await {
+        let found = match self.resolver()?.mx_lookup(format!("{domain}.")).await {
             Ok(found) => found,
             Err(error) if error.is_nx_domain() => {
                 return Ok(Servers::None("the domain does not exist"));
@@ -53,7 +56,7 @@ impl Dns {
     }
 
     pub(crate) async fn txt(&self, name: &str) -> Result<Vec<String>, Unavailable> {
-        let found = match self.0.txt_lookup(format!("{name}.")).await {
+        let found = match self.resolver()?.txt_lookup(format!("{name}.")).await {
             Ok(found) => found,
             Err(error) if error.is_no_records_found() || error.is_nx_domain() => {
                 return Ok(Vec::new());

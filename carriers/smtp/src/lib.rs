@@ -17,18 +17,22 @@ mod session;
 mod tls;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use contracts::{
     BoxFuture, MailAttempt, MailCarrier, MailDns, MailRelay, MailSink, OutboundMail, Unavailable,
 };
 use outbound::Policy;
 use tokio::sync::{Semaphore, watch};
+use tokio_rustls::rustls::ServerConfig;
 
 pub use config::{Config, ConfigError, Smarthost};
 
 /// Destinations that are remembered; beyond, those at rest are forgotten.
 const DESTINATIONS_MAX: usize = 10_000;
+const READY: Duration = Duration::from_secs(1);
 
 /// Who takes what comes in.
 pub(crate) struct Ports {
@@ -43,18 +47,46 @@ pub struct Smtp {
     pub(crate) dns: dns::Dns,
     pub(crate) tls: tls::Tls,
     pub(crate) ports: OnceLock<Ports>,
+    /// Where the listeners listen.
+    pub(crate) bound: watch::Sender<Vec<SocketAddr>>,
     destinations: Mutex<HashMap<String, Arc<Semaphore>>>,
 }
 
 impl Smtp {
+    /// `local` is the TLS of listeners that have no certificate of their own.
+    ///
     /// # Errors
     /// The parameter that cannot be used.
-    pub fn new(config: Config, policy: Policy) -> Result<Arc<Self>, ConfigError> {
+    pub fn new(
+        config: Config,
+        policy: Policy,
+        local: Option<ServerConfig>,
+    ) -> Result<Arc<Self>, ConfigError> {
         config.validate()?;
-        let tls = tls::Tls::new(&config)?;
-        let dns = dns::Dns::new()?;
-        let destinations = Mutex::default();
-        Ok(Arc::new(Self { config, policy, dns, tls, ports: OnceLock::new(), destinations }))
+        Ok(Arc::new(Self {
+            tls: tls::Tls::new(&config, local)?,
+            dns: dns::Dns::new(),
+            config,
+            policy,
+            ports: OnceLock::new(),
+            bound: watch::Sender::new(Vec::new()),
+            destinations: Mutex::default(),
+        }))
+    }
+
+    /// A listener that this machine's programs reach by IPv4.
+    pub fn local(&self) -> Option<SocketAddr> {
+        let bound = self.bound.borrow();
+        bound.iter().copied().find(|address| address.is_ipv4() && address.ip().is_loopback())
+    }
+
+    /// Waits until something listens, a second at most.
+    pub async fn ready(&self) {
+        let mut bound = self.bound.subscribe();
+        if !self.config.listen.is_empty() {
+            let listening = bound.wait_for(|all| !all.is_empty());
+            let _ = tokio::time::timeout(READY, listening).await;
+        }
     }
 
     /// Connects the carrier to the platform; once, before it runs.

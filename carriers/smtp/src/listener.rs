@@ -42,7 +42,9 @@ async fn listen(
                 }
             }
         };
-        tracing::info!(%address, "SMTP listens");
+        let local = listener.local_addr().unwrap_or(address);
+        tracing::info!(address = %local, "SMTP listens");
+        smtp.bound.send_modify(|all| all.push(local));
         loop {
             let accepted = tokio::select! {
                 _ = stop.changed() => break 'bound,

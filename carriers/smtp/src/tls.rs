@@ -26,7 +26,7 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    pub(crate) fn new(config: &Config) -> Result<Self, ConfigError> {
+    pub(crate) fn new(config: &Config, local: Option<ServerConfig>) -> Result<Self, ConfigError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let client = ClientConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -36,8 +36,10 @@ impl Tls {
             .with_no_client_auth();
         let verified = outbound::tls_connector()
             .map_err(|error| ConfigError(format!("trusted certificates: {error}")))?;
+        let local = || local.map(|local| TlsAcceptor::from(Arc::new(local)));
+        let acceptor = acceptor(config)?.or_else(local);
         let opportunistic = TlsConnector::from(Arc::new(client));
-        Ok(Self { opportunistic, verified, acceptor: acceptor(config)? })
+        Ok(Self { opportunistic, verified, acceptor })
     }
 }
 

@@ -50,6 +50,9 @@ pub struct Env {
     pub test_account_sid: String,
     pub test_auth_token: String,
     pub url: String,
+    /// Where mail is handed over by SMTP on this machine, `127.0.0.1:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<String>,
 }
 
 /// Pages and API as one router.
@@ -163,6 +166,7 @@ impl Platform {
             test_account_sid: account.test_sid.to_string(),
             test_auth_token: account.test_token.clone(),
             url: self.url.clone(),
+            smtp: self.smtp.as_ref().and_then(|smtp| smtp.local()).map(|local| local.to_string()),
         })
     }
 }

@@ -60,7 +60,11 @@ impl Networks {
         let twilio =
             twilio.transpose().map_err(|error| failed("carriers.twilio")(error.to_string()))?;
         let smtp = config.carriers.smtp.clone();
-        let smtp = smtp.map(|smtp| Smtp::new(smtp, settings.policy.clone())).transpose();
+        let smtp = smtp.or_else(|| settings.development.then(smtp::Config::development));
+        // On this machine the authority vouches for the hosts that programs mean.
+        let tls = settings.authority.as_ref().filter(|_| settings.development);
+        let tls = tls.map(|authority| authority.server_config(Some("smtp.sendgrid.net")));
+        let smtp = smtp.map(|smtp| Smtp::new(smtp, settings.policy.clone(), tls)).transpose();
         let smtp = smtp.map_err(|error| failed("carriers.smtp")(error.to_string()))?;
         let has_listener =
             config.carriers.smpp.as_ref().is_some_and(|smpp| !smpp.listeners.is_empty());

@@ -183,6 +183,7 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     }
     if let Some(smtp) = &platform.smtp {
         tasks.push(tokio::spawn(smtp.clone().run(stopped.clone())));
+        smtp.ready().await;
     }
     tasks.extend([
         tokio::spawn(runner.run(stopped.clone())),

@@ -41,7 +41,7 @@ fn me(args: &[&str]) -> Command {
 }
 
 fn start(door: &Door, method: Method, offline: bool, role: &[&str]) -> (Child, Supervised) {
-    let rules = Rules { door: door.address, offline };
+    let rules = Rules { door: door.address, mail: None, offline };
     spawn(me(&[&["child"], role].concat()), rules, method).unwrap()
 }
 
@@ -212,14 +212,14 @@ fn a_dropped_supervisor_goes_on() {
 }
 
 fn what_cannot_start_says_why() {
-    let rules = Rules { door: Door::open().address, offline: false };
+    let rules = Rules { door: Door::open().address, mail: None, offline: false };
     let missing = spawn(Command::new("/nowhere/at/all"), rules, Method::PidfdGetfd);
     assert_eq!(missing.err().unwrap().kind(), ErrorKind::NotFound);
 }
 
 fn a_supervised_program_cannot_supervise() {
     let door = Door::open();
-    let rules = Rules { door: door.address, offline: false };
+    let rules = Rules { door: door.address, mail: None, offline: false };
     let (mut child, _) = spawn(me(&["child", "nested"]), rules, probe().unwrap()).unwrap();
     assert!(child.wait().unwrap().success());
 }
