@@ -79,6 +79,15 @@ pub async fn may_send_as(store: &AccountStore, email: &str) -> Result<bool, Stor
     Ok(senders.iter().any(|doc| doc.body["verified"] == true && is_same(doc)))
 }
 
+/// The domain that an account sends from unless it says otherwise.
+pub async fn usual_domain(store: &AccountStore) -> Result<Option<String>, StoreError> {
+    let mut docs = shelf::all(store, DOMAIN, "").await?;
+    docs.retain(|doc| doc.body["valid"] == true);
+    docs.sort_by_key(|doc| doc.body["default"] != true);
+    let domain = docs.first().and_then(|doc| doc.body["domain"].as_str());
+    Ok(domain.map(str::to_owned))
+}
+
 pub async fn signing(
     email: &Email,
     store: &AccountStore,

@@ -5,15 +5,15 @@ use store::StoreError;
 
 use crate::fault::Fault;
 use crate::letter::{Content, Letter, Person, Personalization};
-use crate::{Email, shelf};
+use crate::{Email, identity};
 
 /// Keeps a notice from being sent twice.
-const CLAIM: &str = "email-notice";
-/// The sender of notices that name none.
-const USUAL_FROM: &str = "no-reply@offhook.example";
+pub const CLAIM: &str = "email-notice";
+/// Where notices come from that name no sender, of accounts without a domain.
+const USUAL_DOMAIN: &str = "offhook.example";
 
 /// The letter that a notice is.
-fn letter(notice: &Notice) -> Letter {
+fn letter(notice: &Notice, from: String) -> Letter {
     let content =
         |kind: &str, value: &str| Content { kind: kind.to_owned(), value: value.to_owned() };
     let mut all = vec![content("text/plain", &notice.text)];
@@ -24,10 +24,7 @@ fn letter(notice: &Notice) -> Letter {
             to: vec![Person { email: notice.to.clone(), name: None }],
             ..Personalization::default()
         }],
-        from: Person {
-            email: notice.from.clone().unwrap_or_else(|| USUAL_FROM.to_owned()),
-            name: None,
-        },
+        from: Person { email: from, name: None },
         subject: notice
             .subject
             .clone()
@@ -50,30 +47,24 @@ impl NoticeSender for Email {
                 |error: StoreError| NoticeError::Unavailable(Unavailable(error.to_string()));
             let store = self.parts.store.account(notice.account);
             let reference = notice.reference.to_string();
-            let known = self
-                .parts
-                .names
-                .holder(CLAIM, &reference)
-                .await
-                .map_err(NoticeError::Unavailable)?;
-            if known.is_some() {
-                return Ok(());
-            }
-            let letter = letter(notice);
+            let from = match &notice.from {
+                Some(from) => from.clone(),
+                None => {
+                    let domain = identity::usual_domain(&store).await.map_err(unavailable)?;
+                    format!("no-reply@{}", domain.as_deref().unwrap_or(USUAL_DOMAIN))
+                }
+            };
+            let letter = letter(notice, from);
             let of = |fault: Fault| match fault.status {
                 503 => NoticeError::Unavailable(Unavailable("email cannot reach the store".into())),
                 _ => refused(21211),
             };
             self.check_state(&store, &letter).await.map_err(of)?;
-            // The claim and the mail are two commits: a crash between them sends none, and the
-            // asker, who got no answer, asks again with a new reference.
-            let mut batch = store.batch();
-            shelf::claim(&mut batch, CLAIM, &reference, &reference);
-            match store.commit(batch).await {
-                Err(StoreError::Duplicate(_)) => return Ok(()),
-                outcome => outcome.map_err(unavailable)?,
-            };
-            self.accept(&store, &letter, Some(&reference)).await.map(|_| ()).map_err(of)
+            match self.accept(&store, &letter, Some(&reference)).await {
+                // It was sent before, and is sent once.
+                Ok(_) | Err(StoreError::Duplicate(_)) => Ok(()),
+                Err(error) => Err(unavailable(error)),
+            }
         })
     }
 }

@@ -265,7 +265,7 @@ impl MailRelay for Email {
             let letter = check::letter(body.as_object().unwrap_or(&empty), self.parts.clock.now())
                 .map_err(told)?;
             self.check_state(&store, &letter).await.map_err(told)?;
-            self.accept(&store, &letter, None).await.map_err(told)
+            self.accept(&store, &letter, None).await.map_err(|error| told(error.into()))
         })
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jobs::NewJob;
 use serde_json::Value;
-use store::AccountStore;
+use store::{AccountStore, StoreError};
 
 use crate::dispatch::{PROCESS_QUEUE, Process};
 use crate::fault::{Fault, Item};
@@ -12,7 +12,7 @@ use crate::letter::{Letter, Personalization};
 use crate::lifecycle::Status;
 use crate::reader::{Meta, Reader};
 use crate::wire::{Answer, Call, Route, route};
-use crate::{Email, check, group, identity, schedule, stats, template};
+use crate::{Email, check, group, identity, notice, schedule, shelf, stats, template};
 
 pub const ROUTES: &[Route] = &[
     route("POST", "/v3/mail/send", "mail.send", |e, c| Box::pin(send(e, c))),
@@ -34,7 +34,7 @@ async fn send(email: &Email, call: &Call) -> Result<Answer, Fault> {
     if letter.enables("mail", "sandbox_mode") == Some(true) {
         return Ok(Answer::Empty(200));
     }
-    email.accept(&call.store, &letter, None).await.map(Answer::Accepted)
+    Ok(Answer::Accepted(email.accept(&call.store, &letter, None).await?))
 }
 
 impl Email {
@@ -104,12 +104,15 @@ impl Email {
     }
 
     /// Keeps a mail and promises to send it. Its id.
+    ///
+    /// # Errors
+    /// `Duplicate` when the notice `notice` was accepted before.
     pub(crate) async fn accept(
         &self,
         store: &AccountStore,
         letter: &Letter,
         notice: Option<&str>,
-    ) -> Result<String, Fault> {
+    ) -> Result<String, StoreError> {
         let id = self.token(16);
         let now = self.parts.clock.now();
         let body = serde_json::to_vec(letter).expect("a letter is plain data");
@@ -126,6 +129,9 @@ impl Email {
                 now.into(),
             ],
         );
+        if let Some(reference) = notice {
+            shelf::claim(&mut batch, notice::CLAIM, reference, &id);
+        }
         let mut times = BTreeSet::new();
         for (part, one) in letter.personalizations.iter().enumerate() {
             let send_at = due(letter, one);
@@ -192,10 +198,7 @@ fn meta_of(letter: &Letter, one: &Personalization, notice: Option<&str>) -> Meta
 ///
 /// # Errors
 /// When the store is away; a letter that is gone is `None`.
-pub(crate) async fn letter_of(
-    email: &Email,
-    blob: &str,
-) -> Result<Option<Letter>, store::StoreError> {
+pub(crate) async fn letter_of(email: &Email, blob: &str) -> Result<Option<Letter>, StoreError> {
     let bytes = email.parts.blobs.get(blob).await?;
     Ok(bytes
         .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
