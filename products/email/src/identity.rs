@@ -346,9 +346,9 @@ fn set_sender(doc: &mut Value, body: &serde_json::Map<String, Value>) -> Result<
 // Differs: in the development profile a sender is verified at once; no mail asks its owner.
 async fn create_sender(email: &Email, call: &Call) -> Result<Answer, Fault> {
     if !email.parts.development {
-        return Err(Fault::unsupported(
-            "The verification of single senders: authenticate the domain instead; it",
-        ));
+        let why = "single senders cannot be verified here: authenticate the domain of from_email \
+                   (POST /v3/whitelabel/domains)";
+        return Err(Fault::field("from_email", why));
     }
     let mut doc = json!({"verified": true, "locked": false});
     for name in SENDER_FIELDS.into_iter().chain(["zip"]) {
