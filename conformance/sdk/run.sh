@@ -9,6 +9,7 @@ out="$top/target/sdk"
 wire=${WIRE_LOG_DIR:-$out}
 bin=${OFFHOOK_BIN:?set OFFHOOK_BIN to the offhook binary}
 bin=$(realpath "$bin")
+export OFFHOOK_BIN=$bin
 mkdir -p "$out" "$wire"
 
 temp=$(mktemp -d)
@@ -79,10 +80,18 @@ install() {
     esac
 }
 
+# Tells two stories, the second whatever became of the first.
+both() {
+    local rc=0
+    "$1" "$2" || rc=1
+    "$1" "$3" || rc=1
+    return "$rc"
+}
+
 story() {
     case $1 in
-    python) "$out/python/bin/python" "$here/python/story.py" ;;
-    node) node "$out/node/story.mjs" ;;
+    python) both "$out/python/bin/python" "$here/python/story.py" "$here/python/mail.py" ;;
+    node) both node "$out/node/story.mjs" "$out/node/mail.mjs" ;;
     go) "$out/go/story" ;;
     java) java -cp "$out/java/classes:$out/java/lib/*" Story ;;
     cli) node "$out/cli/story.mjs" ;;

@@ -7,6 +7,7 @@ mod account;
 mod carrier;
 mod content;
 mod line;
+mod mail;
 mod message;
 mod notice;
 mod number;
@@ -22,6 +23,10 @@ pub use account::{AccountDirectory, AccountFacts};
 pub use carrier::{CarrierNotes, NotesError};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
 pub use line::{Line, LineKind, Lines};
+pub use mail::{
+    InboundMail, MailAttempt, MailCarrier, MailDns, MailNames, MailRefusal, MailRelay, MailSink,
+    OutboundMail, RelayRefusal, Shown, Visit,
+};
 pub use message::{
     InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageContent, MessageContents,
     MessageSink, OutboundMedia, OutboundMessage, Place, Receipt, ReceiptStatus, Submission, Tap,

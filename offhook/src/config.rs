@@ -33,6 +33,7 @@ pub struct Carriers {
     pub smpp: Option<smpp_carrier::Config>,
     pub twilio: Option<twilio::Config>,
     pub whatsapp: Option<whatsapp::Config>,
+    pub smtp: Option<smtp::Config>,
 }
 
 /// An application that speaks SMPP.
@@ -77,23 +78,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_guides_example_is_read() {
-        let guide = include_str!("../../docs/guides/carriers.md");
-        let examples = guide.split("```toml\n").skip(1);
+    fn the_guides_examples_are_read() {
+        let guides = [
+            include_str!("../../docs/guides/carriers.md"),
+            include_str!("../../docs/guides/email.md"),
+        ];
+        let examples = guides.iter().flat_map(|guide| guide.split("```toml\n").skip(1));
         let mut count = 0;
         for example in examples {
             let text = example.split("```").next().unwrap_or_default();
             toml::from_str::<Config>(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
             count += 1;
         }
-        assert!(count >= 3, "{count}");
+        assert!(count >= 5, "{count}");
     }
 
     #[test]
     fn what_is_unknown_is_refused() {
         for (text, word) in [
             ("[rates]\nlong_cod = 1", "long_cod"),
-            ("[carriers.smtp]", "smtp"),
+            ("[carriers.sntp]", "sntp"),
             ("[[applications]]\nsystem_id = 'x'", "password"),
         ] {
             assert!(toml::from_str::<Config>(text).unwrap_err().to_string().contains(word));

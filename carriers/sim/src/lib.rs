@@ -1,4 +1,4 @@
-//! The simulated network: handsets that behave as told.
+//! The simulated network: handsets and mailboxes that behave as told.
 //!
 //! A first-class carrier, not a mock: it keeps its handsets and their threads
 //! durably, delivers late and only once, and fails in the ways real networks
@@ -13,6 +13,7 @@ mod chance;
 mod deliver;
 mod handset;
 mod line;
+mod mailbox;
 mod subscriber;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +30,7 @@ use jobs::{NewJob, Queue};
 pub use call::Calls;
 pub use deliver::DELIVER_QUEUE;
 pub use handset::{Behaviour, Handset, ThreadEntry};
+pub use mailbox::{Mail, MailBehaviour, MailFile, Mailbox, Mailboxes, Reaction};
 pub use subscriber::Owner;
 
 /// How the network as a whole behaves.

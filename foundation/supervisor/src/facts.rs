@@ -12,6 +12,8 @@ pub struct Facts {
     pub redirected: u64,
     /// The hosts of `redirected`, with the number of connections of each.
     pub hosts: BTreeMap<String, u64>,
+    /// Connections that were led to the listener for mail, by host.
+    pub mail: BTreeMap<String, u64>,
     /// Names outside the intercepted domains that were looked up.
     pub foreign_names: Noted<String>,
     /// Public addresses whose port 443 was connected to, not by us.

@@ -25,7 +25,7 @@
 //! ```no_run
 //! # fn example() -> Result<(), Box<dyn std::error::Error>> {
 //! let method = supervisor::probe()?;
-//! let rules = supervisor::Rules { door: "127.0.0.1:8443".parse()?, offline: false };
+//! let rules = supervisor::Rules { door: "127.0.0.1:8443".parse()?, mail: None, offline: false };
 //! let mut command = std::process::Command::new("node");
 //! command.arg("server.js").env("NODE_EXTRA_CA_CERTS", "ca.pem");
 //! let (mut child, supervised) = supervisor::spawn(command, rules, method)?;
@@ -58,6 +58,9 @@ pub use platform::{Supervised, probe, spawn};
 pub struct Rules {
     /// The front door, on 127.0.0.1: ports 443 and 80 of every intercepted host.
     pub door: SocketAddrV4,
+    /// A listener for mail, on 127.0.0.1: ports 25, 587 and 2525 of every intercepted host.
+    /// Without one they are refused.
+    pub mail: Option<SocketAddrV4>,
     /// Refuse connections to public addresses. DNS queries are still forwarded.
     pub offline: bool,
 }

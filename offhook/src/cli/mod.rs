@@ -4,6 +4,7 @@ mod client;
 mod clock;
 mod env;
 mod handset;
+mod mailbox;
 mod messages;
 mod number;
 mod output;
@@ -59,6 +60,9 @@ enum Command {
     /// See and use the simulated phones
     #[command(subcommand)]
     Handset(handset::HandsetCommand),
+    /// See and use the simulated mailboxes
+    #[command(subcommand)]
+    Mailbox(mailbox::MailboxCommand),
     /// Buy, configure and release numbers
     #[command(subcommand)]
     Number(number::Number),
@@ -117,6 +121,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Trust(args) => trust::run(&args),
         Command::Sms(args) => sms::run(args, &client()?, json).await,
         Command::Handset(args) => handset::run(args, &client()?, json).await,
+        Command::Mailbox(args) => mailbox::run(args, &client()?, json).await,
         Command::Number(args) => number::run(args, &client()?, json).await,
         Command::Sandbox { account } => handset::sandbox(account, &client()?, json).await,
         Command::Messages(args) => messages::run(args, &client()?, json).await,

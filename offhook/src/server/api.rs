@@ -31,7 +31,7 @@ use sim::{Behaviour, Handset, Owner};
 use store::{Batch, Row, Store, StoreError};
 use whatsapp::WebhookError;
 
-use super::{Platform, links, quiet_hours};
+use super::{Platform, links, mailboxes, quiet_hours};
 
 pub(super) type App = Arc<Platform>;
 
@@ -51,6 +51,9 @@ pub struct Env {
     pub test_account_sid: String,
     pub test_auth_token: String,
     pub url: String,
+    /// Where mail is handed over by SMTP on this machine, `127.0.0.1:port`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub smtp: Option<String>,
 }
 
 /// Pages and API as one router.
@@ -70,6 +73,7 @@ pub fn router(platform: App) -> Router {
         .route("/link-domains/{domain}", delete(links::remove_domain))
         .route("/quiet-hours", get(quiet_hours::show).put(quiet_hours::set).post(quiet_hours::set))
         .route("/sandbox", get(sandbox))
+        .merge(mailboxes::routes())
         .route("/dead-jobs", get(dead_jobs))
         .route("/dead-jobs/{id}/replay", post(replay));
     Router::new()
@@ -78,6 +82,8 @@ pub fn router(platform: App) -> Router {
         .layer(middleware::from_fn_with_state(platform.clone(), guard))
         .route("/_offhook/openapi.json", get(openapi))
         .route("/_offhook/ca.pem", get(authority))
+        // Readers of mails follow these.
+        .merge(mailboxes::links())
         // The account signs what it posts; nobody signs in.
         .route(twilio::STATUS_PATH, post(twilio_status))
         .route(twilio::INBOUND_PATH, post(twilio_inbound))
@@ -110,7 +116,7 @@ pub(super) fn bad(why: impl Into<String>) -> Refusal {
     Refusal(ApiError::new(20001, why))
 }
 
-fn unavailable(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn unavailable(error: impl std::fmt::Display) -> Refusal {
     Refusal(ApiError::new(20503, error.to_string()))
 }
 
@@ -169,6 +175,7 @@ impl Platform {
             test_account_sid: account.test_sid.to_string(),
             test_auth_token: account.test_token.clone(),
             url: self.url.clone(),
+            smtp: self.smtp.as_ref().and_then(|smtp| smtp.local()).map(|local| local.to_string()),
         })
     }
 }

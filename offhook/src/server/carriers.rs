@@ -5,12 +5,14 @@ use std::sync::Arc;
 
 use clock::Clock;
 use contracts::{BindAccount, BindDirectory, BoxFuture, MessageCarrier, Unavailable};
+use email::Email;
 use jobs::{Queue, Runner};
 use messaging::Messaging;
 use outbound::Client;
 use routes::{Route, Routes, SIM};
-use sim::Sim;
+use sim::{Mailboxes, Sim};
 use smpp_carrier::Smpp;
+use smtp::Smtp;
 use store::Store;
 use twilio::Twilio;
 use whatsapp::WhatsApp;
@@ -22,9 +24,11 @@ use crate::config::Application;
 /// The networks of this instance.
 pub struct Networks {
     pub sim: Arc<Sim>,
+    pub mailboxes: Arc<Mailboxes>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
     pub whatsapp: Option<Arc<WhatsApp>>,
+    pub smtp: Option<Arc<Smtp>>,
     applications: Vec<Application>,
     routes: Vec<Route>,
 }
@@ -42,6 +46,7 @@ impl Networks {
         let notes = |carrier| Arc::new(Notes::new(store.clone(), carrier));
         let queue = || Queue::new(store.clone(), clock.clone());
         let sim = Sim::new(notes(SIM), queue(), settings.network);
+        let mailboxes = Mailboxes::new(notes("mailbox"), queue());
         let now = clock.clone();
         let smpp = config.carriers.smpp.clone().map(|smpp| {
             let now = Arc::new(move || now.now());
@@ -62,12 +67,20 @@ impl Networks {
         });
         let whatsapp =
             whatsapp.transpose().map_err(|error| failed("carriers.whatsapp")(error.to_string()))?;
+        let smtp = config.carriers.smtp.clone();
+        let smtp = smtp.or_else(|| settings.development.then(smtp::Config::development));
+        // On this machine the authority vouches for the hosts that programs mean.
+        let tls = settings.authority.as_ref().filter(|_| settings.development);
+        let tls = tls.map(|authority| authority.server_config(Some("smtp.sendgrid.net")));
+        let smtp = smtp.map(|smtp| Smtp::new(smtp, settings.policy.clone(), tls)).transpose();
+        let smtp = smtp.map_err(|error| failed("carriers.smtp")(error.to_string()))?;
         let has_listener =
             config.carriers.smpp.as_ref().is_some_and(|smpp| !smpp.listeners.is_empty());
         check_applications(&config.applications, has_listener)
             .map_err(|why| failed("applications")(why))?;
         let applications = config.applications.clone();
-        Ok(Self { sim, smpp, twilio, whatsapp, applications, routes: config.routes.clone() })
+        let routes = config.routes.clone();
+        Ok(Self { sim, mailboxes, smpp, twilio, whatsapp, smtp, applications, routes })
     }
 
     /// Connects them and Messaging, both ways.
@@ -103,10 +116,22 @@ impl Networks {
         Ok(())
     }
 
+    /// Connects those that carry mail and Email, both ways.
+    pub fn connect_mail(&self, email: &Arc<Email>) {
+        self.mailboxes.connect(email.clone());
+        let Some(smtp) = &self.smtp else { return email.connect(self.mailboxes.clone()) };
+        smtp.connect(email.clone(), email.clone());
+        email.connect_dns(smtp.clone());
+        match smtp.delivers() {
+            true => email.connect(smtp.clone()),
+            false => email.connect(self.mailboxes.clone()),
+        }
+    }
+
     /// Adds their workers.
     pub fn work(&self, runner: Runner) -> Runner {
         let calls = Arc::new(sim::Calls(self.sim.clone()));
-        let runner = runner.with(self.sim.clone()).with(calls);
+        let runner = runner.with(self.sim.clone()).with(calls).with(self.mailboxes.clone());
         match &self.twilio {
             Some(twilio) => runner.with(twilio.clone()),
             None => runner,

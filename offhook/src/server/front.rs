@@ -1,6 +1,6 @@
 //! Which product a request is for, and its answer. The port itself is `foundation/door`.
 //!
-//! Bounds: a body of 8 MiB within 30 s, 60 s for an answer.
+//! Bounds: a body of 8 MiB (a mail: 42 MiB) within 30 s, 60 s for an answer.
 
 use std::convert::Infallible;
 use std::fs::{File, OpenOptions};
@@ -27,6 +27,8 @@ use tower_service::Service;
 use super::{Platform, api, links};
 
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Of a mail with its attachments, which are base64.
+const MAIL_BYTES_MAX: usize = 42 * 1024 * 1024;
 const BODY_TIME: Duration = Duration::from_secs(30);
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 
@@ -80,6 +82,8 @@ impl Watch for Counted {
 enum Target {
     /// A product's REST API: product, region labels, base URL, path behind the prefix.
     Product { product: String, region: Option<String>, base: String, path: String },
+    /// SendGrid's API: base URL.
+    Mail { base: String, path: String },
     /// An intercepted host behind which there is no product of ours.
     Unsupported(String),
     /// Our own pages and API, and the short links of accounts; the host that was asked.
@@ -102,7 +106,14 @@ fn target(request: &Request<impl Sized>) -> Target {
         let product = labels.next().unwrap_or_default().to_owned();
         let region = labels.next_back().map(str::to_owned);
         let base = format!("https://{name}");
+        // The mail API under Twilio's credentials.
+        if product == "email" && path.starts_with("/v3/") {
+            return Target::Mail { base, path: path.to_owned() };
+        }
         return Target::Product { product, region, base, path: path.to_owned() };
+    }
+    if matches!(name.as_str(), "api.sendgrid.com" | "api.eu.sendgrid.com") {
+        return Target::Mail { base: format!("https://{name}"), path: path.to_owned() };
     }
     if is_intercepted(&name) {
         return Target::Unsupported(name);
@@ -110,6 +121,9 @@ fn target(request: &Request<impl Sized>) -> Target {
     if let Some(rest) = path.strip_prefix("/_/") {
         let (product, path) = rest.split_once('/').unwrap_or((rest, ""));
         let base = format!("http://{host}/_/{product}");
+        if product == "sendgrid" {
+            return Target::Mail { base, path: format!("/{path}") };
+        }
         return Target::Product {
             product: product.to_owned(),
             region: None,
@@ -125,6 +139,9 @@ fn target(request: &Request<impl Sized>) -> Target {
             base,
             path: path.to_owned(),
         };
+    }
+    if path.starts_with("/v3/") {
+        return Target::Mail { base: format!("http://{host}"), path: path.to_owned() };
     }
     Target::Own(name)
 }
@@ -158,6 +175,17 @@ async fn answer(
                 Err(never) => match never {},
             }
         }
+        Target::Mail { base, path } => {
+            let (started, method) = (Instant::now(), request.method().clone());
+            let answered = mail_answer(platform, request, base, path);
+            let response = match tokio::time::timeout(ANSWER_TIME, answered).await {
+                Ok(response) => response,
+                Err(_) => Router::refuse(&ApiError::new(20504, "The request took too long")),
+            };
+            let status = response.status().as_u16();
+            platform.metrics.answered("sendgrid", method.as_str(), status, started.elapsed());
+            response.map(Body::from)
+        }
         Target::Product { product, region, base, path } => {
             let started = Instant::now();
             let method = request.method().clone();
@@ -175,6 +203,33 @@ async fn answer(
     }
 }
 
+/// A request to SendGrid's API.
+async fn mail_answer(
+    platform: &Platform,
+    request: Request<IncomingBody>,
+    base: String,
+    path: String,
+) -> Response<Bytes> {
+    let peer = request.extensions().get::<Client>().map(|client| client.peer.ip());
+    let (parts, body) = request.into_parts();
+    let body = match collect(body, MAIL_BYTES_MAX).await {
+        Ok(body) => body,
+        Err(error) => return email::refuse(error.status, &error.message),
+    };
+    let incoming = Incoming {
+        method: parts.method,
+        product: "sendgrid".to_owned(),
+        region: None,
+        path,
+        query: parts.uri.query().unwrap_or_default().to_owned(),
+        headers: parts.headers,
+        body,
+        base,
+        peer,
+    };
+    platform.email.handle(incoming).await
+}
+
 async fn product_answer(
     platform: &Platform,
     request: Request<IncomingBody>,
@@ -188,7 +243,7 @@ async fn product_answer(
     }
     let peer = request.extensions().get::<Client>().map(|client| client.peer.ip());
     let (parts, body) = request.into_parts();
-    let body = match collect(body).await {
+    let body = match collect(body, BODY_BYTES_MAX).await {
         Ok(body) => body,
         Err(error) => return Router::refuse(&error),
     };
@@ -217,13 +272,13 @@ async fn product_answer(
 /// The whole body, within its bounds.
 ///
 /// # Errors
-/// 20413 / 413 beyond 8 MiB; 20001 / 400 when it breaks off or takes too long.
-async fn collect(body: IncomingBody) -> Result<Bytes, ApiError> {
-    let limited = Limited::new(body, BODY_BYTES_MAX).collect();
+/// 20413 / 413 beyond `bytes_max`; 20001 / 400 when it breaks off or takes too long.
+async fn collect(body: IncomingBody, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let limited = Limited::new(body, bytes_max).collect();
     match tokio::time::timeout(BODY_TIME, limited).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let why = format!("The request body is larger than {BODY_BYTES_MAX} bytes");
+            let why = format!("The request body is larger than {bytes_max} bytes");
             Err(ApiError::new(20413, why))
         }
         Ok(Err(_)) => Err(ApiError::new(20001, "The request body broke off")),
@@ -306,6 +361,7 @@ mod tests {
         match target(&request) {
             Target::Own(_) => "own".into(),
             Target::Unsupported(host) => format!("unsupported {host}"),
+            Target::Mail { base, path } => format!("mail {base} {path}"),
             Target::Product { product, region, base, path } => {
                 format!("{product} {} {base} {path}", region.unwrap_or_default())
             }
@@ -334,7 +390,11 @@ mod tests {
             ),
             ("localhost:4010", "/_offhook/v1/env", "own"),
             ("localhost:4010", "/", "own"),
-            ("api.sendgrid.com", "/v3/mail/send", "unsupported api.sendgrid.com"),
+            ("api.sendgrid.com", "/v3/mail/send", "mail https://api.sendgrid.com /v3/mail/send"),
+            ("email.twilio.com", "/v3/mail/send", "mail https://email.twilio.com /v3/mail/send"),
+            ("localhost:4010", "/v3/scopes", "mail http://localhost:4010 /v3/scopes"),
+            ("localhost:4010", "/_/sendgrid/v3/a", "mail http://localhost:4010/_/sendgrid /v3/a"),
+            ("api.segment.io", "/v1/track", "unsupported api.segment.io"),
             ("x", "https://api.twilio.com/y", "api  https://api.twilio.com /y"),
         ] {
             assert_eq!(at(host, uri), target, "{host}{uri}");

@@ -4,6 +4,7 @@ mod api;
 mod carriers;
 mod front;
 mod links;
+mod mailboxes;
 mod ports;
 mod quiet_hours;
 
@@ -20,6 +21,7 @@ use clock::Clock;
 use content::Content;
 use contracts::{NoticeChannel, NoticeSender};
 use door::{Door, Foreign};
+use email::Email;
 use events::{Events, Pump};
 use jobs::Runner;
 use lookup::{HttpSource, Lookup};
@@ -28,8 +30,9 @@ use monitor::{Keep, Monitor, Retention};
 use numbers::{Numbers, ValidationWorker};
 use pricing::Pricing;
 use rest::Router;
-use sim::{Network, Sim};
+use sim::{Mailboxes, Network, Sim};
 use smpp_carrier::Smpp;
+use smtp::Smtp;
 use store::{BlobStore, Location, Sealer, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
@@ -87,6 +90,9 @@ pub struct Settings {
 /// The usual time of the simulated reviewer: long enough to be seen, short enough to wait for.
 pub const REVIEW_DELAY: Duration = Duration::from_secs(5);
 
+/// How long Event Webhooks collect: as SendGrid does, but on a laptop, where somebody waits.
+const EVENT_WEBHOOK_DELAY: Duration = Duration::from_secs(30);
+
 impl Settings {
     /// As `offhook up` starts it when nothing is asked for, but without TLS and for no other
     /// host's traffic.
@@ -123,9 +129,12 @@ pub struct Platform {
     pub numbers: Arc<Numbers>,
     pub messaging: Arc<Messaging>,
     pub sim: Arc<Sim>,
+    pub mailboxes: Arc<Mailboxes>,
+    pub email: Arc<Email>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
     pub whatsapp: Option<Arc<WhatsApp>>,
+    pub smtp: Option<Arc<Smtp>>,
     pub events: Arc<Events>,
     pub router: Router,
     pub metrics: Metrics,
@@ -188,6 +197,10 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let mut tasks = Vec::new();
     if let Some(smpp) = &platform.smpp {
         tasks.push(tokio::spawn(smpp.clone().run(stopped.clone())));
+    }
+    if let Some(smtp) = &platform.smtp {
+        tasks.push(tokio::spawn(smtp.clone().run(stopped.clone())));
+        smtp.ready().await;
     }
     tasks.extend([
         tokio::spawn(runner.run(stopped.clone())),
@@ -259,6 +272,20 @@ async fn wire(
         development,
     });
     let trust = Trust::new(background.by_account(), clock.clone(), numbers.clone(), development);
+    let email = Email::new(email::Parts {
+        store: background.by_account(),
+        clock: clock.clone(),
+        blobs: blobs.clone(),
+        sealer: sealer.clone(),
+        names: Arc::new(ports::Claims { store: store.clone(), accounts: accounts.clone() }),
+        accounts: accounts.clone(),
+        gate: accounts.clone(),
+        webhooks: webhooks.clone(),
+        client: client.clone(),
+        public_url: url.clone(),
+        development,
+        webhook_delay: if development { Duration::from_millis(200) } else { EVENT_WEBHOOK_DELAY },
+    });
     let messaging = Messaging::new(messaging::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -284,6 +311,7 @@ async fn wire(
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
         (NoticeChannel::Call, sim.clone()),
+        (NoticeChannel::Email, email.clone()),
     ]);
     let lookup = Lookup::new(match settings.config.lookup.clone() {
         Some(config) => lookup::Source::Http(HttpSource::new(config, client.clone())),
@@ -302,6 +330,8 @@ async fn wire(
     });
     messaging.connect_notices(verify.clone());
     sim.connect_notices(verify.clone());
+    email.connect_notices(verify.clone());
+    networks.connect_mail(&email);
 
     let events = Events::new(events::Parts {
         journal: background.journal(),
@@ -317,7 +347,7 @@ async fn wire(
         .with(Arc::new(ValidationWorker(numbers.clone())));
     let monitor = Monitor::new(clock.clone());
     let runner = content.work(trust.work(monitor.work(events.work(runner))));
-    let runner = verify.work(runner);
+    let runner = verify.work(email.work(runner));
     let runner = Arc::new(networks.work(messaging.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
@@ -339,9 +369,12 @@ async fn wire(
         numbers,
         messaging,
         sim,
+        mailboxes: networks.mailboxes.clone(),
+        email,
         smpp: networks.smpp.clone(),
         twilio: networks.twilio.clone(),
         whatsapp: networks.whatsapp.clone(),
+        smtp: networks.smtp.clone(),
         events,
         router,
         metrics: Metrics::default(),

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use accounts::Accounts;
 use contracts::{
-    AccountDirectory, BoxFuture, CarrierNotes, MessageContent, MessageContents, NotesError,
-    Unavailable,
+    AccountDirectory, BoxFuture, CarrierNotes, MailNames, MessageContent, MessageContents,
+    NotesError, Unavailable,
 };
 use kernel::{ApiError, Sid};
 use rest::{Gate, Login, Principal, Verb};
@@ -154,6 +154,34 @@ impl MessageContents for Contents {
                 media: row.int(2),
                 service: row.opt_text(3).map(str::to_owned),
             }))
+        })
+    }
+}
+
+/// The claims by which Email is found from outside, and nothing else of the store.
+pub struct Claims {
+    pub store: Store,
+    pub accounts: Arc<Accounts>,
+}
+
+impl MailNames for Claims {
+    fn holder<'a>(
+        &'a self,
+        name: &'static str,
+        value: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Sid>, Unavailable>> {
+        Box::pin(async move {
+            let sql = "SELECT account_sid FROM claim WHERE name = $1 AND value = $2";
+            let row = self.store.point(sql, vec![name.into(), value.into()]).await;
+            let row = row.map_err(|error| Unavailable(error.to_string()))?;
+            Ok(row.map(|row| row.sid(0)))
+        })
+    }
+
+    fn main_account(&self) -> BoxFuture<'_, Result<Sid, Unavailable>> {
+        Box::pin(async move {
+            let main = self.accounts.main_account().await;
+            main.map(|main| main.sid).map_err(|error| Unavailable(error.to_string()))
         })
     }
 }

@@ -69,6 +69,11 @@ pub async fn paced_worlds() -> Vec<World> {
     started(&|settings| settings.rates = Rates::default()).await
 }
 
+/// The development profile, changed.
+pub async fn worlds_with(change: &dyn Fn(&mut Settings)) -> Vec<World> {
+    started(change).await
+}
+
 /// The strict profile: nothing is adopted and the clock stands.
 pub async fn strict_worlds() -> Vec<World> {
     started(&|settings| settings.development = false).await

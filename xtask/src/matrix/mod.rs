@@ -278,8 +278,21 @@ impl Place {
         let reached = reached.ok_or_else(|| format!("it reached nothing: {}", reason(&err)))?;
         match row.proof {
             Proof::Message => self.check_message(reached.trim(), &text),
+            Proof::Mail => self.check_mail(&text),
             Proof::Answer { host } => check_answer(reached, host, &err),
         }
+    }
+
+    /// The programs write to this address.
+    fn check_mail(&self, subject: &str) -> Result<(), String> {
+        let path = "/_offhook/v1/mailboxes/customer@example.com/mails?limit=1000";
+        let arrived = || {
+            let found = self.server.get(path).ok()?;
+            let mut mails = found["mails"].as_array()?.iter();
+            mails.any(|mail| mail["subject"] == subject).then_some(())
+        };
+        let found = server::wait_for(std::time::Duration::from_secs(10), arrived);
+        found.ok_or_else(|| "the mail did not arrive".to_owned())
     }
 
     fn check_message(&self, sid: &str, text: &str) -> Result<(), String> {

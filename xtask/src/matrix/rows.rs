@@ -20,6 +20,8 @@ pub struct Program {
 pub enum Proof {
     /// The SID of a message that the server has with the row's own text.
     Message,
+    /// A mail whose subject is the row's own text, in the mailbox that it went to.
+    Mail,
     /// The status of an HTTP answer, and this host among the intercepted ones.
     Answer { host: &'static str },
 }
@@ -28,12 +30,15 @@ const fn message(library: &'static str, file: &'static str) -> Program {
     Program { library, file, proof: Proof::Message }
 }
 
+const fn mail(library: &'static str, file: &'static str) -> Program {
+    Program { library, file, proof: Proof::Mail }
+}
+
 const fn answer(library: &'static str, file: &'static str, host: &'static str) -> Program {
     Program { library, file, proof: Proof::Answer { host } }
 }
 
 const TWILSOCK: &str = "tsock.us1.twilio.com";
-const SENDGRID: &str = "api.sendgrid.com";
 const SEGMENT: &str = "api.segment.io";
 
 const PYTHON: &[Program] = &[
@@ -46,7 +51,7 @@ const PYTHON: &[Program] = &[
     message("aiohttp on uvloop", "python/with_uvloop.py"),
     answer("websockets", "python/with_websockets.py", TWILSOCK),
     answer("websocket-client", "python/with_websocket_client.py", TWILSOCK),
-    answer("sendgrid", "python/with_sendgrid.py", SENDGRID),
+    mail("sendgrid", "python/with_sendgrid.py"),
     answer("segment-analytics-python", "python/with_segment.py", SEGMENT),
 ];
 
@@ -58,7 +63,7 @@ const NODE: &[Program] = &[
     message("https", "node/https.mjs"),
     message("undici", "node/undici.mjs"),
     answer("ws", "node/ws.mjs", TWILSOCK),
-    answer("@sendgrid/mail", "node/sendgrid.mjs", SENDGRID),
+    mail("@sendgrid/mail", "node/sendgrid.mjs"),
     answer("@segment/analytics-node", "node/segment.mjs", SEGMENT),
 ];
 

@@ -7,6 +7,8 @@ pub const MARKERS: [u8; 2] = [127, 66];
 
 /// Ports of intercepted hosts that the front door serves.
 const DOOR_PORTS: [u16; 2] = [443, 80];
+/// Ports on which mail is handed over (RFC 5321 §4.5.4.2, RFC 6409, and SendGrid's own).
+const MAIL_PORTS: [u16; 3] = [25, 587, 2525];
 const DNS_PORT: u16 = 53;
 const TLS_PORT: u16 = 443;
 
@@ -43,6 +45,8 @@ pub enum Connect {
     Foreign,
     /// To the front door.
     Door,
+    /// To the listener for mail; refused where there is none.
+    Mail,
     /// To our DNS responder, which remembers the server that was meant.
     Dns,
     /// ECONNREFUSED, noted.
@@ -84,6 +88,7 @@ pub fn connect(
     if is_marker(address.ip()) {
         return match transport {
             Transport::Tcp if known && DOOR_PORTS.contains(&port) => Connect::Door,
+            Transport::Tcp if known && MAIL_PORTS.contains(&port) => Connect::Mail,
             Transport::Tcp => Connect::Refuse,
             Transport::Udp | Transport::Other => Connect::RefuseQuietly,
         };
@@ -166,7 +171,9 @@ mod tests {
             ("127.66.0.1:443", Tcp, true, Connect::Door, Connect::Door),
             ("127.66.0.1:80", Tcp, true, Connect::Door, Connect::Door),
             ("127.66.0.1:443", Tcp, false, Connect::Refuse, Connect::Refuse),
-            ("127.66.0.1:587", Tcp, true, Connect::Refuse, Connect::Refuse),
+            ("127.66.0.1:587", Tcp, true, Connect::Mail, Connect::Mail),
+            ("127.66.0.1:587", Tcp, false, Connect::Refuse, Connect::Refuse),
+            ("127.66.0.1:465", Tcp, true, Connect::Refuse, Connect::Refuse),
             ("127.66.0.1:443", Udp, true, Connect::RefuseQuietly, Connect::RefuseQuietly),
             ("127.66.0.1:443", Other, true, Connect::RefuseQuietly, Connect::RefuseQuietly),
             ("127.66.0.1:53", Udp, true, Connect::Dns, Connect::Dns),

@@ -141,6 +141,14 @@ impl Watch {
                 let caller = Caller { program: thread.program(), host: host.unwrap_or_default() };
                 self.to_door(call, &socket, caller)
             }
+            (Connect::Mail, Some(socket)) => match self.rules.mail {
+                Some(mail) => {
+                    let host = host.unwrap_or_default();
+                    self.shared.note(|facts| *facts.mail.entry(host).or_default() += 1);
+                    socket.connect(mail, self.listener.as_fd(), call.id).answer
+                }
+                None => self.refuse(thread, address),
+            },
             (Connect::Dns, Some(socket)) => self.to_dns(call, &socket, address),
             (Connect::Refuse, _) => self.refuse(thread, address),
             (Connect::RefuseQuietly, _) => Answer::Error(Errno::CONNREFUSED),
@@ -150,8 +158,10 @@ impl Watch {
                 self.shared.note(|facts| facts.foreign_tls.note(foreign));
                 Answer::Continue
             }
-            // The first two are decided only for a transport, which is known of a socket.
-            (Connect::Continue | Connect::Door | Connect::Dns, _) => Answer::Continue,
+            // Door, mail and DNS are decided only for a transport, which is known of a socket.
+            (Connect::Continue | Connect::Door | Connect::Mail | Connect::Dns, _) => {
+                Answer::Continue
+            }
         }
     }
 

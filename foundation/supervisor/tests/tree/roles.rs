@@ -234,7 +234,8 @@ fn exit_in_call(host: &str, port: u16) {
 fn nested() {
     let why = supervisor::probe().unwrap_err().to_string();
     assert!(why.contains("runs under a seccomp listener itself"), "{why}");
-    let rules = supervisor::Rules { door: "127.0.0.1:1".parse().unwrap(), offline: false };
+    let rules =
+        supervisor::Rules { door: "127.0.0.1:1".parse().unwrap(), mail: None, offline: false };
     let nested = supervisor::spawn(Command::new("true"), rules, supervisor::Method::AddFd);
     let error = nested.err().unwrap();
     assert_eq!(error.kind(), ErrorKind::Unsupported);

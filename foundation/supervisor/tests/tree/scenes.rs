@@ -20,6 +20,7 @@ type Scene = (&'static str, fn());
 pub const ALL: &[Scene] = &[
     ("this_machine_can", this_machine_can),
     ("every_way_of_connecting_reaches_the_door", every_way_of_connecting_reaches_the_door),
+    ("mail_reaches_its_listener", mail_reaches_its_listener),
     ("who_is_behind_a_connection_is_known", who_is_behind_a_connection_is_known),
     ("other_ports_and_datagrams_are_refused", other_ports_and_datagrams_are_refused),
     ("what_is_not_ours_is_left_alone", what_is_not_ours_is_left_alone),
@@ -41,7 +42,7 @@ fn me(args: &[&str]) -> Command {
 }
 
 fn start(door: &Door, method: Method, offline: bool, role: &[&str]) -> (Child, Supervised) {
-    let rules = Rules { door: door.address, offline };
+    let rules = Rules { door: door.address, mail: None, offline };
     spawn(me(&[&["child"], role].concat()), rules, method).unwrap()
 }
 
@@ -85,6 +86,24 @@ fn every_way_of_connecting_reaches_the_door() {
         play(&door, method, true, &["connect", "Verify.Twilio.Com", "80"]);
         play(&door, method, true, &["dns-over-tcp"]);
         play(&door, method, true, &["checks-source"]);
+    }
+}
+
+fn mail_reaches_its_listener() {
+    const MAIL: &str = "smtp.sendgrid.net";
+    for method in BOTH {
+        let (door, mail) = (Door::open(), Door::open());
+        let rules = Rules { door: door.address, mail: Some(mail.address), offline: true };
+        let command = me(&["child", "connect", MAIL, "587"]);
+        let (mut child, run) = spawn(command, rules, method).unwrap();
+        assert!(child.wait().unwrap().success());
+        until_over(&run);
+        mail.next();
+        let facts = run.facts();
+        assert_eq!((facts.mail.get(MAIL), facts.redirected), (Some(&1), 0), "{facts:?}");
+        // Without a listener it is refused, as TLS from the start always is.
+        play(&door, method, false, &["refused", MAIL, "587"]);
+        play(&door, method, false, &["refused", MAIL, "465"]);
     }
 }
 
@@ -212,14 +231,14 @@ fn a_dropped_supervisor_goes_on() {
 }
 
 fn what_cannot_start_says_why() {
-    let rules = Rules { door: Door::open().address, offline: false };
+    let rules = Rules { door: Door::open().address, mail: None, offline: false };
     let missing = spawn(Command::new("/nowhere/at/all"), rules, Method::PidfdGetfd);
     assert_eq!(missing.err().unwrap().kind(), ErrorKind::NotFound);
 }
 
 fn a_supervised_program_cannot_supervise() {
     let door = Door::open();
-    let rules = Rules { door: door.address, offline: false };
+    let rules = Rules { door: door.address, mail: None, offline: false };
     let (mut child, _) = spawn(me(&["child", "nested"]), rules, probe().unwrap()).unwrap();
     assert!(child.wait().unwrap().success());
 }

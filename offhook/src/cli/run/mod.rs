@@ -95,7 +95,8 @@ pub async fn run(run: Run, url: Option<&str>, data: &Path) -> Result<ExitCode, F
     if !run.no_creds {
         command.envs(credentials::missing(&instance.env, &existing, Path::new(".")));
     }
-    let rules = Rules { door: address, offline: run.offline };
+    let mail = instance.env.smtp.as_deref().and_then(|address| address.parse().ok());
+    let rules = Rules { door: address, mail, offline: run.offline };
     let code = match child::start(command, &plan, rules) {
         Ok(child) => {
             let supervised = child.supervised.clone();

@@ -98,13 +98,16 @@ impl Record {
     /// One line of what was intercepted, and a line for each thing that went wrong.
     pub fn report(&self, mode: Mode, facts: Option<&Facts>, files: &str) -> Vec<String> {
         let notes = self.notes();
-        let mut lines = vec![notes.summary(mode)];
+        let mail = facts.and_then(mail_line);
+        let is_mail_alone = notes.requests == 0 && mail.is_some();
+        let mut lines = if is_mail_alone { Vec::new() } else { vec![notes.summary(mode)] };
+        lines.extend(mail);
         for ((host, program), fault) in &notes.tls {
             lines.push(tls_line(host, program, fault, files));
         }
         lines.extend(notes.refused.iter().map(|(place, why)| format!("{place}: {why}")));
         lines.extend(facts.into_iter().flat_map(past_us));
-        if notes.answered.is_empty() && lines.len() == 1 {
+        if notes.answered.is_empty() && lines.len() == 1 && !is_mail_alone {
             lines.push(notes.nothing(facts));
         }
         lines
@@ -156,6 +159,14 @@ impl Notes {
             ),
         }
     }
+}
+
+/// What was led to the listener for mail.
+fn mail_line(facts: &Facts) -> Option<String> {
+    let all: u64 = facts.mail.values().sum();
+    let hosts: Vec<_> = facts.mail.iter().map(|(host, count)| format!("{host} {count}")).collect();
+    let connections = if all == 1 { "connection" } else { "connections" };
+    (all > 0).then(|| format!("led {all} {connections} for mail: {}", hosts.join(", ")))
 }
 
 /// What a supervisor saw go wrong or go past.
