@@ -201,7 +201,7 @@ async fn an_alarm_fires_once_a_window_and_tells_its_webhook() {
         let path = "/_/monitor/v2/Alarms";
         let alarm = json!({
             "friendlyName": "Handsets off", "queryType": "ERROR_CODE", "query": "30003",
-            "triggerValue": 3, "timeWindow": "FIVE_MINS", "email": [], "webhook": url,
+            "triggerValue": 3, "timeWindow": "FIVE_MINS", "email": ["sre@owl.example"], "webhook": url,
             "consoleIndicator": true, "description": "Too many are off", "enabled": true,
         });
         for (field, value, mentions) in [
@@ -233,12 +233,19 @@ async fn an_alarm_fires_once_a_window_and_tells_its_webhook() {
         let told = sink.first("/alarm").await;
         told.assert_signed(&sink, &world.login);
         assert_eq!((told.value("Value"), told.value("Query")), ("3".into(), "30003".into()));
+        let mails = async || {
+            let path = "mailboxes/sre@owl.example/mails";
+            let all = world.own("GET", path, Value::Null).await.json();
+            all["mails"].as_array().cloned().unwrap_or_default()
+        };
+        let mail = eventually("the mail", || async { mails().await.pop() }).await;
+        assert_eq!(mail["subject"], "Alarm: Handsets off", "{mail}");
         // Within the window it has been said; later nothing is left to say.
         fail().await;
         world.advance(60).await;
         world.advance(300).await;
         tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-        assert_eq!(sink.seen("/alarm").len(), 1);
+        assert_eq!((sink.seen("/alarm").len(), mails().await.len()), (1, 1));
 
         // Switched off it looks no more; switched on it looks again.
         let status = format!("{instance}/status");

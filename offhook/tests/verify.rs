@@ -339,7 +339,6 @@ async fn bad_starts_name_what_is_wrong() {
             (&[("To", "")], 60200, 400, "To"),
             (&[("Channel", "pigeon")], 60200, 400, "Channel"),
             (&[("Channel", "rcs")], 60223, 400, "rcs"),
-            (&[("Channel", "email"), ("To", "ada@owl.example")], 60217, 400, "mailer"),
             (&[("Channel", "whatsapp")], 68008, 400, "Whatsapp"),
             (&[("Locale", "xx")], 60200, 400, "Locale"),
             (&[("CustomCode", "12345")], 60204, 403, "CustomCode"),
@@ -646,6 +645,36 @@ async fn ends_are_told_to_those_who_ask_and_never_with_the_code() {
         assert_eq!(approved["check_attempts"]["attempts"][0]["status"], "FAILURE");
         let all = world.own("GET", "events?after=0&limit=1000", Value::Null).await;
         assert!(!all.text().contains(code), "no event has the code");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_comes_by_mail_and_its_fate_is_known() {
+    for world in worlds().await {
+        let service = service(&world, &[]).await;
+        let address = "ada@owl.example";
+        let form = [("Channel", "email"), ("To", address)];
+        assert_eq!(start(&world, &service, &form).await.status, 201);
+        let mail = eventually("the mail", || async {
+            let path = format!("mailboxes/{address}/mails");
+            let mails = world.own("GET", &path, Value::Null).await.json();
+            mails["mails"].as_array().and_then(|mails| mails.first().cloned())
+        })
+        .await;
+        let text = mail["text"].as_str().unwrap_or_default();
+        let digits: String = text.chars().filter(char::is_ascii_digit).collect();
+        assert_eq!(digits.len(), 6, "{mail}");
+        let path = format!("/_/verify/v2/Services/{service}/VerificationCheck");
+        let checked = world.post(&path, &[("To", address), ("Code", &digits)]).await;
+        assert_eq!((checked.status, checked.text_of("status")), (201, "approved".into()));
+        let attempts = eventually("the mail's fate", || async {
+            let all = world.get("/_/verify/v2/Attempts").await.json();
+            let status = &all["attempts"][0]["channel_data"]["message_status"];
+            (status == "delivered").then(|| all["attempts"][0].clone())
+        })
+        .await;
+        assert_eq!(attempts["channel"], "email", "{attempts}");
         world.stop().await;
     }
 }

@@ -345,7 +345,7 @@ async fn wire(
         .with(webhooks)
         .with(Arc::new(usage::Watch::new(clock.clone())))
         .with(Arc::new(ValidationWorker(numbers.clone())));
-    let monitor = Monitor::new(clock.clone());
+    let monitor = Monitor::new(clock.clone(), email.clone());
     let runner = content.work(trust.work(monitor.work(events.work(runner))));
     let runner = verify.work(email.work(runner));
     let runner = Arc::new(networks.work(messaging.work(runner)));

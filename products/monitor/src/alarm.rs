@@ -11,8 +11,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use contracts::{Notice, NoticeChannel, NoticeError};
 use jobs::{AccountBatch, AccountStore, BoxFuture, Failure, Job, NewJob, Worker};
-use kernel::{ApiError, Timestamp};
+use kernel::{ApiError, Sid, Timestamp};
 use rest::{Access, Ctx, Doc, Field, Form, Op, Page, Param, Record, Reply, Resource, Table, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
@@ -271,6 +272,7 @@ impl Lookout {
         let fired = doc.fields.get("fired").and_then(Json::as_i64).map(Timestamp::from_micros);
         if value >= trigger && fired.is_none_or(|fired| fired <= since) {
             fire(&mut batch, &doc, value, now);
+            self.mail(store, &doc, value).await?;
             if let Some(url) = doc.text("webhook") {
                 let callback = callback(store, &doc, url, value, now);
                 webhooks::promise(&mut batch, clock, callback);
@@ -280,6 +282,43 @@ impl Lookout {
         let id = job_id(&next.alarm);
         jobs::add(&mut batch, clock, NewJob::now(QUEUE, clock, &next).named(id).after(EVERY));
         Ok(batch)
+    }
+}
+
+impl Lookout {
+    /// Tells those who are to have a mail. Each is sent once for a firing, however often this
+    /// is tried.
+    async fn mail(&self, store: &AccountStore, doc: &Doc, value: i64) -> Result<(), Failure> {
+        let text = |field: &str| doc.text(field).unwrap_or_default();
+        let addresses = doc.fields.get("email").and_then(Json::as_array);
+        for (at, to) in addresses.into_iter().flatten().filter_map(Json::as_str).enumerate() {
+            let alarm: Sid = doc.sid.parse().map_err(|_| Failure::Hopeless("no SID".into()))?;
+            let firing = (doc.version as u128) << 16 | at as u128;
+            let notice = Notice {
+                account: store.account(),
+                reference: Sid::from_parts("AK", alarm.bits() ^ firing),
+                channel: NoticeChannel::Email,
+                to: to.to_owned(),
+                from: None,
+                subject: Some(format!("Alarm: {}", text("friendlyName"))),
+                text: format!(
+                    "{}\n\n{value} alerts in {}; the alarm is set to {}.\n",
+                    text("description"),
+                    text("timeWindow"),
+                    doc.fields.get("triggerValue").map_or(String::new(), Json::to_string),
+                ),
+                html: None,
+            };
+            match self.0.mail.send(&notice).await {
+                Ok(()) => {}
+                // One address that cannot be reached keeps the others from nothing.
+                Err(NoticeError::Refused { code }) => {
+                    tracing::warn!(alarm = doc.sid, code, "an alarm cannot be sent by mail");
+                }
+                Err(NoticeError::Unavailable(why)) => return Err(Failure::Retry(why.0)),
+            }
+        }
+        Ok(())
     }
 }
 

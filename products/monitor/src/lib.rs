@@ -16,6 +16,7 @@ mod shown;
 use std::sync::Arc;
 
 use clock::Clock;
+use contracts::NoticeSender;
 use jobs::Runner;
 use rest::Router;
 
@@ -24,11 +25,13 @@ pub use retention::{Keep, Retention};
 /// The product's state, beside its account's events.
 pub struct Monitor {
     clock: Clock,
+    /// Sends the mails of alarms.
+    mail: Arc<dyn NoticeSender>,
 }
 
 impl Monitor {
-    pub fn new(clock: Clock) -> Arc<Self> {
-        Arc::new(Self { clock })
+    pub fn new(clock: Clock, mail: Arc<dyn NoticeSender>) -> Arc<Self> {
+        Arc::new(Self { clock, mail })
     }
 
     /// Adds this product's resources.
