@@ -31,3 +31,15 @@ pub trait CarrierNotes: Send + Sync {
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<(String, String)>, NotesError>>;
 }
+
+/// A parameter of a carrier's configuration that cannot be used: which, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError(pub String);
+
+impl std::fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}

@@ -20,7 +20,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use account::{AccountDirectory, AccountFacts};
-pub use carrier::{CarrierNotes, NotesError};
+pub use carrier::{CarrierNotes, ConfigError, NotesError};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
 pub use line::{Line, LineKind, Lines};
 pub use mail::{

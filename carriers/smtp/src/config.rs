@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use contracts::ConfigError;
 use kernel::Secret;
 use serde::Deserialize;
 
@@ -58,18 +59,6 @@ fn usual_connections() -> usize {
 fn usual_sessions() -> usize {
     100
 }
-
-/// A parameter that cannot be used: which, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(pub String);
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 impl Config {
     /// A listener for this machine's programs, and nothing that goes out.

@@ -22,13 +22,14 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use contracts::{
-    BoxFuture, MailAttempt, MailCarrier, MailDns, MailRelay, MailSink, OutboundMail, Unavailable,
+    BoxFuture, ConfigError, MailAttempt, MailCarrier, MailDns, MailRelay, MailSink, OutboundMail,
+    Unavailable,
 };
 use outbound::Policy;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::rustls::ServerConfig;
 
-pub use config::{Config, ConfigError, Smarthost};
+pub use config::{Config, Smarthost};
 
 /// Destinations that are remembered; beyond, those at rest are forgotten.
 const DESTINATIONS_MAX: usize = 10_000;

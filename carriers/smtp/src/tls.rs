@@ -15,7 +15,9 @@ use tokio_rustls::rustls::{
 };
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::config::{Config, ConfigError};
+use contracts::ConfigError;
+
+use crate::config::Config;
 
 pub(crate) struct Tls {
     /// For servers that the DNS names: encrypted, whoever they are (RFC 7435).

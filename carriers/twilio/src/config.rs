@@ -1,5 +1,6 @@
 //! What an operator says of the account.
 
+use contracts::ConfigError;
 use kernel::Secret;
 use serde::Deserialize;
 
@@ -21,18 +22,6 @@ pub struct Config {
 fn usual_url() -> String {
     "https://api.twilio.com".to_owned()
 }
-
-/// A parameter that cannot be used: which, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(pub String);
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 impl Config {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {

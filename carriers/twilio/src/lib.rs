@@ -19,8 +19,8 @@ use std::time::Duration;
 
 use base64::Engine;
 use contracts::{
-    BoxFuture, CarrierNotes, MessageCarrier, MessageSink, NotesError, OutboundMessage, Submission,
-    Unavailable,
+    BoxFuture, CarrierNotes, ConfigError, MessageCarrier, MessageSink, NotesError, OutboundMessage,
+    Submission, Unavailable,
 };
 use jobs::{NewJob, Queue};
 use kernel::Sid;
@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use callback::CallbackError;
-pub use config::{Config, ConfigError};
+pub use config::Config;
 pub use follow::FOLLOW_QUEUE;
 
 /// The paths, below the public URL, at which the account calls back.

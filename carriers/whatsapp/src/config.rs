@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use contracts::ConfigError;
 use kernel::Secret;
 use serde::Deserialize;
 
@@ -34,18 +35,6 @@ pub struct Number {
 fn usual_url() -> String {
     "https://graph.facebook.com/v21.0".to_owned()
 }
-
-/// A parameter that cannot be used: which, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigError(pub String);
-
-impl std::fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for ConfigError {}
 
 impl Config {
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {

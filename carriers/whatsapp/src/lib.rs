@@ -17,15 +17,15 @@ mod webhook;
 use std::sync::{Arc, OnceLock};
 
 use contracts::{
-    BoxFuture, CarrierNotes, MessageCarrier, MessageSink, NotesError, OutboundMessage, Submission,
-    Unavailable,
+    BoxFuture, CarrierNotes, ConfigError, MessageCarrier, MessageSink, NotesError, OutboundMessage,
+    Submission, Unavailable,
 };
 use kernel::{Sid, Timestamp};
 use outbound::{Client, Method, RawRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-pub use config::{Config, ConfigError, Number};
+pub use config::{Config, Number};
 pub use webhook::WebhookError;
 
 /// The path, below the public URL, at which Meta calls.
