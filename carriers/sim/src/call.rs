@@ -43,48 +43,44 @@ impl NoticeSender for Sim {
 pub struct Calls(pub Arc<Sim>);
 
 impl Worker for Calls {
-    fn queue(&self) -> &'static str {
-        CALL_QUEUE
-    }
+    const QUEUE: &'static str = CALL_QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a jobs::AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<jobs::AccountBatch, Failure>> {
-        Box::pin(async move {
-            let call: Call = job.read()?;
-            let sim = &self.0;
-            let retry = |why: String| Failure::Retry(why);
-            let handset = sim.handset(&call.to).await.map_err(|error| retry(error.to_string()))?;
-            let picks_up = handset.behaviour.picks_up();
-            if picks_up {
-                let entry = ThreadEntry {
-                    sid: call.reference.to_string(),
-                    outgoing: false,
-                    peer: call.from.clone().unwrap_or_else(|| "call".to_owned()),
-                    body: format!("Call: \u{201c}{}\u{201d}", call.text),
-                    media: Vec::new(),
-                    at: sim.queue.clock().now(),
-                    failed: false,
-                    rich: None,
-                    account: Some(job.account),
-                    read: false,
-                };
-                let kept = handset::remember(&*sim.notes, &call.to, call.reference, &entry).await;
-                kept.map_err(|error| retry(error.to_string()))?;
-            }
-            if let Some(sink) = sim.notices.get() {
-                let outcome = match picks_up {
-                    true => NoticeOutcome::Delivered,
-                    false => {
-                        NoticeOutcome::Failed { code: handset.behaviour.refusal().unwrap_or(30003) }
-                    }
-                };
-                let told = sink.outcome(job.account, call.reference, outcome).await;
-                told.map_err(|error| retry(error.0))?;
-            }
-            Ok(store.batch())
-        })
+    async fn run(
+        &self,
+        job: &Job,
+        store: &jobs::AccountStore,
+    ) -> Result<jobs::AccountBatch, Failure> {
+        let call: Call = job.read()?;
+        let sim = &self.0;
+        let retry = |why: String| Failure::Retry(why);
+        let handset = sim.handset(&call.to).await.map_err(|error| retry(error.to_string()))?;
+        let picks_up = handset.behaviour.picks_up();
+        if picks_up {
+            let entry = ThreadEntry {
+                sid: call.reference.to_string(),
+                outgoing: false,
+                peer: call.from.clone().unwrap_or_else(|| "call".to_owned()),
+                body: format!("Call: \u{201c}{}\u{201d}", call.text),
+                media: Vec::new(),
+                at: sim.queue.clock().now(),
+                failed: false,
+                rich: None,
+                account: Some(job.account),
+                read: false,
+            };
+            let kept = handset::remember(&*sim.notes, &call.to, call.reference, &entry).await;
+            kept.map_err(|error| retry(error.to_string()))?;
+        }
+        if let Some(sink) = sim.notices.get() {
+            let outcome = match picks_up {
+                true => NoticeOutcome::Delivered,
+                false => {
+                    NoticeOutcome::Failed { code: handset.behaviour.refusal().unwrap_or(30003) }
+                }
+            };
+            let told = sink.outcome(job.account, call.reference, outcome).await;
+            told.map_err(|error| retry(error.0))?;
+        }
+        Ok(store.batch())
     }
 }

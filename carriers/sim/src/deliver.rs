@@ -1,7 +1,7 @@
 //! The last hop: a promised delivery meets its handset.
 
 use contracts::{OutboundMessage, Receipt, ReceiptStatus};
-use jobs::{BoxFuture, Failure, Job, Worker};
+use jobs::{Failure, Job, Worker};
 use kernel::Sid;
 use serde::{Deserialize, Serialize};
 
@@ -39,54 +39,44 @@ impl Delivery {
 }
 
 impl Worker for Sim {
-    fn queue(&self) -> &'static str {
-        DELIVER_QUEUE
-    }
+    const QUEUE: &'static str = DELIVER_QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a jobs::AccountStore,
-    ) -> BoxFuture<'a, Result<jobs::AccountBatch, Failure>> {
-        Box::pin(async move {
-            let delivery: Delivery = job.read()?;
-            let handset = self.handset(handset::number_of(&delivery.to)).await.map_err(retry)?;
-            let now = self.queue.clock().now();
-            let refusal = if delivery.fault { Some(30008) } else { handset.behaviour.refusal() };
-            if refusal.is_none() && handset.behaviour != Behaviour::Silent {
-                let entry = ThreadEntry {
-                    sid: delivery.sid.to_string(),
-                    outgoing: false,
-                    peer: delivery.from.clone(),
-                    body: delivery.body.clone(),
-                    media: delivery.media.clone(),
-                    at: now,
-                    failed: false,
-                    rich: delivery.rich.as_deref().and_then(|json| serde_json::from_str(json).ok()),
-                    account: Some(job.account),
-                    read: false,
-                };
-                handset::remember(
-                    &*self.notes,
-                    handset::number_of(&delivery.to),
-                    delivery.sid,
-                    &entry,
-                )
+    async fn run(
+        &self,
+        job: &Job,
+        store: &jobs::AccountStore,
+    ) -> Result<jobs::AccountBatch, Failure> {
+        let delivery: Delivery = job.read()?;
+        let handset = self.handset(handset::number_of(&delivery.to)).await.map_err(retry)?;
+        let now = self.queue.clock().now();
+        let refusal = if delivery.fault { Some(30008) } else { handset.behaviour.refusal() };
+        if refusal.is_none() && handset.behaviour != Behaviour::Silent {
+            let entry = ThreadEntry {
+                sid: delivery.sid.to_string(),
+                outgoing: false,
+                peer: delivery.from.clone(),
+                body: delivery.body.clone(),
+                media: delivery.media.clone(),
+                at: now,
+                failed: false,
+                rich: delivery.rich.as_deref().and_then(|json| serde_json::from_str(json).ok()),
+                account: Some(job.account),
+                read: false,
+            };
+            handset::remember(&*self.notes, handset::number_of(&delivery.to), delivery.sid, &entry)
                 .await
                 .map_err(retry)?;
-            }
-            let status = match (refusal, handset.behaviour) {
-                (Some(code), _) => Some(ReceiptStatus::Undelivered { code }),
-                (None, Behaviour::Silent) => None,
-                (None, _) => Some(ReceiptStatus::Delivered),
-            };
-            if let Some(status) = status {
-                let receipt =
-                    Receipt { account: job.account, sid: delivery.sid, status, done_at: now };
-                self.sink().receipt(&receipt).await.map_err(retry)?;
-            }
-            Ok(store.batch())
-        })
+        }
+        let status = match (refusal, handset.behaviour) {
+            (Some(code), _) => Some(ReceiptStatus::Undelivered { code }),
+            (None, Behaviour::Silent) => None,
+            (None, _) => Some(ReceiptStatus::Delivered),
+        };
+        if let Some(status) = status {
+            let receipt = Receipt { account: job.account, sid: delivery.sid, status, done_at: now };
+            self.sink().receipt(&receipt).await.map_err(retry)?;
+        }
+        Ok(store.batch())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
+use jobs::{Failure, Job, NewJob, Worker};
 use outbound::Method;
 use serde::{Deserialize, Serialize};
 
@@ -26,42 +26,38 @@ pub(crate) fn delay(asked: u32, has_callback: bool) -> Duration {
 }
 
 impl Worker for Twilio {
-    fn queue(&self) -> &'static str {
-        FOLLOW_QUEUE
-    }
+    const QUEUE: &'static str = FOLLOW_QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a jobs::AccountStore,
-    ) -> BoxFuture<'a, Result<jobs::AccountBatch, Failure>> {
-        Box::pin(async move {
-            let follow: Follow = job.read()?;
-            let mut batch = store.batch();
-            let retry = |error: contracts::Unavailable| Failure::Retry(error.0);
-            let path = format!("Messages/{}.json", follow.theirs);
-            let (status, json) = self.ask(Method::Get, &path, &[]).await.map_err(retry)?;
-            if status == 404 {
-                return Err(Failure::Hopeless(format!("the account has no {}", follow.theirs)));
-            }
-            if status >= 300 {
-                return Err(Failure::Retry(format!("the account answered {status}")));
-            }
-            let code = json["error_code"].as_u64().and_then(|code| u32::try_from(code).ok());
-            let text = json["status"].as_str().unwrap_or_default();
-            if self.settle(&follow.ours, text, code).await.map_err(retry)? {
-                return Ok(batch);
-            }
-            let has_callback = self.public_url.is_some();
-            let next = Follow { asked: follow.asked + 1, ..follow };
-            let waited: Duration = (0..next.asked).map(|asked| delay(asked, has_callback)).sum();
-            // Some networks never say what became of a message.
-            if waited < FOLLOWED {
-                let clock = self.queue.clock();
-                let job = NewJob::now(FOLLOW_QUEUE, clock, &next);
-                jobs::add(&mut batch, clock, job.after(delay(next.asked, has_callback)));
-            }
-            Ok(batch)
-        })
+    async fn run(
+        &self,
+        job: &Job,
+        store: &jobs::AccountStore,
+    ) -> Result<jobs::AccountBatch, Failure> {
+        let follow: Follow = job.read()?;
+        let mut batch = store.batch();
+        let retry = |error: contracts::Unavailable| Failure::Retry(error.0);
+        let path = format!("Messages/{}.json", follow.theirs);
+        let (status, json) = self.ask(Method::Get, &path, &[]).await.map_err(retry)?;
+        if status == 404 {
+            return Err(Failure::Hopeless(format!("the account has no {}", follow.theirs)));
+        }
+        if status >= 300 {
+            return Err(Failure::Retry(format!("the account answered {status}")));
+        }
+        let code = json["error_code"].as_u64().and_then(|code| u32::try_from(code).ok());
+        let text = json["status"].as_str().unwrap_or_default();
+        if self.settle(&follow.ours, text, code).await.map_err(retry)? {
+            return Ok(batch);
+        }
+        let has_callback = self.public_url.is_some();
+        let next = Follow { asked: follow.asked + 1, ..follow };
+        let waited: Duration = (0..next.asked).map(|asked| delay(asked, has_callback)).sum();
+        // Some networks never say what became of a message.
+        if waited < FOLLOWED {
+            let clock = self.queue.clock();
+            let job = NewJob::now(FOLLOW_QUEUE, clock, &next);
+            jobs::add(&mut batch, clock, job.after(delay(next.asked, has_callback)));
+        }
+        Ok(batch)
     }
 }

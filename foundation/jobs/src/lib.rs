@@ -18,6 +18,7 @@
 mod lane;
 mod runner;
 
+use std::future::Future;
 use std::time::Duration;
 
 use clock::Clock;
@@ -183,13 +184,13 @@ impl From<store::StoreError> for Failure {
 }
 
 /// Does the jobs of one queue.
-pub trait Worker: Send + Sync {
-    fn queue(&self) -> &'static str;
+pub trait Worker: Send + Sync + 'static {
+    const QUEUE: &'static str;
 
     /// Does `job` and returns what to commit together with its removal.
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> BoxFuture<'a, Result<AccountBatch, Failure>>;
+    fn run(
+        &self,
+        job: &Job,
+        store: &AccountStore,
+    ) -> impl Future<Output = Result<AccountBatch, Failure>> + Send;
 }

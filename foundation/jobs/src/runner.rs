@@ -11,7 +11,7 @@ use bus::Topic;
 use clock::Clock;
 use futures_util::FutureExt;
 use kernel::Timestamp;
-use store::{AccountBatch, Batch, Store, StoreError};
+use store::{AccountBatch, AccountStore, Batch, Store, StoreError};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -39,11 +39,30 @@ fn delay(job: &Job) -> Duration {
     Duration::from_millis(most - most * share / 4000)
 }
 
+/// A worker whatever its type.
+trait AnyWorker: Send + Sync {
+    fn run<'a>(
+        &'a self,
+        job: &'a Job,
+        store: &'a AccountStore,
+    ) -> BoxFuture<'a, Result<AccountBatch, Failure>>;
+}
+
+impl<W: Worker> AnyWorker for W {
+    fn run<'a>(
+        &'a self,
+        job: &'a Job,
+        store: &'a AccountStore,
+    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
+        Box::pin(Worker::run(self, job, store))
+    }
+}
+
 /// The loop that keeps every promise.
 pub struct Runner {
     store: Store,
     clock: Clock,
-    workers: HashMap<&'static str, Arc<dyn Worker>>,
+    workers: HashMap<&'static str, Arc<dyn AnyWorker>>,
     /// Ids of the jobs at work here.
     at_work: Mutex<HashSet<String>>,
 }
@@ -55,8 +74,8 @@ impl Runner {
 
     /// # Panics
     /// When two workers claim one queue.
-    pub fn with(mut self, worker: Arc<dyn Worker>) -> Self {
-        let queue = worker.queue();
+    pub fn with<W: Worker>(mut self, worker: Arc<W>) -> Self {
+        let queue = W::QUEUE;
         assert!(self.workers.insert(queue, worker).is_none(), "two workers for {queue}");
         self
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clock::Clock;
-use jobs::{BoxFuture, Failure, Job, Lane, NewJob, Runner, Worker};
+use jobs::{Failure, Job, Lane, NewJob, Runner, Worker};
 use kernel::Sid;
 use store::testing::databases;
 use store::{AccountBatch, AccountStore, Store};
@@ -22,29 +22,21 @@ struct Scribe {
 }
 
 impl Worker for Scribe {
-    fn queue(&self) -> &'static str {
-        "scribe"
-    }
+    const QUEUE: &'static str = "scribe";
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            self.runs.fetch_add(1, Ordering::Relaxed);
-            let text: String = job.read()?;
-            match text.as_str() {
-                "hopeless" => return Err(Failure::Hopeless("as asked".into())),
-                "panic" if job.attempt == 1 => panic!("as asked"),
-                "twice" if job.attempt == 1 => return Err(Failure::Retry("as asked".into())),
-                _ => {}
-            }
-            self.seen.lock().unwrap().push(text.clone());
-            let mut batch = store.batch();
-            batch.event("done", &text, self.clock.now(), "{}".into());
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        self.runs.fetch_add(1, Ordering::Relaxed);
+        let text: String = job.read()?;
+        match text.as_str() {
+            "hopeless" => return Err(Failure::Hopeless("as asked".into())),
+            "panic" if job.attempt == 1 => panic!("as asked"),
+            "twice" if job.attempt == 1 => return Err(Failure::Retry("as asked".into())),
+            _ => {}
+        }
+        self.seen.lock().unwrap().push(text.clone());
+        let mut batch = store.batch();
+        batch.event("done", &text, self.clock.now(), "{}".into());
+        Ok(batch)
     }
 }
 

@@ -214,28 +214,20 @@ impl Webhooks {
 }
 
 impl Worker for Webhooks {
-    fn queue(&self) -> &'static str {
-        QUEUE
-    }
+    const QUEUE: &'static str = QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let callback: Callback = job.read()?;
-            let mut batch = store.batch();
-            let question = Question {
-                url: &callback.url,
-                method: &callback.method,
-                params: callback.params,
-                resource: &callback.resource,
-                cookie_scope: None,
-            };
-            // The answer to a status callback is ignored; a failure is an alert already.
-            let _ = self.request(job.account, question, Purpose::Callback, &mut batch).await;
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let callback: Callback = job.read()?;
+        let mut batch = store.batch();
+        let question = Question {
+            url: &callback.url,
+            method: &callback.method,
+            params: callback.params,
+            resource: &callback.resource,
+            cookie_scope: None,
+        };
+        // The answer to a status callback is ignored; a failure is an alert already.
+        let _ = self.request(job.account, question, Purpose::Callback, &mut batch).await;
+        Ok(batch)
     }
 }

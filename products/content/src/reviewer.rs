@@ -22,33 +22,25 @@ const REJECTED_PREFIX: &str = "reject_";
 pub struct Reviewer(pub Arc<Content>);
 
 impl Worker for Reviewer {
-    fn queue(&self) -> &'static str {
-        REVIEW
-    }
+    const QUEUE: &'static str = REVIEW;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let Review { sid } = job.read()?;
-            let mut batch = store.batch();
-            // A template that was deleted needs no decision.
-            let Some(doc) = rest::load(store, KIND, "", &sid.to_string()).await? else {
-                return Ok(batch);
-            };
-            let Some(approval) = shelf::approval(&doc) else { return Ok(batch) };
-            let event = match approval.status {
-                Status::Received => Event::HandedOver,
-                Status::Pending => Event::Decided(self.decide(store, &doc, &approval).await?),
-                Status::Approved | Status::Rejected => return Ok(batch),
-            };
-            if let Some(next) = apply(&approval, event) {
-                self.write(&mut batch, &doc, &next, &Review { sid });
-            }
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let Review { sid } = job.read()?;
+        let mut batch = store.batch();
+        // A template that was deleted needs no decision.
+        let Some(doc) = rest::load(store, KIND, "", &sid.to_string()).await? else {
+            return Ok(batch);
+        };
+        let Some(approval) = shelf::approval(&doc) else { return Ok(batch) };
+        let event = match approval.status {
+            Status::Received => Event::HandedOver,
+            Status::Pending => Event::Decided(self.decide(store, &doc, &approval).await?),
+            Status::Approved | Status::Rejected => return Ok(batch),
+        };
+        if let Some(next) = apply(&approval, event) {
+            self.write(&mut batch, &doc, &next, &Review { sid });
+        }
+        Ok(batch)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{MailAttempt, MailRefusal, NoticeOutcome, OutboundMail};
-use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
+use jobs::{Failure, Job, NewJob, Worker};
 use kernel::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -45,40 +45,24 @@ pub struct Processor(pub Arc<Email>);
 pub struct Deliverer(pub Arc<Email>);
 
 impl Worker for Processor {
-    fn queue(&self) -> &'static str {
-        PROCESS_QUEUE
-    }
+    const QUEUE: &'static str = PROCESS_QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let process: Process = job.read()?;
-            let mut batch = store.batch();
-            self.0.process(&process, store, &mut batch).await?;
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let process: Process = job.read()?;
+        let mut batch = store.batch();
+        self.0.process(&process, store, &mut batch).await?;
+        Ok(batch)
     }
 }
 
 impl Worker for Deliverer {
-    fn queue(&self) -> &'static str {
-        DELIVER_QUEUE
-    }
+    const QUEUE: &'static str = DELIVER_QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let deliver: Deliver = job.read()?;
-            let mut batch = store.batch();
-            self.0.deliver(&deliver.reader, store, &mut batch).await?;
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let deliver: Deliver = job.read()?;
+        let mut batch = store.batch();
+        self.0.deliver(&deliver.reader, store, &mut batch).await?;
+        Ok(batch)
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{InboundMail, Unavailable};
-use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
+use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};
 use outbound::{Method, RawRequest};
 use serde::{Deserialize, Serialize};
@@ -186,21 +186,13 @@ pub async fn take(email: &Email, to: &str, mail: &InboundMail) -> Result<(), Una
 pub struct Poster(pub Arc<Email>);
 
 impl Worker for Poster {
-    fn queue(&self) -> &'static str {
-        QUEUE
-    }
+    const QUEUE: &'static str = QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let waiting: Waiting = job.read()?;
-            let mut batch = store.batch();
-            self.0.post_inbound(&waiting, store, &mut batch).await?;
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let waiting: Waiting = job.read()?;
+        let mut batch = store.batch();
+        self.0.post_inbound(&waiting, store, &mut batch).await?;
+        Ok(batch)
     }
 }
 

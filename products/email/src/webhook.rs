@@ -12,7 +12,7 @@ use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clock::Clock;
-use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
+use jobs::{Failure, Job, NewJob, Worker};
 use outbound::{Method, RawRequest};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -179,21 +179,13 @@ pub fn promise(
 pub struct Poster(pub Arc<Email>);
 
 impl Worker for Poster {
-    fn queue(&self) -> &'static str {
-        QUEUE
-    }
+    const QUEUE: &'static str = QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let delivery: Delivery = job.read()?;
-            let mut batch = store.batch();
-            self.0.post(&delivery.webhook, store, &mut batch).await?;
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let delivery: Delivery = job.read()?;
+        let mut batch = store.batch();
+        self.0.post(&delivery.webhook, store, &mut batch).await?;
+        Ok(batch)
     }
 }
 

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use clock::Clock;
-use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
+use jobs::{Failure, Job, NewJob, Worker};
 use outbound::NatsError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -159,20 +159,12 @@ impl Deliver {
 }
 
 impl Worker for Deliver {
-    fn queue(&self) -> &'static str {
-        QUEUE
-    }
+    const QUEUE: &'static str = QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let mut batch = store.batch();
-            self.deliver(job, store, &mut batch).await?;
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let mut batch = store.batch();
+        self.deliver(job, store, &mut batch).await?;
+        Ok(batch)
     }
 }
 

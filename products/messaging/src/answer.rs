@@ -26,30 +26,22 @@ const REPLIES_TIME: Duration = Duration::from_secs(30);
 pub struct Answerer(pub Arc<Messaging>);
 
 impl Worker for Answerer {
-    fn queue(&self) -> &'static str {
-        ANSWER
-    }
+    const QUEUE: &'static str = ANSWER;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let Answer { sid, number } = job.read()?;
-            let mut batch = store.batch();
-            if let Some(message) = Message::load(store, sid).await? {
-                let handed = self.0.deliver_to_application(&message).await;
-                if handed.map_err(|error| Failure::Retry(error.0))? {
-                    return Ok(batch);
-                }
-                let route = self.0.route(store, number).await?;
-                Conversation { messaging: &self.0, store, message: &message, route: &route }
-                    .run(&mut batch)
-                    .await?;
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let Answer { sid, number } = job.read()?;
+        let mut batch = store.batch();
+        if let Some(message) = Message::load(store, sid).await? {
+            let handed = self.0.deliver_to_application(&message).await;
+            if handed.map_err(|error| Failure::Retry(error.0))? {
+                return Ok(batch);
             }
-            Ok(batch)
-        })
+            let route = self.0.route(store, number).await?;
+            Conversation { messaging: &self.0, store, message: &message, route: &route }
+                .run(&mut batch)
+                .await?;
+        }
+        Ok(batch)
     }
 }
 

@@ -107,30 +107,22 @@ impl MessageSubmission for Messaging {
 pub struct Reporter(pub Arc<Messaging>);
 
 impl Worker for Reporter {
-    fn queue(&self) -> &'static str {
-        REPORT
-    }
+    const QUEUE: &'static str = REPORT;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let Report { sid, at } = job.read()?;
-            let found = Message::load(store, sid).await?;
-            let applications = self.0.applications.get();
-            if let (Some(message), Some(applications)) = (found, applications) {
-                let code = message.error_code.and_then(|code| u32::try_from(code).ok());
-                let status = match message.status {
-                    Status::Delivered => ReceiptStatus::Delivered,
-                    Status::Read => ReceiptStatus::Read,
-                    _ => ReceiptStatus::Undelivered { code: code.unwrap_or(30008) },
-                };
-                let told = applications.link.status(&SubmissionStatus { sid, status, at }).await;
-                told.map_err(|error| Failure::Retry(error.0))?;
-            }
-            Ok(store.batch())
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let Report { sid, at } = job.read()?;
+        let found = Message::load(store, sid).await?;
+        let applications = self.0.applications.get();
+        if let (Some(message), Some(applications)) = (found, applications) {
+            let code = message.error_code.and_then(|code| u32::try_from(code).ok());
+            let status = match message.status {
+                Status::Delivered => ReceiptStatus::Delivered,
+                Status::Read => ReceiptStatus::Read,
+                _ => ReceiptStatus::Undelivered { code: code.unwrap_or(30008) },
+            };
+            let told = applications.link.status(&SubmissionStatus { sid, status, at }).await;
+            told.map_err(|error| Failure::Retry(error.0))?;
+        }
+        Ok(store.batch())
     }
 }

@@ -26,41 +26,33 @@ const MEDIA_BYTES_MAX: usize = 5 * 1024 * 1024;
 pub struct Dispatcher(pub Arc<Messaging>);
 
 impl Worker for Dispatcher {
-    fn queue(&self) -> &'static str {
-        DISPATCH
-    }
+    const QUEUE: &'static str = DISPATCH;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let Dispatch { sid } = job.read()?;
-            let mut batch = store.batch();
-            // A message that was deleted, or has gone on without this job, needs nothing.
-            let Some(mut message) = Message::load(store, sid).await? else { return Ok(batch) };
-            let is_waiting =
-                matches!(message.status, Status::Accepted | Status::Scheduled | Status::Queued);
-            if is_waiting && self.0.keep_quiet(store, &mut message, &mut batch).await? {
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let Dispatch { sid } = job.read()?;
+        let mut batch = store.batch();
+        // A message that was deleted, or has gone on without this job, needs nothing.
+        let Some(mut message) = Message::load(store, sid).await? else { return Ok(batch) };
+        let is_waiting =
+            matches!(message.status, Status::Accepted | Status::Scheduled | Status::Queued);
+        if is_waiting && self.0.keep_quiet(store, &mut message, &mut batch).await? {
+            return Ok(batch);
+        }
+        if matches!(message.status, Status::Accepted | Status::Scheduled) {
+            self.0.assign(store, &mut message).await?;
+            // A paced sender's messages leave by its lane.
+            if message.status == Status::Queued
+                && let Some(lane) = self.0.lane(store, &message).await?
+            {
+                let job = self.0.dispatch_job(&message, Some(lane));
+                jobs::add(&mut batch, &self.0.parts.clock, job);
                 return Ok(batch);
             }
-            if matches!(message.status, Status::Accepted | Status::Scheduled) {
-                self.0.assign(store, &mut message).await?;
-                // A paced sender's messages leave by its lane.
-                if message.status == Status::Queued
-                    && let Some(lane) = self.0.lane(store, &message).await?
-                {
-                    let job = self.0.dispatch_job(&message, Some(lane));
-                    jobs::add(&mut batch, &self.0.parts.clock, job);
-                    return Ok(batch);
-                }
-            }
-            if matches!(message.status, Status::Queued | Status::Sending) {
-                self.0.dispatch(store, &mut message, &mut batch).await?;
-            }
-            Ok(batch)
-        })
+        }
+        if matches!(message.status, Status::Queued | Status::Sending) {
+            self.0.dispatch(store, &mut message, &mut batch).await?;
+        }
+        Ok(batch)
     }
 }
 

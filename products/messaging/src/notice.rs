@@ -159,37 +159,29 @@ impl Messaging {
 pub struct Notifier(pub Arc<Messaging>);
 
 impl Worker for Notifier {
-    fn queue(&self) -> &'static str {
-        NOTICE
-    }
+    const QUEUE: &'static str = NOTICE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let accepted: Accepted = job.read()?;
-            let text = opened(&self.0, &accepted.sealed)?;
-            let message = OutboundMessage {
-                account: store.account(),
-                sid: accepted.reference,
-                from: accepted.from,
-                to: accepted.to,
-                segments: u32::try_from(sms::segments(&text).count).unwrap_or(u32::MAX),
-                body: text,
-                media: Vec::new(),
-                rich: None,
-            };
-            let outcome = match self.0.carrier().submit(&message).await {
-                Submission::Accepted => NoticeOutcome::Sent,
-                Submission::Refused { code } => NoticeOutcome::Failed { code },
-                Submission::Busy(why) => return Err(Failure::Retry(why.0)),
-            };
-            let told = self.0.tell(store.account(), accepted.reference, outcome).await;
-            told.map_err(|error| Failure::Retry(error.0))?;
-            Ok(store.batch())
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let accepted: Accepted = job.read()?;
+        let text = opened(&self.0, &accepted.sealed)?;
+        let message = OutboundMessage {
+            account: store.account(),
+            sid: accepted.reference,
+            from: accepted.from,
+            to: accepted.to,
+            segments: u32::try_from(sms::segments(&text).count).unwrap_or(u32::MAX),
+            body: text,
+            media: Vec::new(),
+            rich: None,
+        };
+        let outcome = match self.0.carrier().submit(&message).await {
+            Submission::Accepted => NoticeOutcome::Sent,
+            Submission::Refused { code } => NoticeOutcome::Failed { code },
+            Submission::Busy(why) => return Err(Failure::Retry(why.0)),
+        };
+        let told = self.0.tell(store.account(), accepted.reference, outcome).await;
+        told.map_err(|error| Failure::Retry(error.0))?;
+        Ok(store.batch())
     }
 }
 

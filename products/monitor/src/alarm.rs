@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{Notice, NoticeChannel, NoticeError};
-use jobs::{AccountBatch, AccountStore, BoxFuture, Failure, Job, NewJob, Worker};
+use jobs::{AccountBatch, AccountStore, Failure, Job, NewJob, Worker};
 use kernel::{ApiError, Sid, Timestamp};
 use rest::{Access, Ctx, Doc, Field, Form, Op, Page, Param, Record, Reply, Resource, Table, Wire};
 use serde::{Deserialize, Serialize};
@@ -388,15 +388,9 @@ fn callback(store: &AccountStore, doc: &Doc, url: &str, value: i64, now: Timesta
 }
 
 impl Worker for Lookout {
-    fn queue(&self) -> &'static str {
-        QUEUE
-    }
+    const QUEUE: &'static str = QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move { self.look(store, job.read()?).await })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        self.look(store, job.read()?).await
     }
 }

@@ -145,57 +145,49 @@ fn claim_value(account: Sid, number: &str) -> String {
 pub struct ValidationWorker(pub Arc<Numbers>);
 
 impl Worker for ValidationWorker {
-    fn queue(&self) -> &'static str {
-        QUEUE
-    }
+    const QUEUE: &'static str = QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let numbers = &self.0;
-            let validation: Validation = job.read()?;
-            let mut batch = store.batch();
-            // Two requests for one number end in one caller id: the later call is not made.
-            let known = validated(store, &validation.number).await?;
-            let entered = match known {
-                Some(_) => true,
-                None => {
-                    let call = numbers.calls.place(&validation.number, &validation.code).await;
-                    call.map_err(|error| Failure::Retry(error.0))?
-                }
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let numbers = &self.0;
+        let validation: Validation = job.read()?;
+        let mut batch = store.batch();
+        // Two requests for one number end in one caller id: the later call is not made.
+        let known = validated(store, &validation.number).await?;
+        let entered = match known {
+            Some(_) => true,
+            None => {
+                let call = numbers.calls.place(&validation.number, &validation.code).await;
+                call.map_err(|error| Failure::Retry(error.0))?
+            }
+        };
+        let sid = known.unwrap_or_else(|| numbers.clock.sid("PN"));
+        if entered && known.is_none() {
+            keep(numbers, job.account, sid, &validation, &mut batch);
+        }
+        if let Some(url) = &validation.callback {
+            let mut params = vec![
+                ("AccountSid".to_owned(), job.account.to_string()),
+                ("CallSid".to_owned(), validation.call.to_string()),
+                ("To".to_owned(), validation.number.clone()),
+                ("Called".to_owned(), validation.number.clone()),
+                ("ApiVersion".to_owned(), "2010-04-01".to_owned()),
+                (
+                    "VerificationStatus".to_owned(),
+                    if entered { "success" } else { "failed" }.to_owned(),
+                ),
+            ];
+            if entered {
+                params.push(("OutgoingCallerIdSid".to_owned(), sid.to_string()));
+            }
+            let callback = Callback {
+                url: url.clone(),
+                method: validation.callback_method.clone(),
+                params,
+                resource: validation.call.to_string(),
             };
-            let sid = known.unwrap_or_else(|| numbers.clock.sid("PN"));
-            if entered && known.is_none() {
-                keep(numbers, job.account, sid, &validation, &mut batch);
-            }
-            if let Some(url) = &validation.callback {
-                let mut params = vec![
-                    ("AccountSid".to_owned(), job.account.to_string()),
-                    ("CallSid".to_owned(), validation.call.to_string()),
-                    ("To".to_owned(), validation.number.clone()),
-                    ("Called".to_owned(), validation.number.clone()),
-                    ("ApiVersion".to_owned(), "2010-04-01".to_owned()),
-                    (
-                        "VerificationStatus".to_owned(),
-                        if entered { "success" } else { "failed" }.to_owned(),
-                    ),
-                ];
-                if entered {
-                    params.push(("OutgoingCallerIdSid".to_owned(), sid.to_string()));
-                }
-                let callback = Callback {
-                    url: url.clone(),
-                    method: validation.callback_method.clone(),
-                    params,
-                    resource: validation.call.to_string(),
-                };
-                webhooks::promise(&mut batch, &numbers.clock, callback);
-            }
-            Ok(batch)
-        })
+            webhooks::promise(&mut batch, &numbers.clock, callback);
+        }
+        Ok(batch)
     }
 }
 

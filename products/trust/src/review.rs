@@ -71,23 +71,15 @@ pub(crate) fn callback(
 pub(crate) struct Reviewer(pub Arc<Trust>);
 
 impl Worker for Reviewer {
-    fn queue(&self) -> &'static str {
-        QUEUE
-    }
+    const QUEUE: &'static str = QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let task: Task = job.read()?;
-            let mut batch = store.batch();
-            if let Some(doc) = rest::load(store, &task.kind, "", &task.sid).await? {
-                step(&self.0, store, &task, &doc, &mut batch).await?;
-            }
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let task: Task = job.read()?;
+        let mut batch = store.batch();
+        if let Some(doc) = rest::load(store, &task.kind, "", &task.sid).await? {
+            step(&self.0, store, &task, &doc, &mut batch).await?;
+        }
+        Ok(batch)
     }
 }
 

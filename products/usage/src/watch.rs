@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clock::Clock;
-use jobs::{AccountBatch, AccountStore, BoxFuture, Failure, Job, NewJob, Worker};
+use jobs::{AccountBatch, AccountStore, Failure, Job, NewJob, Worker};
 use kernel::Timestamp;
 use rest::{Doc, Draft};
 use serde::{Deserialize, Serialize};
@@ -130,20 +130,12 @@ fn callback(
 }
 
 impl Worker for Watch {
-    fn queue(&self) -> &'static str {
-        QUEUE
-    }
+    const QUEUE: &'static str = QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let Look { trigger } = job.read()?;
-            let mut batch = store.batch();
-            self.look(store, &trigger, &mut batch).await?;
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let Look { trigger } = job.read()?;
+        let mut batch = store.batch();
+        self.look(store, &trigger, &mut batch).await?;
+        Ok(batch)
     }
 }

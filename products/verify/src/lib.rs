@@ -118,8 +118,10 @@ impl Verify {
 
     /// Adds this product's workers.
     pub fn work(self: &Arc<Self>, runner: Runner) -> Runner {
-        let errands = send::Errand::all(self);
-        errands.into_iter().fold(runner, |runner, errand| runner.with(Arc::new(errand)))
+        runner
+            .with(Arc::new(send::Sender(self.clone())))
+            .with(Arc::new(send::Second(self.clone())))
+            .with(Arc::new(send::Ender(self.clone())))
     }
 
     /// The hash that a code of this verification is known by.

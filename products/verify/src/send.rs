@@ -354,32 +354,35 @@ impl NoticeSink for Verify {
     }
 }
 
-/// The worker of one of this product's queues.
-pub(crate) struct Errand {
-    pub verify: Arc<Verify>,
-    queue: &'static str,
-}
+/// Sends codes.
+pub(crate) struct Sender(pub Arc<Verify>);
 
-impl Errand {
-    pub fn all(verify: &Arc<Verify>) -> [Self; 3] {
-        [SEND, FALLBACK, END].map(|queue| Self { verify: verify.clone(), queue })
+impl Worker for Sender {
+    const QUEUE: &'static str = SEND;
+
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        self.0.send(store, job).await
     }
 }
 
-impl Worker for Errand {
-    fn queue(&self) -> &'static str {
-        self.queue
-    }
+/// Tries the next channel of a fallback policy.
+pub(crate) struct Second(pub Arc<Verify>);
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
-        match self.queue {
-            SEND => Box::pin(self.verify.send(store, job)),
-            FALLBACK => Box::pin(self.verify.fall_back(store, job)),
-            _ => Box::pin(self.verify.end(store, job)),
-        }
+impl Worker for Second {
+    const QUEUE: &'static str = FALLBACK;
+
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        self.0.fall_back(store, job).await
+    }
+}
+
+/// Ends verifications whose time is over.
+pub(crate) struct Ender(pub Arc<Verify>);
+
+impl Worker for Ender {
+    const QUEUE: &'static str = END;
+
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        self.0.end(store, job).await
     }
 }

@@ -203,20 +203,16 @@ impl MailCarrier for Mailboxes {
 }
 
 impl Worker for Mailboxes {
-    fn queue(&self) -> &'static str {
-        REACT_QUEUE
-    }
+    const QUEUE: &'static str = REACT_QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a jobs::AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<jobs::AccountBatch, Failure>> {
-        Box::pin(async move {
-            let react: React = job.read()?;
-            let reacted = self.react(&react.address, &react.id, react.reaction).await;
-            reacted.map_err(|error| Failure::Retry(error.0))?;
-            Ok(store.batch())
-        })
+    async fn run(
+        &self,
+        job: &Job,
+        store: &jobs::AccountStore,
+    ) -> Result<jobs::AccountBatch, Failure> {
+        let react: React = job.read()?;
+        let reacted = self.react(&react.address, &react.id, react.reaction).await;
+        reacted.map_err(|error| Failure::Retry(error.0))?;
+        Ok(store.batch())
     }
 }

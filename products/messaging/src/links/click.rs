@@ -124,36 +124,28 @@ impl Messaging {
 pub struct Clicks(pub Arc<Messaging>);
 
 impl Worker for Clicks {
-    fn queue(&self) -> &'static str {
-        CLICKED
-    }
+    const QUEUE: &'static str = CLICKED;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let click: Click = job.read()?;
-            let mut batch = store.batch();
-            // Of a message that was deleted nothing is told any more.
-            let Some(message) = Message::load(store, click.message).await? else {
-                return Ok(batch);
-            };
-            let report = report(store.account(), &click, &message);
-            let sid = message.sid.to_string();
-            let at = self.0.parts.clock.now();
-            batch.event(CLICKED, &sid, at, report.to_string());
-            if let Some(url) = callback_url(store, &click).await? {
-                let webhooks = &self.0.parts.webhooks;
-                let account = store.account();
-                let posted = webhooks.post_json(account, &url, &report, &sid, &mut batch).await;
-                if let Err(failure) = posted {
-                    webhooks.alert(&mut batch, &sid, failure.code, &failure.message, &url);
-                }
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let click: Click = job.read()?;
+        let mut batch = store.batch();
+        // Of a message that was deleted nothing is told any more.
+        let Some(message) = Message::load(store, click.message).await? else {
+            return Ok(batch);
+        };
+        let report = report(store.account(), &click, &message);
+        let sid = message.sid.to_string();
+        let at = self.0.parts.clock.now();
+        batch.event(CLICKED, &sid, at, report.to_string());
+        if let Some(url) = callback_url(store, &click).await? {
+            let webhooks = &self.0.parts.webhooks;
+            let account = store.account();
+            let posted = webhooks.post_json(account, &url, &report, &sid, &mut batch).await;
+            if let Err(failure) = posted {
+                webhooks.alert(&mut batch, &sid, failure.code, &failure.message, &url);
             }
-            Ok(batch)
-        })
+        }
+        Ok(batch)
     }
 }
 

@@ -64,25 +64,17 @@ pub(super) fn promise(
 pub(crate) struct Reviewer(pub Arc<Messaging>);
 
 impl Worker for Reviewer {
-    fn queue(&self) -> &'static str {
-        QUEUE
-    }
+    const QUEUE: &'static str = QUEUE;
 
-    fn run<'a>(
-        &'a self,
-        job: &'a Job,
-        store: &'a AccountStore,
-    ) -> jobs::BoxFuture<'a, Result<AccountBatch, Failure>> {
-        Box::pin(async move {
-            let task: Task<'a> = serde_json::from_str(&job.payload)
-                .map_err(|error| Failure::Hopeless(error.to_string()))?;
-            let mut batch = store.batch();
-            let Subject { kind, parent, sid } = task.subject;
-            if let Some(doc) = rest::load(store, kind, parent, sid).await? {
-                take(&self.0, store, &task, &doc, &mut batch).await?;
-            }
-            Ok(batch)
-        })
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let task: Task<'_> = serde_json::from_str(&job.payload)
+            .map_err(|error| Failure::Hopeless(error.to_string()))?;
+        let mut batch = store.batch();
+        let Subject { kind, parent, sid } = task.subject;
+        if let Some(doc) = rest::load(store, kind, parent, sid).await? {
+            take(&self.0, store, &task, &doc, &mut batch).await?;
+        }
+        Ok(batch)
     }
 }
 
