@@ -14,7 +14,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use base64::Engine;
@@ -31,7 +31,7 @@ use sim::{Behaviour, Handset};
 use store::{Batch, Row, Store, StoreError};
 use whatsapp::WebhookError;
 
-use super::{Platform, links, quiet_hours};
+use super::{Platform, console, links, quiet_hours, views};
 
 pub(super) type App = Arc<Platform>;
 
@@ -69,6 +69,9 @@ pub fn router(platform: App) -> Router {
         .route("/link-domains/{domain}", delete(links::remove_domain))
         .route("/quiet-hours", get(quiet_hours::show).put(quiet_hours::set).post(quiet_hours::set))
         .route("/sandbox", get(sandbox))
+        .route("/handsets/{number}/standing", get(views::standing))
+        .route("/opt-outs", get(views::opt_outs))
+        .route("/errors/{code}", get(console::error_page))
         .route("/dead-jobs", get(dead_jobs))
         .route("/dead-jobs/{id}/replay", post(replay));
     Router::new()
@@ -84,7 +87,9 @@ pub fn router(platform: App) -> Router {
         .route("/l/{code}", get(links::here))
         .route(whatsapp::WEBHOOK_PATH, get(whatsapp_verify).post(whatsapp_webhook))
         .route("/healthz", get(health))
-        .route("/", get(page))
+        .route("/", get(console::page))
+        .route("/console", get(console::page))
+        .route("/console/{*path}", get(console::asset))
         .fallback(nowhere)
         .with_state(platform)
 }
@@ -109,7 +114,7 @@ pub(super) fn bad(why: impl Into<String>) -> Refusal {
     Refusal(ApiError::new(20001, why))
 }
 
-fn unavailable(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn unavailable(error: impl std::fmt::Display) -> Refusal {
     Refusal(ApiError::new(20503, error.to_string()))
 }
 
@@ -188,7 +193,7 @@ async fn env(State(app): State<App>) -> Result<Json<Env>, Refusal> {
 }
 
 /// The normal form of a handset's number.
-fn number_of(text: &str) -> Result<String, Refusal> {
+pub(super) fn number_of(text: &str) -> Result<String, Refusal> {
     match Address::parse_to(text) {
         Ok(Address::E164(number)) => Ok(number.to_string()),
         _ => Err(bad(format!("'{text}' is not a phone number: use E.164, +14155550100"))),
@@ -323,27 +328,12 @@ async fn send_from(
     }
 }
 
-#[derive(Deserialize)]
-struct EventsQuery {
-    after: Option<i64>,
-    limit: Option<i64>,
-}
-
 async fn events(
     State(app): State<App>,
-    Query(query): Query<EventsQuery>,
+    Query(query): Query<views::EventsQuery>,
 ) -> Result<Json<Value>, Refusal> {
     let limit = query.limit.unwrap_or(100).clamp(1, EVENTS_MAX);
-    let rows = match query.after {
-        Some(after) => events_after(&app.store, after, limit).await?,
-        None => {
-            let sql = "SELECT seq, account_sid, kind, sid, at, body FROM event
-                       ORDER BY seq DESC LIMIT $1";
-            let mut rows = app.store.query(sql, vec![limit.into()]).await?;
-            rows.reverse();
-            rows
-        }
-    };
+    let rows = views::events(&app.store, &query, limit).await?;
     let mut events = Vec::with_capacity(rows.len());
     for row in &rows {
         events.push(event_json(&app.store, row).await);
@@ -379,10 +369,15 @@ async fn event_json(store: &Store, row: &Row) -> Value {
     })
 }
 
+#[derive(Deserialize)]
+struct StreamQuery {
+    after: Option<i64>,
+}
+
 /// Events as they are committed; `?after=` or `Last-Event-ID` resumes without a gap.
 async fn stream(
     State(app): State<App>,
-    Query(query): Query<EventsQuery>,
+    Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
     let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
@@ -432,16 +427,17 @@ impl Watcher {
     }
 }
 
-fn clock_json(clock: &Clock) -> Value {
-    json!({
+async fn clock_json(store: &Store, clock: &Clock) -> Result<Json<Value>, Refusal> {
+    Ok(Json(json!({
         "now": clock.now().iso8601(),
         "offset_seconds": clock.offset_micros() / 1_000_000,
         "movable": clock.is_movable(),
-    })
+        "next_timer": views::next_timer(store, clock.now()).await?.map(Timestamp::iso8601),
+    })))
 }
 
-async fn clock_now(State(app): State<App>) -> Json<Value> {
-    Json(clock_json(&app.clock))
+async fn clock_now(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+    clock_json(&app.store, &app.clock).await
 }
 
 #[derive(Deserialize)]
@@ -476,7 +472,7 @@ async fn move_clock(State(app): State<App>, body: String) -> Result<Json<Value>,
         vec![app.clock.offset_micros().to_string().into()],
     );
     app.store.commit(batch).await?;
-    Ok(Json(clock_json(&app.clock)))
+    clock_json(&app.store, &app.clock).await
 }
 
 /// A moved clock stays moved over a restart, else time would step back.
@@ -672,11 +668,6 @@ async fn whatsapp_webhook(State(app): State<App>, headers: HeaderMap, body: Byte
         }
     }
     .into_response()
-}
-
-/// A plain page until the console is built.
-async fn page(State(app): State<App>) -> Html<String> {
-    Html(include_str!("page.html").replace("{url}", &app.url))
 }
 
 async fn nowhere(request: Request) -> Response {

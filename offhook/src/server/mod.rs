@@ -2,10 +2,12 @@
 
 mod api;
 mod carriers;
+mod console;
 mod front;
 mod links;
 mod ports;
 mod quiet_hours;
+mod views;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
