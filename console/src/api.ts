@@ -143,12 +143,14 @@ let env: Env | null = null;
 
 /** Keeps SID and token for this tab, for an instance that asks for them. */
 export function signIn(sid: string, token: string) {
+  env = null;
   login = btoa(`${sid}:${token}`);
   sessionStorage.setItem(LOGIN, login);
 }
 
 export function signOut() {
   login = null;
+  env = null;
   sessionStorage.removeItem(LOGIN);
 }
 

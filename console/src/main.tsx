@@ -1,12 +1,22 @@
-import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { Refusal } from "./api";
+import { Refusal, signOut } from "./api";
 import { router } from "./router";
 import "./style.css";
 
-const client = new QueryClient({
+/** A login that is refused was changed elsewhere: it is forgotten, and asked for again. */
+const forget = (error: Error) => {
+  if (!(error instanceof Refusal && error.status === 401)) return;
+  signOut();
+  void client.invalidateQueries({ queryKey: ["env"] });
+};
+
+const client: QueryClient = new QueryClient({
+  queryCache: new QueryCache({
+    onError: (error, { queryKey }) => queryKey[0] !== "env" && forget(error),
+  }),
   defaultOptions: {
     queries: {
       staleTime: 1000,

@@ -239,8 +239,8 @@ function Usage({ sid }: { sid: string }) {
         <thead>
           <tr>
             <th>Category</th>
-            <th>Count</th>
-            <th>Cost</th>
+            <th className="number">Count</th>
+            <th className="number">Cost</th>
           </tr>
         </thead>
         <tbody>

@@ -1,5 +1,8 @@
 import { strict as assert } from "node:assert";
-import { screen, until } from "./support.mjs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { platform, screen, until } from "./support.mjs";
 
 const PHONE = "+14155550123";
 
@@ -13,10 +16,9 @@ export const stories = {
     const lines = page.getByRole("region", { name: "Events" });
     await lines.getByText("another matter").first().waitFor();
     await page.getByRole("combobox", { name: "Kind" }).selectOption("webhook");
-    await lines.getByText("→ 500").first().click();
+    await lines.getByText("500: POST").first().click();
     const timeline = page.getByRole("region", { name: "Timeline" });
-    await timeline.getByText("message.delivered").waitFor();
-    for (const kind of ["message.queued", "message.sent"]) {
+    for (const kind of ["message.queued", "message.sent", "message.delivered"]) {
       await timeline.getByText(kind, { exact: true }).waitFor();
     }
     await timeline.getByText("The exact HTTP").first().click();
@@ -48,35 +50,46 @@ export const stories = {
     assert.equal(await lines.getByText("hay").count(), 0);
   },
 
-  "a dead letter is replayed": async ({ world, app, page }) => {
-    app.status = 500;
-    const sink = await world.wire("/_/events/v1/Sinks", {
-      Description: "d",
-      SinkType: "webhook",
-      SinkConfiguration: JSON.stringify({
-        destination: `${app.url}/events`,
-        method: "POST",
-        batch_events: false,
-      }),
-    });
-    await world.wire("/_/events/v1/Subscriptions", {
-      Description: "d",
-      SinkSid: sink.sid,
-      Types: JSON.stringify({ type: "com.twilio.messaging.message.queued" }),
-    });
-    await world.send({ To: PHONE, Body: "for the sink" });
-    // Tries are further and further apart: the clock takes us to the end of them.
-    await until(async () => {
-      await world.own("/clock", "POST", { advance_seconds: 86_400 });
-      return (await world.own("/dead-jobs")).dead_jobs.length > 0;
-    }, 60);
-    await page.goto(`${world.url}/console/dead-letters`);
-    await page.getByRole("button", { name: "Replay", exact: true }).first().waitFor();
-    await screen(page, "dead-letters");
-    app.status = 200;
-    const before = app.heard.length;
-    await page.getByRole("button", { name: "Replay", exact: true }).first().click();
-    await page.getByText("Nothing has failed for good").waitFor();
-    await until(async () => app.heard.length > before);
+  "a message whose carrier was away is a dead letter, and arrives when it is replayed": async (
+    story,
+  ) => {
+    const { world: carrier, page } = story;
+    const folder = mkdtempSync(join(tmpdir(), "offhook-console-"));
+    const config = join(folder, "offhook.toml");
+    const account = `AC${"0123456789abcdef".repeat(2)}`;
+    const lines = [
+      "[carriers.twilio]",
+      `account_sid = "${account}"`,
+      `auth_token = "${"ab".repeat(16)}"`,
+      `base_url = "${carrier.url}"`,
+      "[[routes]]",
+      'carriers = ["twilio"]',
+    ];
+    writeFileSync(config, lines.join("\n"));
+    const world = await platform("--config", config);
+    try {
+      await carrier.stop();
+      await world.send({ To: PHONE, Body: "better late than never" });
+      // Tries are further and further apart: the clock takes us to the end of them.
+      await until(async () => {
+        await world.own("/clock", "POST", { advance_seconds: 600 });
+        return (await world.own("/dead-jobs")).dead_jobs.length > 0;
+      }, 60);
+      await page.goto(`${world.url}/console/dead-letters`);
+      const again = page.getByRole("button", { name: "Replay", exact: true });
+      await again.waitFor();
+      await screen(page, "dead-letters");
+      await carrier.start();
+      await again.click();
+      await page.getByText("Nothing has failed for good").waitFor();
+      await until(async () => {
+        const { messages } = await carrier.own(`/handsets/${PHONE}/messages`);
+        return messages.find(({ body }) => body === "better late than never");
+      });
+      page.foreign = page.foreign.filter((url) => !url.startsWith(world.url));
+    } finally {
+      await world.end();
+      rmSync(folder, { recursive: true });
+    }
   },
 };

@@ -50,9 +50,7 @@ export const stories = {
     await page.getByRole("alert").getByText("not a phone number").waitFor();
     await number.fill(PHONE);
     await page.getByRole("button", { name: "Add" }).click();
-    await phone(page)
-      .getByRole("button", { name: `Name ${PHONE}` })
-      .click();
+    await phone(page).getByRole("button", { name: "Name this phone" }).click();
     await page.keyboard.type("Ada");
     await page.keyboard.press("Enter");
     await page.getByRole("article", { name: `Ada, ${PHONE}` }).waitFor();
@@ -63,7 +61,8 @@ export const stories = {
     await until(async () => (await world.own(`/handsets/${PHONE}`)).behaviour === "off");
     const { sid } = await world.send({ To: PHONE, Body: "Nobody hears" });
     await page.goto(`${world.url}/console/activity?sid=${sid}`);
-    await page.getByRole("region", { name: "Timeline" }).getByText("message.undelivered").waitFor();
+    const timeline = page.getByRole("region", { name: "Timeline" });
+    await timeline.getByText("message.undelivered", { exact: true }).waitFor();
   },
 
   "a picture goes both ways": async ({ world, page }) => {

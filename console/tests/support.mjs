@@ -39,8 +39,8 @@ export async function platform(...args) {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   let child;
-  const start = async () => {
-    child = spawn(BINARY, ["up", "--listen", `127.0.0.1:${port}`, "--data", data, ...args], {
+  const start = async (host = "127.0.0.1") => {
+    child = spawn(BINARY, ["up", "--listen", `${host}:${port}`, "--data", data, ...args], {
       stdio: "ignore",
       env: { ...process.env, OFFHOOK_STATE: join(data, "state") },
     });

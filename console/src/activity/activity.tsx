@@ -18,7 +18,7 @@ export function summary({ kind, data }: Event): string {
   const text = (name: string) => (data[name] == null ? "" : String(data[name]));
   if (kind === "webhook") {
     const attempt = data as unknown as Attempt;
-    return `${attempt.method} ${attempt.url} → ${attempt.status ?? attempt.error} in ${attempt.duration_ms} ms`;
+    return `${attempt.status ?? attempt.error}: ${attempt.method} ${attempt.url} in ${attempt.duration_ms} ms`;
   }
   if (kind === "alert") return `${text("code")} ${text("message")}`;
   if (data.from || data.to) return `${text("from")} → ${text("to")}  ${text("body")}`;
@@ -117,9 +117,12 @@ export function Activity() {
                   onClick={() => narrow({ sid: event.sid })}
                 >
                   <At time={event.at} />
-                  <Badge {...(mood(event) ? { as: mood(event) as string } : {})}>
-                    {event.kind}
-                  </Badge>
+                  <span className="kind">
+                    {" "}
+                    <Badge {...(mood(event) ? { as: mood(event) as string } : {})}>
+                      {event.kind}
+                    </Badge>
+                  </span>
                   <span className="what">
                     <Inert text={summary(event)} />
                   </span>

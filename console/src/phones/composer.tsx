@@ -95,20 +95,20 @@ export function Composer({ peer, peers, onPeer, onSend }: Props) {
             setFiles([...(list ?? [])].filter((f) => f.size <= PICTURE_BYTES_MAX).slice(0, 10))
           }
         >
-          <Button className="quiet" aria-label="Attach a picture">
-            ＋
+          <Button className="quiet" aria-label="+ Attach a picture">
+            +
           </Button>
         </FileTrigger>
         {peers.length > 0 ? (
           <Button
             className="quiet"
-            aria-label={addressing ? "Back to the conversation" : "Write to another number"}
+            aria-label={addressing ? "To the conversation again" : "To another number"}
             onPress={() => {
               setNew(!addressing);
               onPeer(addressing ? null : "");
             }}
           >
-            ✎
+            To
           </Button>
         ) : null}
         <Button type="submit">Send</Button>

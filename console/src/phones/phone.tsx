@@ -189,11 +189,7 @@ function Name(props: { value: string; number: string; save: (value: string) => v
   const [text, setText] = useState<string | null>(null);
   if (text === null) {
     return (
-      <Button
-        className="name"
-        aria-label={`Name ${props.number}`}
-        onPress={() => setText(props.value)}
-      >
+      <Button className="name" onPress={() => setText(props.value)}>
         {props.value ? <Inert text={props.value} /> : "Name this phone"}
       </Button>
     );

@@ -240,6 +240,7 @@ function Record_({ description, path, template }: RecordProps) {
     try {
       await wire(path, "DELETE");
       client.removeQueries({ queryKey: ["record", path] });
+      await client.invalidateQueries({ queryKey: ["list"] });
       const list = path.split("/").slice(0, -1).join("/");
       const isDotted = path.includes(".json");
       await go({ to: "/console/resources", search: { at: isDotted ? `${list}.json` : list } });
@@ -289,6 +290,7 @@ function Record_({ description, path, template }: RecordProps) {
               onSubmit={async (values) => {
                 await wire(path, "POST", values, form.isJson);
                 await client.invalidateQueries({ queryKey: ["record", path] });
+                await client.invalidateQueries({ queryKey: ["list"] });
               }}
             />
           </Panel>

@@ -95,7 +95,9 @@ function MessageLine({ message, style }: { message: Resource; style: React.CSSPr
       search={{ sid: text("sid") }}
     >
       <time dateTime={date.toISOString()}>{date.toLocaleString([], { hour12: false })}</time>
-      <Badge>{text("status")}</Badge>
+      <span className="kind">
+        <Badge>{text("status")}</Badge>
+      </span>
       <span className="parties">
         {text("from") || text("messaging_service_sid")} → {text("to")}
       </span>

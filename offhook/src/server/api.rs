@@ -165,6 +165,9 @@ async fn check_main_account(app: &Platform, headers: &HeaderMap) -> Result<(), A
 impl Platform {
     /// The main account's credentials and number; both are made on first use.
     pub async fn env(&self) -> Result<Env, StoreError> {
+        // Two that ask at once on the first day would be given a number each.
+        static FIRST: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _one_at_a_time = FIRST.lock().await;
         let account = self.accounts.main_account().await?;
         Ok(Env {
             account_sid: account.sid.to_string(),
