@@ -7,8 +7,10 @@ import { type Event, own, ownStream } from "./api";
 /** Events kept in the page; older ones are read when asked for. */
 const KEPT_MAX = 5000;
 const FIRST_READ = 500;
-/** How long events are gathered before views hear of them, in milliseconds. */
+/** How long events are gathered before views hear of them, in milliseconds: the first of a calm
+ *  time at once, a flood a few times in a second, so that what is read again has time to arrive. */
 const GATHER = 40;
+const FLOOD = 300;
 const RETRY_MAX = 5000;
 
 export interface Live {
@@ -21,6 +23,7 @@ export interface Live {
 let live: Live = { events: [], connected: false, started: false };
 let gathered: Event[] = [];
 let isWaiting = false;
+let flushedAt = 0;
 const listeners = new Set<() => void>();
 const watchers = new Set<(events: Event[]) => void>();
 
@@ -31,6 +34,7 @@ function publish(change: Partial<Live>) {
 
 function flush() {
   isWaiting = false;
+  flushedAt = performance.now();
   const fresh = gathered;
   gathered = [];
   publish({ events: [...live.events, ...fresh].slice(-KEPT_MAX) });
@@ -41,7 +45,7 @@ function take(event: Event) {
   gathered.push(event);
   if (isWaiting) return;
   isWaiting = true;
-  window.setTimeout(flush, GATHER);
+  window.setTimeout(flush, Math.max(GATHER, flushedAt + FLOOD - performance.now()));
 }
 
 const newest = () => gathered.at(-1)?.seq ?? live.events.at(-1)?.seq ?? 0;
@@ -107,7 +111,6 @@ export function refresh(client: QueryClient) {
       const touched = [data.from, data.to].filter((value) => typeof value === "string");
       for (const number of touched) stale.add(bare(number));
       everywhere ||= touched.length === 0 && kind !== "alert";
-      if (kind.startsWith("message")) client.invalidateQueries({ queryKey: ["messages"] });
       if (kind.startsWith("incoming-phone-number")) {
         client.invalidateQueries({ queryKey: ["numbers"] });
       }

@@ -14,7 +14,7 @@ export function SignIn({ why }: { why: string | null }) {
       <h1>Offhook</h1>
       <p>
         This instance is reachable by others: sign in with the main account.{" "}
-        <code>offhook env</code> prints both on its machine.
+        <code>offhook up</code> printed both when it started.
       </p>
       <Form
         onSubmit={(event) => {

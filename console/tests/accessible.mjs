@@ -5,27 +5,33 @@ import { screen, tab } from "./support.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const PHONE = "+14155550123";
-const VIEWS = {
-  "": "Phones",
-  "console/activity": "Activity",
-  "console/messages": "Messages",
-  "console/numbers": "Numbers",
-  "console/resources?at=/_/messaging/v1/Services": "Resources",
-  "console/debugger?code=11200": "Debugger",
-  "console/dead-letters": "Dead letters",
-  "console/set-up": "Set-up",
-};
+
+/** Path, heading and the name of the picture. */
+const views = ({ message, service }) => [
+  ["", "Phones", "phones"],
+  ["console/activity", "Activity", "activity"],
+  [`console/activity?sid=${message}`, "Activity", "timeline"],
+  ["console/messages", "Messages", "messages"],
+  ["console/numbers", "Numbers", "numbers"],
+  ["console/resources?at=/_/messaging/v1/Services", "Resources", "list"],
+  [`console/resources?at=/_/messaging/v1/Services/${service}`, "Resources", "record"],
+  ["console/debugger?code=11200", "Debugger", "debugger"],
+  ["console/dead-letters", "Dead letters", "dead-letters"],
+  ["console/set-up", "Set-up", "set-up"],
+];
 
 /** Something of everything, so that no view is empty. */
 async function busy({ world, app }) {
   app.status = 500;
-  await world.send({ To: PHONE, Body: "Your code is 123456", StatusCallback: app.url });
+  const code = { To: PHONE, Body: "Your code is 123456", StatusCallback: app.url };
+  const message = await world.send(code);
   await world.own(`/handsets/${PHONE}/messages`, "POST", {
     to: world.env.phone_number,
     body: "Thanks! Is it still valid?",
   });
-  await world.wire("/_/messaging/v1/Services", { FriendlyName: "Reminders" });
+  const service = await world.wire("/_/messaging/v1/Services", { FriendlyName: "Reminders" });
   await world.own("/handsets/+14155550124", "PUT", { name: "Ada", behaviour: "slow" });
+  return { message: message.sid, service: service.sid };
 }
 
 async function serious(page) {
@@ -38,19 +44,24 @@ async function serious(page) {
 
 async function everyView(story, options, suffix) {
   const { world, page, chrome } = story;
-  await busy(story);
+  const made = await busy(story);
   const other = await tab(chrome, world.url, options);
   const found = [];
-  for (const [path, name] of Object.entries(VIEWS)) {
+  for (const [path, name, picture] of views(made)) {
     await other.goto(`${world.url}/${path}`);
     await other.getByRole("heading", { name, exact: true }).first().waitFor({ state: "attached" });
     await other.waitForTimeout(300);
-    await screen(other, `${name.toLowerCase().replace(" ", "-")}-${suffix}`);
+    for (const details of await other.locator("#main details:visible").all()) {
+      await details.evaluate((element) => {
+        element.open = true;
+      });
+    }
+    await screen(other, `${picture}-${suffix}`);
     const wide = await other.evaluate(
       () => document.documentElement.scrollWidth > document.documentElement.clientWidth,
     );
-    if (wide) found.push(`${name} is wider than the screen`);
-    found.push(...(await serious(other)).map((fault) => `${name}: ${fault}`));
+    if (wide) found.push(`${picture} is wider than the screen`);
+    found.push(...(await serious(other)).map((fault) => `${picture}: ${fault}`));
   }
   page.faults.push(...other.faults);
   await other.context().close();

@@ -56,11 +56,10 @@ export const stories = {
     const { world: carrier, page } = story;
     const folder = mkdtempSync(join(tmpdir(), "offhook-console-"));
     const config = join(folder, "offhook.toml");
-    const account = `AC${"0123456789abcdef".repeat(2)}`;
     const lines = [
       "[carriers.twilio]",
-      `account_sid = "${account}"`,
-      `auth_token = "${"ab".repeat(16)}"`,
+      `account_sid = "${carrier.env.account_sid}"`,
+      `auth_token = "${carrier.env.auth_token}"`,
       `base_url = "${carrier.url}"`,
       "[[routes]]",
       'carriers = ["twilio"]',
@@ -86,8 +85,9 @@ export const stories = {
         const { messages } = await carrier.own(`/handsets/${PHONE}/messages`);
         return messages.find(({ body }) => body === "better late than never");
       });
-      page.foreign = page.foreign.filter((url) => !url.startsWith(world.url));
     } finally {
+      await page.goto("about:blank");
+      page.foreign = page.foreign.filter((url) => !url.startsWith(world.url));
       await world.end();
       rmSync(folder, { recursive: true });
     }

@@ -26,6 +26,16 @@ pub fn check() -> Outcome {
     npm(&["run", "check"])
 }
 
+/// Makes docs/images/console.png.
+pub fn picture() -> Outcome {
+    needs::for_browser()?;
+    build()?;
+    run::cargo(&["build", "-p", "offhook"])?;
+    let binary = run::target().join("debug/offhook").display().to_string();
+    let script = &["console/tests/picture.mjs"];
+    run::tee("node", script, &[("OFFHOOK_BIN", binary)]).map(|_| ()).map_err(|(why, _)| why)
+}
+
 /// Builds it where a source is newer than what was built and the machine can.
 pub fn build_if_stale() -> Outcome {
     let folder = run::root().join("console");

@@ -20,6 +20,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
 
   up [ARGS]      build and start the platform; ARGS go to `offhook up`
   console        build the web console, which the next build of the platform holds
+  console picture
+                 make the picture of it that the README shows
   test [STEP]    run every check (fmt clippy tidy unit definitions sdk browser wire
                  interop matrix), or those named
   matrix [--only TEXT] [--mode syscall|portable] [--as root|user]
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
     let outcome = match args.as_slice() {
         ["up", rest @ ..] => up(rest),
         ["console"] => console::build(),
+        ["console", "picture"] => console::picture(),
         ["test", steps @ ..] => test::run(steps),
         ["tidy"] => tidy::run(false),
         ["tidy", "--write"] => tidy::run(true),

@@ -181,7 +181,7 @@ function Facts({ peer, standing }: { peer: string; standing: Standing | undefine
 }
 
 function remaining(milliseconds: number): string {
-  const minutes = Math.ceil(milliseconds / 60_000);
+  const minutes = Math.floor(milliseconds / 60_000);
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 

@@ -1,20 +1,24 @@
 // All messages, however many: pages are read as somebody scrolls.
 
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useEffect, useRef, useState } from "react";
 import { Form as AriaForm, Button, Input, Label, TextField } from "react-aria-components";
 import { loadEnv, page, type Resource, wire } from "../api";
+import { useLive } from "../live";
 import { Badge, Empty, Inert, Problem } from "../ui";
 
 const LINE = 34;
 const PAGE = 200;
 /** Lines before the end at which the next page is read. */
 const AHEAD = 60;
+/** Pages that are read again by themselves when something happens; more wait for a word. */
+const FRESH_PAGES = 2;
 
 export function Messages() {
   const go = useNavigate();
+  const client = useQueryClient();
   const { to, from } = useSearch({ strict: false });
   const env = useQuery({ queryKey: ["env"], queryFn: loadEnv });
   const sid = env.data?.account_sid ?? "";
@@ -42,6 +46,7 @@ export function Messages() {
   useEffect(() => {
     if (last + AHEAD > items.length && hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [last, items.length, hasNextPage, isFetchingNextPage, fetchNextPage]);
+  const isBehind = useFresh(messages.data?.pages.length ?? 0);
   const narrow = (change: { to?: string; from?: string }) =>
     go({
       to: "/console/messages",
@@ -64,6 +69,17 @@ export function Messages() {
           {items.length}
           {hasNextPage ? "+" : ""} messages
         </span>
+        {isBehind ? (
+          <Button
+            className="quiet"
+            onPress={() => {
+              place.current?.scrollTo(0, 0);
+              void client.resetQueries({ queryKey: ["messages"] });
+            }}
+          >
+            Something is new: to the top
+          </Button>
+        ) : null}
       </header>
       {env.data ? <Send list={list} from={env.data.phone_number} /> : null}
       <Problem error={messages.error} />
@@ -82,6 +98,21 @@ export function Messages() {
       </div>
     </section>
   );
+}
+
+/** Keeps a short list up to date; says of a long one whether something happened since. */
+function useFresh(pages: number): boolean {
+  const client = useQueryClient();
+  const { events } = useLive();
+  const newest = events.findLast(({ kind }) => kind.startsWith("message."))?.seq ?? 0;
+  const [seen, setSeen] = useState(newest);
+  const isShort = pages <= FRESH_PAGES;
+  useEffect(() => {
+    if (!isShort || newest === seen) return;
+    setSeen(newest);
+    void client.invalidateQueries({ queryKey: ["messages"] });
+  }, [client, isShort, newest, seen]);
+  return !isShort && newest !== seen;
 }
 
 function MessageLine({ message, style }: { message: Resource; style: React.CSSProperties }) {
