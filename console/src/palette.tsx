@@ -115,21 +115,24 @@ function Entries({ close }: { close: () => void }) {
           {said}
         </p>
       ) : null}
-      <Menu
-        aria-label="What was found"
-        items={entries}
-        onAction={(key) => {
-          entries.find((entry) => entry.id === key)?.run();
-          if (!stays.has(String(key))) close();
-        }}
-        renderEmptyState={() => <p className="empty">Nothing by that name.</p>}
-      >
-        {(entry) => (
-          <MenuItem id={entry.id} textValue={entry.name}>
-            {entry.name} <small>{entry.hint}</small>
-          </MenuItem>
-        )}
-      </Menu>
+      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reached by keys */}
+      <div className="found" tabIndex={0} role="group" aria-label="Found">
+        <Menu
+          aria-label="What was found"
+          items={entries}
+          onAction={(key) => {
+            entries.find((entry) => entry.id === key)?.run();
+            if (!stays.has(String(key))) close();
+          }}
+          renderEmptyState={() => <p className="empty">Nothing by that name.</p>}
+        >
+          {(entry) => (
+            <MenuItem id={entry.id} textValue={entry.name}>
+              {entry.name} <small>{entry.hint}</small>
+            </MenuItem>
+          )}
+        </Menu>
+      </div>
     </Autocomplete>
   );
 }

@@ -1,6 +1,7 @@
 // What a program needs, and the levers of the platform.
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { Button, Tab, TabList, TabPanel, Tabs } from "react-aria-components";
 import { type Clock, type Env, loadEnv, type OptOut, own, page } from "./api";
@@ -16,6 +17,7 @@ export function SetUp() {
       {env.data ? <Snippets env={env.data} /> : null}
       <ClockPanel />
       <WhatsApp />
+      <Accounts />
       {env.data ? <Usage sid={env.data.account_sid} /> : null}
       <OptOuts />
     </div>
@@ -210,6 +212,29 @@ function WhatsApp() {
           <Copy text={sandbox.data.join} />
         </p>
       ) : null}
+    </Panel>
+  );
+}
+
+const ACCOUNTS = [
+  ["Subaccounts", "/_/api/2010-04-01/Accounts.json"],
+  ["API keys", "/_/api/2010-04-01/Accounts/{AccountSid}/Keys.json"],
+  ["Messaging Services", "/_/messaging/v1/Services"],
+  ["WhatsApp senders", "/_/messaging/v2/Channels/Senders"],
+  ["Usage triggers", "/_/api/2010-04-01/Accounts/{AccountSid}/Usage/Triggers.json"],
+  ["Event sinks", "/_/events/v1/Sinks"],
+] as const;
+
+function Accounts() {
+  return (
+    <Panel title="Accounts, keys and senders">
+      <p className="chips">
+        {ACCOUNTS.map(([name, at]) => (
+          <Link key={at} to="/console/resources" search={{ at }}>
+            {name}
+          </Link>
+        ))}
+      </p>
     </Panel>
   );
 }

@@ -13,8 +13,8 @@ export function SignIn({ why }: { why: string | null }) {
     <main className="sign-in">
       <h1>Offhook</h1>
       <p>
-        This instance is reachable by others: sign in with the main account.{" "}
-        <code>offhook up</code> printed both when it started.
+        This instance is reachable by others: sign in with the main account. <code>offhook up</code>{" "}
+        printed both when it started.
       </p>
       <Form
         onSubmit={(event) => {

@@ -1,5 +1,6 @@
 // The small parts that every view is made of.
 
+import { Link } from "@tanstack/react-router";
 import { Fragment, type ReactNode, useState } from "react";
 import { Button } from "react-aria-components";
 import { Refusal } from "./api";
@@ -41,10 +42,21 @@ export function At({ time, today }: { time: string; today?: string }) {
   );
 }
 
+/** Browsers offer a clipboard to secure origins alone; elsewhere a selection is copied. */
+async function toClipboard(text: string) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
+}
+
 export function Copy({ text, label = "Copy" }: { text: string; label?: string }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
-    await navigator.clipboard.writeText(text);
+    await toClipboard(text);
     setDone(true);
     window.setTimeout(() => setDone(false), 1500);
   };
@@ -88,7 +100,9 @@ export function Problem({ error }: { error: unknown }) {
     <p className="problem" role="alert">
       {code ? (
         <>
-          <a href={`/console/debugger?code=${code}`}>{code}</a>{" "}
+          <Link to="/console/debugger" search={{ code: String(code) }}>
+            {code}
+          </Link>{" "}
         </>
       ) : null}
       <Inert text={error instanceof Error ? error.message : String(error)} />

@@ -69,6 +69,17 @@ async function everyView(story, options, suffix) {
 }
 
 export const stories = {
+  "the palette and the sign-in page are accessible": async ({ world, page }) => {
+    await page.goto(world.url);
+    await page.getByRole("button", { name: "Find" }).click();
+    await page.getByRole("menuitem").first().waitFor();
+    assert.deepEqual(await serious(page), []);
+    await world.stop();
+    await world.start("0.0.0.0");
+    await page.goto(world.url);
+    await page.getByRole("button", { name: "Sign in" }).waitFor();
+    assert.deepEqual(await serious(page), []);
+  },
   "every view is accessible in the light": (story) =>
     everyView(story, { colorScheme: "light" }, "light"),
   "every view is accessible in the dark": (story) =>

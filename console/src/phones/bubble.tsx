@@ -1,5 +1,6 @@
 // One message as a phone shows it: text, pictures, buttons, lists, ticks.
 
+import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import type { Button, Line, ListRow, Rich } from "../api";
 import { At, Inert } from "../ui";
@@ -164,9 +165,9 @@ export function Bubble({ line, onTap }: { line: Line; onTap: (tapped: Tapped) =>
       ) : null}
       {line.rich ? <RichParts rich={line.rich} onTap={onTap} /> : null}
       <footer>
-        <a href={`/console/activity?sid=${line.sid}`} title={line.sid}>
+        <Link to="/console/activity" search={{ sid: line.sid }} title={line.sid}>
           <At time={line.at} />
-        </a>
+        </Link>
         <Ticks line={line} />
       </footer>
     </div>

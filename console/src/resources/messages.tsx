@@ -3,7 +3,7 @@
 import { useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { Form as AriaForm, Button, Input, Label, TextField } from "react-aria-components";
 import { loadEnv, page, type Resource, wire } from "../api";
 import { useLive } from "../live";
@@ -33,7 +33,8 @@ export function Messages() {
     getNextPageParam: (last) => last.next,
     enabled: sid !== "",
   });
-  const items = messages.data?.pages.flatMap((one) => one.items) ?? [];
+  const pages = messages.data?.pages;
+  const items = useMemo(() => pages?.flatMap((one) => one.items) ?? [], [pages]);
   const place = useRef<HTMLDivElement>(null);
   const rows = useVirtualizer({
     count: items.length,
@@ -46,7 +47,7 @@ export function Messages() {
   useEffect(() => {
     if (last + AHEAD > items.length && hasNextPage && !isFetchingNextPage) void fetchNextPage();
   }, [last, items.length, hasNextPage, isFetchingNextPage, fetchNextPage]);
-  const isBehind = useFresh(messages.data?.pages.length ?? 0);
+  const isBehind = useFresh(pages?.length ?? 0);
   const narrow = (change: { to?: string; from?: string }) =>
     go({
       to: "/console/messages",
