@@ -29,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sim::{Behaviour, Handset};
 use store::{Batch, Row, Store, StoreError};
+use tokio::sync::watch;
 use whatsapp::WebhookError;
 
 use super::{Platform, console, links, quiet_hours, views};
@@ -392,9 +393,10 @@ async fn stream(
         }
     };
     let wakes = app.store.bus().wakes(bus::Topic::Events);
-    let watcher = Watcher { app, after, wakes, ready: VecDeque::new() };
+    let stopped = app.stop.subscribe();
+    let watcher = Watcher { app, after, wakes, stopped, ready: VecDeque::new() };
     let events = futures_util::stream::unfold(watcher, |mut watcher| async move {
-        let row = watcher.next().await;
+        let row = watcher.next().await?;
         let json = event_json(&watcher.app.store, &row).await;
         let event = Event::default().id(row.int(0).to_string()).data(json.to_string());
         Some((Ok(event), watcher))
@@ -406,25 +408,31 @@ async fn stream(
 struct Watcher {
     app: App,
     after: i64,
-    wakes: tokio::sync::watch::Receiver<u64>,
+    wakes: watch::Receiver<u64>,
+    stopped: watch::Receiver<bool>,
     ready: VecDeque<Row>,
 }
 
 impl Watcher {
-    async fn next(&mut self) -> Row {
+    /// The next event; none when the platform stops, which does not wait for who looks on.
+    async fn next(&mut self) -> Option<Row> {
         loop {
             if let Some(row) = self.ready.pop_front() {
                 self.after = row.int(0);
-                return row;
+                return Some(row);
+            }
+            if *self.stopped.borrow() {
+                return None;
             }
             self.wakes.mark_unchanged();
             match events_after(&self.app.store, self.after, 200).await {
                 Ok(rows) if !rows.is_empty() => self.ready.extend(rows),
                 // Nothing new, or the store is away: wait for a wake-up, or a second.
-                _ => {
-                    let _ =
-                        tokio::time::timeout(Duration::from_secs(1), self.wakes.changed()).await;
-                }
+                _ => tokio::select! {
+                    _ = self.wakes.changed() => {}
+                    _ = self.stopped.changed() => {}
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                },
             }
         }
     }
