@@ -30,7 +30,7 @@ const home = createRoute({
 });
 const phones = createRoute({
   getParentRoute: () => root,
-  path: "/console/phones",
+  path: "/console",
   component: Phones,
   validateSearch: texts("open"),
 });

@@ -38,12 +38,19 @@ export const stories = {
       assert.equal(response.status, 404, path);
       assert.equal((await response.json()).code, 20404, path);
     }
-    for (const path of ["/", "/console", "/console/activity?sid=x"]) {
+    for (const path of ["/", "/console", "/console/", "/console/activity?sid=x"]) {
       const { headers, statusCode } = await raw(world.url + path);
       assert.equal(statusCode, 200, path);
       assert.match(headers["content-security-policy"], /default-src 'none'/, path);
       assert.equal(headers["x-frame-options"], "DENY", path);
       assert.equal(headers["cache-control"], "no-cache", path);
+    }
+  },
+
+  "the console is at its own path, too": async ({ world, page }) => {
+    for (const path of ["/console", "/console/"]) {
+      await page.goto(world.url + path);
+      await page.getByText("No phone has rung yet").waitFor();
     }
   },
 

@@ -90,6 +90,7 @@ pub fn router(platform: App) -> Router {
         .route("/healthz", get(health))
         .route("/", get(console::page))
         .route("/console", get(console::page))
+        .route("/console/", get(console::page))
         .route("/console/{*path}", get(console::asset))
         .fallback(nowhere)
         .with_state(platform)
