@@ -83,6 +83,7 @@ export async function start(signal: AbortSignal) {
     } catch {
       // Told by `connected`.
     }
+    if (signal.aborted) return;
     publish({ connected: false });
     await new Promise((done) => setTimeout(done, wait));
     wait = Math.min(wait * 2, RETRY_MAX);
