@@ -1,8 +1,10 @@
-//! Everything a developer runs: `cargo xtask up | test | matrix | tidy | bench | definitions`.
+//! Everything a developer runs: `cargo xtask up | console | test | matrix | tidy | bench |
+//! definitions`.
 //!
 //! No other tool is needed: what a step wants and the machine lacks is installed
 //! by [`needs`], or named with the command that installs it.
 
+mod console;
 mod definitions;
 mod layers;
 mod matrix;
@@ -17,7 +19,11 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   up [ARGS]      build and start the platform; ARGS go to `offhook up`
-  test [STEP]    run every check (fmt clippy tidy unit definitions sdk wire interop matrix), or those named
+  console        build the web console, which the next build of the platform holds
+  console picture
+                 make the picture of it that the README shows
+  test [STEP]    run every check (fmt clippy tidy unit definitions sdk browser wire
+                 interop matrix), or those named
   matrix [--only TEXT] [--mode syscall|portable] [--as root|user]
                  run unmodified programs of every stack under `offhook run`
   tidy [--write] check the house rules; --write regenerates generated pages
@@ -31,6 +37,8 @@ fn main() -> ExitCode {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let outcome = match args.as_slice() {
         ["up", rest @ ..] => up(rest),
+        ["console"] => console::build(),
+        ["console", "picture"] => console::picture(),
         ["test", steps @ ..] => test::run(steps),
         ["tidy"] => tidy::run(false),
         ["tidy", "--write"] => tidy::run(true),
@@ -52,6 +60,9 @@ fn main() -> ExitCode {
 type Outcome = Result<(), String>;
 
 fn up(args: &[&str]) -> Outcome {
+    if let Err(why) = console::build_if_stale() {
+        eprintln!("without the console: {why}");
+    }
     run::cargo(&["build", "-p", "offhook"])?;
     let mut command = vec!["up"];
     command.extend(args);

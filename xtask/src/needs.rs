@@ -49,6 +49,26 @@ pub fn for_sdks() -> Result<(), String> {
     install(&missing(SDK_NEEDS))
 }
 
+/// What builds the console, and what the stories in a browser run in.
+const CONSOLE_NEEDS: &[Need] =
+    &[Need { program: "node", package: "nodejs" }, Need { program: "npm", package: "npm" }];
+const BROWSER_NEEDS: &[Need] = &[Need { program: "chromium", package: "chromium" }];
+
+/// Whether the console can be built as the machine is.
+pub fn has_node() -> bool {
+    missing(CONSOLE_NEEDS).is_empty()
+}
+
+/// Makes sure that the console can be built.
+pub fn for_console() -> Result<(), String> {
+    install(&missing(CONSOLE_NEEDS))
+}
+
+/// Makes sure that there is a browser.
+pub fn for_browser() -> Result<(), String> {
+    install(&missing(BROWSER_NEEDS))
+}
+
 /// Makes sure that the peers of the interop tests are there.
 pub fn for_interop() -> Result<(), String> {
     install(&missing(INTEROP_NEEDS))

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::postgres::Postgres;
-use crate::{Outcome, definitions, matrix, needs, run, tidy};
+use crate::{Outcome, console, definitions, matrix, needs, run, tidy};
 
 /// A step adds what its runner counted to the totals.
 type Step = fn(&mut Totals) -> Outcome;
@@ -26,6 +26,7 @@ const STEPS: &[(&str, Step)] = &[
     ("unit", unit),
     ("definitions", |_| definitions::run(&[])),
     ("sdk", sdk),
+    ("browser", browser),
     ("wire", wire),
     ("interop", interop),
     ("matrix", matrix),
@@ -112,6 +113,29 @@ fn sdk(totals: &mut Totals) -> Outcome {
         Ok(text) | Err((_, text)) => text,
     };
     if let Some(line) = text.lines().rev().find(|line| line.starts_with("sdk stories: ")) {
+        totals.passed += number_before(line, " passed");
+        totals.failed += number_before(line, " failed");
+    }
+    outcome.map(|_| ()).map_err(|(why, _)| why)
+}
+
+/// The console, checked and built, and its stories in a real browser.
+fn browser(totals: &mut Totals) -> Outcome {
+    needs::for_console()?;
+    needs::for_browser()?;
+    console::check()?;
+    console::build()?;
+    run::cargo(&["build", "-p", "offhook"])?;
+    let target = run::target();
+    let env = [
+        ("OFFHOOK_BIN", target.join("debug/offhook").display().to_string()),
+        ("SCREENS_DIR", target.join("console-screens").display().to_string()),
+    ];
+    let outcome = run::tee("node", &["console/tests/run.mjs"], &env);
+    let text = match &outcome {
+        Ok(text) | Err((_, text)) => text,
+    };
+    if let Some(line) = text.lines().rev().find(|line| line.starts_with("browser stories: ")) {
         totals.passed += number_before(line, " passed");
         totals.failed += number_before(line, " failed");
     }

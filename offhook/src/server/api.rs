@@ -14,7 +14,7 @@ use axum::extract::{Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::sse::{Event, KeepAlive, Sse};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use base64::Engine;
@@ -29,9 +29,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sim::{Behaviour, Handset, Owner};
 use store::{Batch, Row, Store, StoreError};
+use tokio::sync::watch;
 use whatsapp::WebhookError;
 
-use super::{Platform, links, mailboxes, quiet_hours};
+use super::{Platform, console, links, mailboxes, quiet_hours, views};
 
 pub(super) type App = Arc<Platform>;
 
@@ -74,6 +75,9 @@ pub fn router(platform: App) -> Router {
         .route("/quiet-hours", get(quiet_hours::show).put(quiet_hours::set).post(quiet_hours::set))
         .route("/sandbox", get(sandbox))
         .merge(mailboxes::routes())
+        .route("/handsets/{number}/standing", get(views::standing))
+        .route("/opt-outs", get(views::opt_outs))
+        .route("/errors/{code}", get(console::error_page))
         .route("/dead-jobs", get(dead_jobs))
         .route("/dead-jobs/{id}/replay", post(replay));
     Router::new()
@@ -91,7 +95,10 @@ pub fn router(platform: App) -> Router {
         .route("/l/{code}", get(links::here))
         .route(whatsapp::WEBHOOK_PATH, get(whatsapp_verify).post(whatsapp_webhook))
         .route("/healthz", get(health))
-        .route("/", get(page))
+        .route("/", get(console::page))
+        .route("/console", get(console::page))
+        .route("/console/", get(console::page))
+        .route("/console/{*path}", get(console::asset))
         .fallback(nowhere)
         .with_state(platform)
 }
@@ -167,6 +174,9 @@ async fn check_main_account(app: &Platform, headers: &HeaderMap) -> Result<(), A
 impl Platform {
     /// The main account's credentials and number; both are made on first use.
     pub async fn env(&self) -> Result<Env, StoreError> {
+        // Two that ask at once on the first day would be given a number each.
+        static FIRST: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+        let _one_at_a_time = FIRST.lock().await;
         let account = self.accounts.main_account().await?;
         Ok(Env {
             account_sid: account.sid.to_string(),
@@ -196,7 +206,7 @@ async fn env(State(app): State<App>) -> Result<Json<Env>, Refusal> {
 }
 
 /// The normal form of a handset's number.
-fn number_of(text: &str) -> Result<String, Refusal> {
+pub(super) fn number_of(text: &str) -> Result<String, Refusal> {
     match Address::parse_to(text) {
         Ok(Address::E164(number)) => Ok(number.to_string()),
         _ => Err(bad(format!("'{text}' is not a phone number: use E.164, +14155550100"))),
@@ -331,27 +341,12 @@ async fn send_from(
     }
 }
 
-#[derive(Deserialize)]
-struct EventsQuery {
-    after: Option<i64>,
-    limit: Option<i64>,
-}
-
 async fn events(
     State(app): State<App>,
-    Query(query): Query<EventsQuery>,
+    Query(query): Query<views::EventsQuery>,
 ) -> Result<Json<Value>, Refusal> {
     let limit = query.limit.unwrap_or(100).clamp(1, EVENTS_MAX);
-    let rows = match query.after {
-        Some(after) => events_after(&app.store, after, limit).await?,
-        None => {
-            let sql = "SELECT seq, account_sid, kind, sid, at, body FROM event
-                       ORDER BY seq DESC LIMIT $1";
-            let mut rows = app.store.query(sql, vec![limit.into()]).await?;
-            rows.reverse();
-            rows
-        }
-    };
+    let rows = views::events(&app.store, &query, limit).await?;
     let mut events = Vec::with_capacity(rows.len());
     for row in &rows {
         events.push(event_json(&app.store, row).await);
@@ -387,10 +382,15 @@ async fn event_json(store: &Store, row: &Row) -> Value {
     })
 }
 
+#[derive(Deserialize)]
+struct StreamQuery {
+    after: Option<i64>,
+}
+
 /// Events as they are committed; `?after=` or `Last-Event-ID` resumes without a gap.
 async fn stream(
     State(app): State<App>,
-    Query(query): Query<EventsQuery>,
+    Query(query): Query<StreamQuery>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
     let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
@@ -402,9 +402,10 @@ async fn stream(
         }
     };
     let wakes = app.store.bus().wakes(bus::Topic::Events);
-    let watcher = Watcher { app, after, wakes, ready: VecDeque::new() };
+    let stopped = app.stop.subscribe();
+    let watcher = Watcher { app, after, wakes, stopped, ready: VecDeque::new() };
     let events = futures_util::stream::unfold(watcher, |mut watcher| async move {
-        let row = watcher.next().await;
+        let row = watcher.next().await?;
         let json = event_json(&watcher.app.store, &row).await;
         let event = Event::default().id(row.int(0).to_string()).data(json.to_string());
         Some((Ok(event), watcher))
@@ -416,40 +417,47 @@ async fn stream(
 struct Watcher {
     app: App,
     after: i64,
-    wakes: tokio::sync::watch::Receiver<u64>,
+    wakes: watch::Receiver<u64>,
+    stopped: watch::Receiver<bool>,
     ready: VecDeque<Row>,
 }
 
 impl Watcher {
-    async fn next(&mut self) -> Row {
+    /// The next event; none when the platform stops, which does not wait for who looks on.
+    async fn next(&mut self) -> Option<Row> {
         loop {
             if let Some(row) = self.ready.pop_front() {
                 self.after = row.int(0);
-                return row;
+                return Some(row);
+            }
+            if *self.stopped.borrow() {
+                return None;
             }
             self.wakes.mark_unchanged();
             match events_after(&self.app.store, self.after, 200).await {
                 Ok(rows) if !rows.is_empty() => self.ready.extend(rows),
                 // Nothing new, or the store is away: wait for a wake-up, or a second.
-                _ => {
-                    let _ =
-                        tokio::time::timeout(Duration::from_secs(1), self.wakes.changed()).await;
-                }
+                _ => tokio::select! {
+                    _ = self.wakes.changed() => {}
+                    _ = self.stopped.changed() => {}
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                },
             }
         }
     }
 }
 
-fn clock_json(clock: &Clock) -> Value {
-    json!({
+async fn clock_json(store: &Store, clock: &Clock) -> Result<Json<Value>, Refusal> {
+    Ok(Json(json!({
         "now": clock.now().iso8601(),
         "offset_seconds": clock.offset_micros() / 1_000_000,
         "movable": clock.is_movable(),
-    })
+        "next_timer": views::next_timer(store, clock.now()).await?.map(Timestamp::iso8601),
+    })))
 }
 
-async fn clock_now(State(app): State<App>) -> Json<Value> {
-    Json(clock_json(&app.clock))
+async fn clock_now(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+    clock_json(&app.store, &app.clock).await
 }
 
 #[derive(Deserialize)]
@@ -484,7 +492,7 @@ async fn move_clock(State(app): State<App>, body: String) -> Result<Json<Value>,
         vec![app.clock.offset_micros().to_string().into()],
     );
     app.store.commit(batch).await?;
-    Ok(Json(clock_json(&app.clock)))
+    clock_json(&app.store, &app.clock).await
 }
 
 /// A moved clock stays moved over a restart, else time would step back.
@@ -697,11 +705,6 @@ async fn whatsapp_webhook(State(app): State<App>, headers: HeaderMap, body: Byte
         }
     }
     .into_response()
-}
-
-/// A plain page until the console is built.
-async fn page(State(app): State<App>) -> Html<String> {
-    Html(include_str!("page.html").replace("{url}", &app.url))
 }
 
 async fn nowhere(request: Request) -> Response {

@@ -2,11 +2,13 @@
 
 mod api;
 mod carriers;
+mod console;
 mod front;
 mod links;
 mod mailboxes;
 mod ports;
 mod quiet_hours;
+mod views;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -143,6 +145,8 @@ pub struct Platform {
     pub wire_log: Option<front::WireLog>,
     /// The certificate of this machine's authority, PEM; for programs elsewhere.
     pub authority_pem: Option<String>,
+    /// True when it is time to end: what would go on for ever ends by itself.
+    stop: watch::Sender<bool>,
 }
 
 /// What keeps a started platform alive and stops it.
@@ -190,7 +194,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let local =
         listener.local_addr().map_err(|error| failed("cannot listen")(error.to_string()))?;
     let (platform, runner) = wire(&settings, local).await?;
-    let (stop, stopped) = watch::channel(false);
+    let stop = platform.stop.clone();
+    let stopped = stop.subscribe();
     let journal = platform.store.background().journal();
     let retention = Retention::new(journal, platform.clock.clone(), settings.keep);
     let pump = Pump::new(platform.events.clone(), platform.store.bus().clone());
@@ -380,6 +385,7 @@ async fn wire(
         metrics: Metrics::default(),
         url,
         is_loopback: local.ip().is_loopback(),
+        stop: watch::channel(false).0,
         authority_pem: settings.authority.as_ref().map(|authority| authority.pem().to_owned()),
         wire_log: wire_log.map_err(|error| failed("wire log")(error.to_string()))?,
     });

@@ -1,0 +1,108 @@
+// What became of one resource: request, decision, carrier, callbacks, in order.
+
+import { Link } from "@tanstack/react-router";
+import { Button } from "react-aria-components";
+import type { Attempt, Event } from "../api";
+import { resourcePath } from "../resources/sids";
+import { At, Badge, Code, Copy, Empty, Inert, Problem } from "../ui";
+import { mood, summary } from "./activity";
+import { asCurl, reason } from "./curl";
+
+interface Props {
+  sid: string;
+  events: Event[];
+  error: unknown;
+  close: () => void;
+}
+
+/** How long after the first event this one came. */
+function since(first: Event | undefined, event: Event): string {
+  const seconds = first ? (Date.parse(event.at) - Date.parse(first.at)) / 1000 : 0;
+  return seconds >= 1 ? `+${seconds.toFixed(0)} s` : "";
+}
+
+export function Timeline({ sid, events, error, close }: Props) {
+  const account = events[0]?.account_sid;
+  const path = account ? resourcePath(sid, account) : null;
+  return (
+    <section className="panel timeline" aria-label="Timeline">
+      <header>
+        <h2>
+          <code>{sid}</code>
+        </h2>
+        <Copy text={sid} label="Copy SID" />
+        {path ? (
+          <Link to="/console/resources" search={{ at: path }}>
+            Resource
+          </Link>
+        ) : null}
+        <Button className="quiet" aria-label="Close the timeline" onPress={close}>
+          ✕
+        </Button>
+      </header>
+      <Problem error={error} />
+      <ol className="scroll">
+        {events.map((event) => (
+          <li key={event.seq} className={mood(event) ?? ""}>
+            <div className="when">
+              <At time={event.at} /> <small>{since(events[0], event)}</small>
+            </div>
+            <div>
+              <Badge {...(mood(event) ? { as: mood(event) as string } : {})}>{event.kind}</Badge>{" "}
+              {event.kind === "alert" ? (
+                <Link to="/console/debugger" search={{ code: String(event.data.code) }}>
+                  <Inert text={summary(event)} />
+                </Link>
+              ) : (
+                <Inert text={summary(event)} />
+              )}
+              {event.kind === "webhook" ? (
+                <Exchange attempt={event.data as unknown as Attempt} />
+              ) : (
+                <details>
+                  <summary>Everything that is known</summary>
+                  <Code text={JSON.stringify(event, null, 2)} />
+                </details>
+              )}
+            </div>
+          </li>
+        ))}
+        {events.length === 0 ? <Empty>No event of it is kept.</Empty> : null}
+      </ol>
+    </section>
+  );
+}
+
+const headers = (all: [string, string][]) =>
+  all.map(([name, value]) => `${name}: ${value}`).join("\n");
+
+/** A form as people read it: one parameter per line. */
+function readable(body: string, all: [string, string][]): string {
+  const type = all.find(([name]) => name.toLowerCase() === "content-type")?.[1] ?? "";
+  if (!type.includes("urlencoded")) return body;
+  return [...new URLSearchParams(body)].map(([name, value]) => `${name} = ${value}`).join("\n");
+}
+
+/** One attempt of a webhook as it went over the wire. */
+function Exchange({ attempt }: { attempt: Attempt }) {
+  const url = new URL(attempt.url, "http://unknown");
+  const asked = `${attempt.method} ${url.pathname}${url.search} HTTP/1.1\n${headers(attempt.request_headers)}`;
+  const answered =
+    attempt.status === null
+      ? `No answer: ${attempt.error}`
+      : `${attempt.status} ${reason(attempt.status)}\n${headers(attempt.response_headers)}`;
+  return (
+    <details className="exchange">
+      <summary>The exact HTTP</summary>
+      <h3>Request</h3>
+      <Code text={asked} />
+      {attempt.request_body ? (
+        <Code text={readable(attempt.request_body, attempt.request_headers)} />
+      ) : null}
+      <h3>Answer, after {attempt.duration_ms} ms</h3>
+      <Code text={answered} />
+      {attempt.response_body ? <Code text={attempt.response_body} /> : null}
+      <Copy text={asCurl(attempt)} label="Copy as curl" />
+    </details>
+  );
+}

@@ -1,0 +1,131 @@
+// Everything that happens, as it happens: one stream that resumes by sequence number.
+
+import type { QueryClient } from "@tanstack/react-query";
+import { useSyncExternalStore } from "react";
+import { type Event, own, ownStream } from "./api";
+
+/** Events kept in the page; older ones are read when asked for. */
+const KEPT_MAX = 5000;
+const FIRST_READ = 500;
+/** How long events are gathered before views hear of them, in milliseconds: the first of a calm
+ *  time at once, a flood a few times in a second, so that what is read again has time to arrive. */
+const GATHER = 40;
+const FLOOD = 300;
+const RETRY_MAX = 5000;
+
+export interface Live {
+  /** Oldest first. */
+  events: Event[];
+  connected: boolean;
+  started: boolean;
+}
+
+let live: Live = { events: [], connected: false, started: false };
+let gathered: Event[] = [];
+let isWaiting = false;
+let flushedAt = 0;
+const listeners = new Set<() => void>();
+const watchers = new Set<(events: Event[]) => void>();
+
+function publish(change: Partial<Live>) {
+  live = { ...live, ...change };
+  for (const listener of listeners) listener();
+}
+
+function flush() {
+  isWaiting = false;
+  flushedAt = performance.now();
+  const fresh = gathered;
+  gathered = [];
+  publish({ events: [...live.events, ...fresh].slice(-KEPT_MAX) });
+  for (const watcher of watchers) watcher(fresh);
+}
+
+function take(event: Event) {
+  gathered.push(event);
+  if (isWaiting) return;
+  isWaiting = true;
+  window.setTimeout(flush, Math.max(GATHER, flushedAt + FLOOD - performance.now()));
+}
+
+const newest = () => gathered.at(-1)?.seq ?? live.events.at(-1)?.seq ?? 0;
+
+/** Reads server-sent events; `fetch` instead of `EventSource` because that cannot sign in. */
+async function follow(signal: AbortSignal) {
+  const response = await ownStream(`/events/stream?after=${newest()}`, signal);
+  publish({ connected: true });
+  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  while (reader) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    rest += value;
+    const blocks = rest.split("\n\n");
+    rest = blocks.pop() ?? "";
+    for (const block of blocks) {
+      const data = block.split("\n").filter((line) => line.startsWith("data:"));
+      if (data.length > 0) take(JSON.parse(data.map((line) => line.slice(5)).join("\n")));
+    }
+  }
+}
+
+/** Follows until the page is left; a server that goes away is looked for until it is back. */
+export async function start(signal: AbortSignal) {
+  let wait = 250;
+  while (!signal.aborted) {
+    try {
+      if (!live.started) {
+        const { events } = await own<{ events: Event[] }>(`/events?limit=${FIRST_READ}`);
+        publish({ events, started: true });
+      }
+      wait = 250;
+      await follow(signal);
+    } catch {
+      // Told by `connected`.
+    }
+    if (signal.aborted) return;
+    publish({ connected: false });
+    await new Promise((done) => setTimeout(done, wait));
+    wait = Math.min(wait * 2, RETRY_MAX);
+  }
+}
+
+export const useLive = () =>
+  useSyncExternalStore(
+    (listener) => {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    () => live,
+  );
+
+/** The number in an address: `whatsapp:+1…` is on the same phone. */
+export const bare = (address: string) => address.slice(address.indexOf(":") + 1);
+
+/** What is on the screen is read again when an event touches it. */
+export function refresh(client: QueryClient) {
+  const watcher = (events: Event[]) => {
+    const stale = new Set<string>();
+    let everywhere = false;
+    for (const { kind, data } of events) {
+      if (kind === "webhook") continue;
+      const touched = [data.from, data.to].filter((value) => typeof value === "string");
+      for (const number of touched) stale.add(bare(number));
+      everywhere ||= touched.length === 0 && kind !== "alert";
+      if (kind.startsWith("incoming-phone-number")) {
+        client.invalidateQueries({ queryKey: ["numbers"] });
+      }
+      if (kind === "alert") client.invalidateQueries({ queryKey: ["alerts"] });
+    }
+    const again = () => {
+      if (everywhere) client.invalidateQueries({ queryKey: ["thread"] });
+      for (const number of stale) client.invalidateQueries({ queryKey: ["thread", number] });
+      client.invalidateQueries({ queryKey: ["handsets"] });
+    };
+    if (everywhere || stale.size > 0) again();
+    // What is said to a phone outside of a message has no event of its own when it arrives.
+    if (everywhere) window.setTimeout(again, 1000);
+  };
+  watchers.add(watcher);
+  return () => watchers.delete(watcher);
+}

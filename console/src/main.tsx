@@ -1,0 +1,38 @@
+import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { Refusal, signOut } from "./api";
+import { router } from "./router";
+import "./style.css";
+
+/** A login that is refused was changed elsewhere: it is forgotten, and asked for again. */
+const forget = (error: Error) => {
+  if (!(error instanceof Refusal && error.status === 401)) return;
+  signOut();
+  void client.invalidateQueries({ queryKey: ["env"] });
+};
+
+const client: QueryClient = new QueryClient({
+  queryCache: new QueryCache({
+    onError: (error, { queryKey }) => queryKey[0] !== "env" && forget(error),
+  }),
+  defaultOptions: {
+    queries: {
+      staleTime: 1000,
+      // What was refused stays refused; a server that is away comes back.
+      retry: (count, error) => !(error instanceof Refusal && error.status < 500) && count < 5,
+    },
+  },
+});
+
+const root = document.getElementById("root");
+if (root) {
+  createRoot(root).render(
+    <StrictMode>
+      <QueryClientProvider client={client}>
+        <RouterProvider router={router} />
+      </QueryClientProvider>
+    </StrictMode>,
+  );
+}
