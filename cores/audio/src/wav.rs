@@ -77,7 +77,11 @@ pub fn read(file: &[u8]) -> Result<Wav, WavError> {
         let size = u32::from_le_bytes([head[4], head[5], head[6], head[7]]);
         if &head[..4] == b"data" {
             let format: Format = format.ok_or(WavError::NoFormat)?;
-            let unknown = size == 0 || size == u32::MAX;
+            // An empty chunk that others follow is empty; one where the file should end is not
+            // finished.
+            let riff = u32::from_le_bytes([file[4], file[5], file[6], file[7]]);
+            let ends_here = riff == u32::MAX || riff as usize + 8 <= file.len() - body.len();
+            let unknown = size == u32::MAX || (size == 0 && ends_here);
             let length = if unknown { body.len() } else { body.len().min(size as usize) };
             return format.decode(&body[..length]);
         }

@@ -99,6 +99,19 @@ fn an_interrupted_recording_can_be_heard() {
 }
 
 #[test]
+fn an_empty_sound_before_other_chunks_is_empty() {
+    let mut bytes = file(&fmt(PCM, 1, 8_000, 16), 0, b"LIST\x04\0\0\0INFO");
+    assert_eq!(read(&bytes).unwrap().samples.len(), 6);
+    let size = bytes.len() as u32 - 8;
+    bytes[4..8].copy_from_slice(&size.to_le_bytes());
+    assert_eq!(read(&bytes).unwrap().samples, []);
+    // What is written first when streaming, and was never finished.
+    let mut streamed = header(Encoding::Pcm16, 8_000, 1, 0).unwrap();
+    streamed.extend([5, 0, 6, 0]);
+    assert_eq!(read(&streamed).unwrap().samples, [5, 6]);
+}
+
+#[test]
 fn what_is_written_is_bounded() {
     let too_long = header(Encoding::Pcm16, 8_000, 1, u32::MAX - 1);
     assert_eq!(too_long, Err(WavError::TooLong));
