@@ -13,6 +13,7 @@ mod number;
 mod submission;
 mod trust;
 mod validation;
+mod voice;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,6 +34,10 @@ pub use submission::{
 };
 pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
+pub use voice::{
+    AnsweredBy, Ending, InboundCall, Item, LegEvent, LegReport, Order, OutboundCall, Part, Speaker,
+    VoiceCarrier, VoiceSink,
+};
 
 /// What ports answer.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
