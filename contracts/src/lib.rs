@@ -27,7 +27,7 @@ pub use message::{
     MessageSink, OutboundMedia, OutboundMessage, Place, Receipt, ReceiptStatus, Submission, Tap,
 };
 pub use notice::{Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink};
-pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
+pub use number::{CallRoute, InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use submission::{
     ApplicationLink, BindAccount, BindDirectory, MessageSubmission, SubmissionRefusal,
     SubmissionStatus, SubmittedMessage,

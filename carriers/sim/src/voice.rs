@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{
-    AnsweredBy, BoxFuture, Ending, InboundCall, Item, LegEvent, LegReport,
-    NotesError, Order, OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
+    AnsweredBy, BoxFuture, Ending, InboundCall, Item, LegEvent, LegReport, NotesError, Order,
+    OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
 };
 use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};

@@ -20,25 +20,27 @@ use axum::{Json, Router};
 use base64::Engine;
 use bytes::Bytes;
 use clock::Clock;
-use contracts::{AccountDirectory, InboundMedia, InboundOutcome, Tap};
+use contracts::{AccountDirectory, AnsweredBy, InboundMedia, InboundOutcome, Tap};
 use futures_util::Stream;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, ShortCode};
 use rest::Gate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sim::{Behaviour, Handset};
+use sim::{Behaviour, Handset, WhenCalled};
 use store::{Batch, Row, Store, StoreError};
 use whatsapp::WebhookError;
 
-use super::Platform;
+use super::{Platform, calls};
 
-type App = Arc<Platform>;
+pub(super) type App = Arc<Platform>;
 
 /// Events of one read.
 const EVENTS_MAX: i64 = 1000;
 /// Thread entries of one read.
 const THREAD_MAX: u32 = 1000;
+/// How long a handset may ring before somebody answers.
+const RING_MILLIS_MAX: u64 = 600_000;
 /// Seconds the clock may be advanced by at once: a hundred years.
 const ADVANCE_MAX: f64 = 100.0 * 366.0 * 86_400.0;
 
@@ -61,6 +63,12 @@ pub fn router(platform: App) -> Router {
         .route("/handsets/{number}", get(handset).put(set_handset).post(set_handset))
         .route("/handsets/{number}/messages", get(thread).post(send_from))
         .route("/handsets/{number}/read", post(look))
+        .route("/handsets/{number}/calls", get(calls::list).post(calls::call))
+        .route("/handsets/{number}/answer", post(calls::answer))
+        .route("/handsets/{number}/reject", post(calls::reject))
+        .route("/handsets/{number}/hangup", post(calls::hang_up))
+        .route("/handsets/{number}/digits", post(calls::press))
+        .route("/handsets/{number}/speak", post(calls::speak))
         .route("/events", get(events))
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))
@@ -85,7 +93,7 @@ pub fn router(platform: App) -> Router {
 }
 
 /// A refusal in the form of every other error.
-struct Refusal(ApiError);
+pub(super) struct Refusal(pub ApiError);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
@@ -100,16 +108,16 @@ impl From<StoreError> for Refusal {
     }
 }
 
-fn bad(why: impl Into<String>) -> Refusal {
+pub(super) fn bad(why: impl Into<String>) -> Refusal {
     Refusal(ApiError::new(20001, why))
 }
 
-fn unavailable(error: impl std::fmt::Display) -> Refusal {
+pub(super) fn unavailable(error: impl std::fmt::Display) -> Refusal {
     Refusal(ApiError::new(20503, error.to_string()))
 }
 
 /// Reads a JSON body; an empty one is an empty object.
-fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Refusal> {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Refusal> {
     let body = if body.trim().is_empty() { "{}" } else { body };
     serde_json::from_str(body).map_err(|error| bad(format!("The JSON body: {error}")))
 }
@@ -172,7 +180,7 @@ async fn env(State(app): State<App>) -> Result<Json<Env>, Refusal> {
 }
 
 /// The normal form of a handset's number.
-fn number_of(text: &str) -> Result<String, Refusal> {
+pub(super) fn number_of(text: &str) -> Result<String, Refusal> {
     match Address::parse_to(text) {
         Ok(Address::E164(number)) => Ok(number.to_string()),
         _ => Err(bad(format!("'{text}' is not a phone number: use E.164, +14155550100"))),
@@ -202,6 +210,9 @@ async fn look(State(app): State<App>, Path(number): Path<String>) -> Result<Json
 struct HandsetChange {
     name: Option<String>,
     behaviour: Option<Behaviour>,
+    when_called: Option<WhenCalled>,
+    answers_after_ms: Option<u64>,
+    answered_by: Option<AnsweredBy>,
 }
 
 async fn set_handset(
@@ -215,6 +226,10 @@ async fn set_handset(
         handset.name = name.chars().take(64).collect();
     }
     handset.behaviour = change.behaviour.unwrap_or(handset.behaviour);
+    handset.when_called = change.when_called.unwrap_or(handset.when_called);
+    handset.answers_after_ms =
+        change.answers_after_ms.unwrap_or(handset.answers_after_ms).min(RING_MILLIS_MAX);
+    handset.answered_by = change.answered_by.unwrap_or(handset.answered_by);
     app.sim.set_handset(&handset).await.map_err(unavailable)?;
     Ok(Json(handset))
 }

@@ -1,9 +1,11 @@
 //! The platform as one process: wiring only.
 
 mod api;
+mod calls;
 mod carriers;
 mod front;
 mod ports;
+mod speech;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -34,6 +36,7 @@ use tokio::sync::watch;
 use trust::Trust;
 use twilio::Twilio;
 use verify::Verify;
+use voice::Voice;
 use webhooks::Webhooks;
 use whatsapp::WhatsApp;
 
@@ -119,6 +122,7 @@ pub struct Platform {
     pub accounts: Arc<Accounts>,
     pub numbers: Arc<Numbers>,
     pub messaging: Arc<Messaging>,
+    pub voice: Arc<Voice>,
     pub sim: Arc<Sim>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
@@ -260,7 +264,7 @@ async fn wire(
         store: background.by_account(),
         clock: clock.clone(),
         bus: store.bus().clone(),
-        blobs,
+        blobs: blobs.clone(),
         numbers: numbers.clone(),
         accounts: accounts.clone(),
         content: content.clone(),
@@ -277,6 +281,21 @@ async fn wire(
         notice_senders: settings.config.notices.clone(),
     });
     networks.connect(&messaging)?;
+    let voice = Voice::new(voice::Parts {
+        store: background.by_account(),
+        clock: clock.clone(),
+        blobs,
+        numbers: numbers.clone(),
+        accounts: accounts.clone(),
+        webhooks: webhooks.clone(),
+        client: client.clone(),
+        texts: messaging.clone(),
+        speaker: Arc::new(speech::Espeak),
+        public_url: url.clone(),
+        development,
+    });
+    voice.connect(sim.clone());
+    sim.connect_voice(voice.clone());
     let senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
@@ -310,7 +329,7 @@ async fn wire(
         .with(Arc::new(ValidationWorker(numbers.clone())));
     let monitor = Monitor::new(clock.clone());
     let runner = content.work(trust.work(monitor.work(events.work(runner))));
-    let runner = verify.work(runner);
+    let runner = voice.work(verify.work(runner));
     let runner = Arc::new(networks.work(messaging.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
@@ -323,7 +342,7 @@ async fn wire(
     let router = content.mount(messaging.mount(router));
     let router = usage::mount(monitor.mount(router));
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
-    let router = verify.mount(events.mount(router));
+    let router = voice.mount(verify.mount(events.mount(router)));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,
@@ -331,6 +350,7 @@ async fn wire(
         accounts,
         numbers,
         messaging,
+        voice,
         sim,
         smpp: networks.smpp.clone(),
         twilio: networks.twilio.clone(),

@@ -286,6 +286,16 @@ impl Machine {
         self.answered = true;
     }
 
+    /// The last id given out, by this machine or one inside it.
+    pub fn last_id(&self) -> u32 {
+        self.next_id
+    }
+
+    /// Gives out ids above `id`, so that what an earlier machine asked for means nothing here.
+    pub fn begin_ids_after(&mut self, id: u32) {
+        self.next_id = self.next_id.max(id + 1);
+    }
+
     pub fn is_over(&self) -> bool {
         self.state == State::Over
     }
