@@ -21,6 +21,7 @@ use crate::ask::{Ask, ask};
 use crate::call::{Call, Hook, Live};
 use crate::dial::ChildNews;
 use crate::lifecycle::{self, Event, Status};
+use crate::recording::RecordSetup;
 use crate::{Voice, params, price};
 
 /// Queue of letters.
@@ -82,6 +83,14 @@ pub(crate) enum What {
     },
     LeftConference {
         ends_call: bool,
+    },
+    /// The API wants the call recorded, and no longer.
+    Record {
+        recording: Sid,
+        setup: RecordSetup,
+    },
+    StopRecord {
+        recording: Sid,
     },
     /// The API says so.
     End {
@@ -238,7 +247,11 @@ impl Act<'_> {
                 self.hang_up(if canceled { Status::Canceled } else { Status::Completed });
             }
             What::Replace { source, fallback } => self.replace(source, fallback).await?,
-            What::RingTimeout | What::TimeLimit => {}
+            What::Record { recording, setup } if self.is_answered() => {
+                self.follow_recording(recording, setup);
+            }
+            What::StopRecord { recording } => self.order(Order::StopRecording { recording }),
+            What::RingTimeout | What::TimeLimit | What::Record { .. } => {}
         }
         Ok(())
     }

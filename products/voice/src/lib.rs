@@ -11,6 +11,7 @@
 mod act;
 mod ask;
 mod call;
+mod call_recording;
 mod conference;
 mod create;
 mod dial;
@@ -86,6 +87,7 @@ impl Voice {
                 &history::EVENT,
                 &history::CALL_NOTIFICATION,
                 &history::NOTIFICATION,
+                &call_recording::CALL_RECORDING,
                 &recording::RECORDING,
                 &recording::TRANSCRIPTIONS,
                 &participant::CONFERENCE,

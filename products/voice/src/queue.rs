@@ -112,7 +112,11 @@ impl Act<'_> {
     /// What a document for those who wait is told.
     pub async fn queue_params(&self) -> Result<Params, Failure> {
         let Some(place) = &self.live.queue else { return Ok(Params::new()) };
-        let all = members(self.store, place.queue).await?;
+        let mut all = members(self.store, place.queue).await?;
+        // Whoever has just come is not written yet.
+        if !all.iter().any(|(call, _)| *call == self.call.sid) {
+            all.push((self.call.sid, place.since));
+        }
         let at = all.iter().position(|(call, _)| *call == self.call.sid);
         let waited: u64 = all.iter().map(|(_, since)| self.at.since(*since).as_secs()).sum();
         let average = waited / (all.len().max(1) as u64);

@@ -82,6 +82,11 @@ impl Act<'_> {
     pub fn start_recording(&mut self, setup: RecordSetup) {
         let sid = self.voice.parts.clock.sid("RE");
         start(&mut self.batch, self.voice, &self.call, sid, &setup, self.at);
+        self.follow_recording(sid, setup);
+    }
+
+    /// A recording that is written down begins.
+    pub fn follow_recording(&mut self, sid: Sid, setup: RecordSetup) {
         self.order(Order::Record { recording: sid });
         if setup
             .callback
@@ -170,7 +175,7 @@ pub(crate) fn url(voice: &Voice, account: Sid, sid: Sid) -> String {
 }
 
 /// Adds the document of a recording that begins.
-fn start(
+pub(crate) fn start(
     batch: &mut AccountBatch,
     voice: &Voice,
     call: &Call,
@@ -441,7 +446,7 @@ async fn list(ctx: &Ctx) -> Result<Reply, ApiError> {
 }
 
 /// The recording that the path names, not deleted.
-async fn existing(ctx: &Ctx) -> Result<Doc, ApiError> {
+pub(crate) async fn existing(ctx: &Ctx) -> Result<Doc, ApiError> {
     // The sound is WAV, whether its name says so or not.
     let sid = ctx.param("Sid").trim_end_matches(".wav").parse::<Sid>().ok();
     let sid = sid.filter(|sid| sid.prefix() == "RE").ok_or_else(|| ctx.not_found())?.to_string();
@@ -466,7 +471,7 @@ async fn fetch(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
 }
 
 /// The sound goes, what is known of it stays, marked.
-async fn delete(ctx: &Ctx) -> Result<Reply, ApiError> {
+pub(crate) async fn delete(ctx: &Ctx) -> Result<Reply, ApiError> {
     let doc = existing(ctx).await?;
     if matches!(doc.text("status"), Some("in-progress" | "processing")) {
         let why = "The recording is not over; stop it first";

@@ -64,10 +64,10 @@ impl Machine {
             let message = "<Dial> names nobody to call".to_owned();
             out.push(alert(13223, message));
             let failed = vec![("DialCallStatus".to_owned(), "failed".to_owned())];
-            return match action {
-                Some(action) => self.request(action, failed, out),
-                None => {}
-            };
+            if let Some(action) = action {
+                self.request(action, failed, out);
+            }
+            return;
         }
         if !verb.flag("answerOnBridge", false) {
             self.answer(out);
