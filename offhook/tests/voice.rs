@@ -29,15 +29,29 @@ async fn fetched(world: &World, sid: &str) -> Value {
     world.get(&world.path(&format!("Calls/{sid}.json"))).await.json()
 }
 
+/// Waits until everything that is due has been done, so that the clock does not outrun the calls.
+async fn settle(world: &World) {
+    let platform = world.platform();
+    for _ in 0..500 {
+        let now = platform.clock.now();
+        let sql = "SELECT count(*) FROM job WHERE ready_at <= $1";
+        let row = platform.store.point(sql, vec![now.into()]).await.expect("the store answers");
+        if row.is_none_or(|row| row.int(0) == 0) {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+    }
+}
+
 /// Moves the clock a second at a time until the call has this status.
 async fn through(world: &World, sid: &str, status: &str) -> Value {
     for _ in 0..600 {
+        settle(world).await;
         let call = fetched(world, sid).await;
         if call["status"] == status {
             return call;
         }
         world.advance(1).await;
-        tokio::time::sleep(std::time::Duration::from_millis(8)).await;
     }
     panic!("{sid} is not {status} but {}", fetched(world, sid).await);
 }
@@ -63,13 +77,13 @@ async fn heard(world: &World, handset: &str) -> Vec<String> {
 /// Moves the clock until this is among what was heard.
 async fn hears(world: &World, handset: &str, line: &str) {
     for _ in 0..600 {
+        settle(world).await;
         if !legs(world, handset).await.is_empty()
             && heard(world, handset).await.iter().any(|known| known == line)
         {
             return;
         }
         world.advance(1).await;
-        tokio::time::sleep(std::time::Duration::from_millis(8)).await;
     }
     panic!("{handset} does not hear {line}: {:?}", heard(world, handset).await);
 }
@@ -317,9 +331,9 @@ async fn nobody_answers_a_dial_and_voicemail_takes_it() {
         let sid = dial_in(&world, USER).await;
         hears(&world, USER, "beep").await;
         assert_eq!(sink.first("/dialled").await.value("DialCallStatus"), "no-answer");
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        settle(&world).await;
         world.advance(1).await;
-        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        settle(&world).await;
         let words = "Please call me back about the invoice as soon as you can";
         deed(&world, USER, "speak", json!({"text": words})).await;
         through(&world, &sid, "completed").await;
@@ -364,7 +378,7 @@ async fn two_talk_and_the_first_to_answer_wins() {
                 .then_some(())
         })
         .await;
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        settle(&world).await;
         deed(&world, USER, "speak", json!({"text": "Hello"})).await;
         hears(&world, THIRD, "voice Hello").await;
         deed(&world, THIRD, "speak", json!({"text": "Hi back"})).await;
@@ -417,14 +431,14 @@ async fn a_conference_is_seen_changed_and_ended() {
         };
         assert_eq!(names(&told), ["participant-join", "participant-join", "conference-start"]);
         let conference = told[0].value("ConferenceSid");
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        settle(&world).await;
         deed(&world, OTHER, "speak", json!({"text": "All here"})).await;
         hears(&world, USER, "voice All here").await;
         let path = world.path(&format!("Conferences/{conference}/Participants/{first}.json"));
         let muted = world.post(&path, &[("Muted", "true")]).await;
         assert_eq!(muted.json()["muted"], true, "{muted:?}");
         sink.wait("/conf", 4).await;
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        settle(&world).await;
         deed(&world, USER, "speak", json!({"text": "Nobody hears this"})).await;
         let held = world.post(&path, &[("Hold", "true"), ("Muted", "false")]).await;
         assert_eq!(held.json()["hold"], true, "{held:?}");
@@ -480,7 +494,7 @@ async fn whoever_waits_in_a_queue_is_taken_out_of_it() {
             (shown["current_size"] == 0).then_some(())
         })
         .await;
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        settle(&world).await;
         deed(&world, OTHER, "speak", json!({"text": "How can I help"})).await;
         hears(&world, USER, "voice How can I help").await;
         deed(&world, OTHER, "hangup", Value::Null).await;
