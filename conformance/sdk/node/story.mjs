@@ -641,7 +641,7 @@ await check("an IVR that asks with Gather", async () => {
   });
   replies["/ivr-menu"] = voiceDocument((response) => response.say("A table for two"));
   await (await numberOf()).update({ voiceUrl: `${HOOK}/ivr` });
-  const { sid } = await offhook("/handsets/+14155550171/calls", {});
+  const { sid } = await offhook("/handsets/+14155550171/calls", { to: TWILIO_PHONE_NUMBER });
   await through("the menu is said", () => heardOn("+14155550171", "say", "Say or press"));
   await offhook("/handsets/+14155550171/speak", { text: "Book a table" });
   const call = await callIs(sid, "completed");
@@ -684,7 +684,7 @@ await check("a Dial that nobody answers goes to voicemail", async () => {
   replies["/message"] = voiceDocument((response) => response.hangup());
   await offhook("/handsets/+14155550174", { when_called: "ring" });
   await (await numberOf()).update({ voiceUrl: `${HOOK}/desk` });
-  const { sid } = await offhook("/handsets/+14155550173/calls", {});
+  const { sid } = await offhook("/handsets/+14155550173/calls", { to: TWILIO_PHONE_NUMBER });
   await through("the beep", async () => hooks("/voicemail").length > 0 && heardOn("+14155550173", "beep", ""));
   expect(hooks("/voicemail")[0].form.DialCallStatus, "no-answer", "DialCallStatus");
   await sleep(200);

@@ -879,12 +879,12 @@ def _():
     Hook.replies["/ivr"] = document(menu)
     Hook.replies["/ivr-menu"] = document(lambda response: response.say("This is sales"))
     own_number().update(voice_url=f"{HOOK}/ivr", status_callback=f"{HOOK}/ivr-end")
-    sid = offhook("/handsets/+14155550171/calls", {})["sid"]
+    sid = offhook("/handsets/+14155550171/calls", {"to": NUMBER})["sid"]
     until("the menu is asked for", lambda: hooks("/ivr"))
     through("the menu is said", lambda: heard("+14155550171", "say", "Press one"))
     offhook("/handsets/+14155550171/digits", {"digits": "1"})
     call = ended(sid)
-    expect((call.direction, call.from_), ("inbound", "+14155550171"), "direction and from")
+    expect((call.direction, call._from), ("inbound", "+14155550171"), "direction and from")
     chosen = hooks("/ivr-menu")[0]
     expect((chosen["form"]["Digits"], chosen["form"]["CallSid"]), ("1", sid), "Digits and CallSid")
     assert validator.validate(chosen["url"], chosen["form"], chosen["signature"]), "not signed"
@@ -930,7 +930,7 @@ def _():
     Hook.replies["/message"] = document(lambda response: response.hangup())
     offhook("/handsets/+14155550174", {"when_called": "ring"})
     own_number().update(voice_url=f"{HOOK}/desk")
-    sid = offhook("/handsets/+14155550173/calls", {})["sid"]
+    sid = offhook("/handsets/+14155550173/calls", {"to": NUMBER})["sid"]
     through("the beep", lambda: hooks("/voicemail") and heard("+14155550173", "beep", ""))
     expect(hooks("/voicemail")[0]["form"]["DialCallStatus"], "no-answer", "DialCallStatus")
     time.sleep(0.2)

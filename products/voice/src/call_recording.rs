@@ -39,7 +39,7 @@ pub static CALL_RECORDING: Resource<Voice> = Resource {
         Field::sid("conference_sid", &["CF"]),
         Field::new("date_created", Wire::Rfc2822),
         Field::new("date_updated", Wire::Rfc2822),
-        Field::text("start_time"),
+        Field::new("start_time", Wire::Rfc2822),
         Field::text("duration"),
         Field::sid("sid", &["RE"]),
         Field::new("price", Wire::Number),
@@ -71,7 +71,7 @@ pub static CALL_RECORDING: Resource<Voice> = Resource {
         .by(|_, ctx| Box::pin(list(ctx))),
         Op::fetch().by(|_, ctx| Box::pin(fetch(ctx))),
         Op::update(&[
-            Param::one_of("Status", &["stopped", "paused", "in-progress"]).required(20001),
+            Param::one_of("Status", STATUSES).required(20001),
             Param::one_of("PauseBehavior", &["skip", "silence"]),
         ])
         .by(|voice, ctx| Box::pin(update(voice, ctx))),

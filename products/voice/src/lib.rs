@@ -90,6 +90,7 @@ impl Voice {
                 &call_recording::CALL_RECORDING,
                 &recording::RECORDING,
                 &recording::TRANSCRIPTIONS,
+                &recording::RECORDING_TRANSCRIPTION,
                 &participant::CONFERENCE,
                 &participant::PARTICIPANTS,
                 &queue::QUEUES,

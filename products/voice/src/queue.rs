@@ -249,7 +249,6 @@ const FIELDS: &[Field] = &[
     Field::sid("sid", &["QU"]),
     Field::new("date_created", Wire::Rfc2822),
     Field::new("max_size", Wire::Integer(0, i64::MAX)),
-    Field::new("subresource_uris", Wire::UriMap),
 ];
 
 pub static QUEUES: Resource<Voice> = Resource {
@@ -261,7 +260,6 @@ pub static QUEUES: Resource<Voice> = Resource {
     .key("queues")
     .sid("QU")
     .fields(FIELDS)
-    .links(&[("members", "/Members")])
     .access(Access::Keys("voice/queues")),
     ops: &[
         Op::create(&[

@@ -362,7 +362,7 @@ const FIELDS: &[Field] = &[
     Field::sid("conference_sid", &["CF"]),
     Field::new("date_created", Wire::Rfc2822),
     Field::new("date_updated", Wire::Rfc2822),
-    Field::text("start_time"),
+    Field::new("start_time", Wire::Rfc2822),
     Field::text("duration"),
     Field::sid("sid", &["RE"]),
     Field::text("price"),
@@ -420,7 +420,9 @@ pub static RECORDING: Resource<Voice> = Resource {
             Param::boolean("IncludeSoftDeleted"),
         ])
         .by(|_, ctx| Box::pin(list(ctx))),
-        Op::fetch().by(|voice, ctx| Box::pin(fetch(voice, ctx))),
+        Op::fetch()
+            .params(&[Param::boolean("IncludeSoftDeleted")])
+            .by(|voice, ctx| Box::pin(fetch(voice, ctx))),
         Op::delete().by(|_, ctx| Box::pin(delete(ctx))),
     ],
 };
@@ -453,8 +455,9 @@ pub(crate) async fn existing(ctx: &Ctx) -> Result<Doc, ApiError> {
     let doc = rest::load(&ctx.store, KIND, "", &sid).await;
     let doc = doc.map_err(|error| rest::store_error(ctx, error))?;
     let call = ctx.param("CallSid");
+    let with_deleted = ctx.form.boolean("IncludeSoftDeleted") == Some(true);
     doc.filter(|doc| call.is_empty() || doc.text("call_sid") == Some(call))
-        .filter(|doc| doc.text("status") != Some("deleted"))
+        .filter(|doc| with_deleted || doc.text("status") != Some("deleted"))
         .ok_or_else(|| ctx.not_found())
 }
 
@@ -488,6 +491,22 @@ pub(crate) async fn delete(ctx: &Ctx) -> Result<Reply, ApiError> {
     Ok(Reply::Empty)
 }
 
+const TRANSCRIPTION_FIELDS: &[Field] = &[
+    Field::sid("account_sid", &["AC"]),
+    Field::text("api_version").empty("\"2010-04-01\""),
+    Field::new("date_created", Wire::Rfc2822),
+    Field::new("date_updated", Wire::Rfc2822),
+    Field::text("duration"),
+    Field::new("price", Wire::Number),
+    Field::text("price_unit").empty("\"USD\""),
+    Field::sid("recording_sid", &["RE"]),
+    Field::sid("sid", &["TR"]),
+    Field::new("status", Wire::Enum(&["in-progress", "completed", "failed"])),
+    Field::text("transcription_text"),
+    Field::text("type"),
+    Field::text("uri"),
+];
+
 pub static TRANSCRIPTIONS: Resource<Voice> = Resource {
     table: Table::v2010(
         TRANSCRIPTION,
@@ -496,21 +515,60 @@ pub static TRANSCRIPTIONS: Resource<Voice> = Resource {
     )
     .key("transcriptions")
     .sid("TR")
-    .fields(&[
-        Field::sid("account_sid", &["AC"]),
-        Field::text("api_version").empty("\"2010-04-01\""),
-        Field::new("date_created", Wire::Rfc2822),
-        Field::new("date_updated", Wire::Rfc2822),
-        Field::text("duration"),
-        Field::new("price", Wire::Number),
-        Field::text("price_unit").empty("\"USD\""),
-        Field::sid("recording_sid", &["RE"]),
-        Field::sid("sid", &["TR"]),
-        Field::new("status", Wire::Enum(&["in-progress", "completed", "failed"])),
-        Field::text("transcription_text"),
-        Field::text("type"),
-        Field::text("uri"),
-    ])
+    .fields(TRANSCRIPTION_FIELDS)
     .access(Access::Keys("voice/transcriptions")),
     ops: &[Op::list(&[]), Op::fetch(), Op::delete()],
 };
+
+pub static RECORDING_TRANSCRIPTION: Resource<Voice> = Resource {
+    table: Table::v2010(
+        "RecordingTranscription",
+        "/2010-04-01/Accounts/{AccountSid}/Recordings/{RecordingSid}/Transcriptions",
+        "/2010-04-01/Accounts/{AccountSid}/Recordings/{RecordingSid}/Transcriptions/{Sid}",
+    )
+    .key("transcriptions")
+    .sid("TR")
+    .fields(TRANSCRIPTION_FIELDS)
+    .access(Access::Keys("voice/transcriptions")),
+    ops: &[
+        Op::list(&[]).by(|_, ctx| Box::pin(list_transcriptions(ctx))),
+        Op::fetch().by(|_, ctx| Box::pin(fetch_transcription(ctx))),
+        Op::delete().by(|_, ctx| Box::pin(delete_transcription(ctx))),
+    ],
+};
+
+async fn list_transcriptions(ctx: &Ctx) -> Result<Reply, ApiError> {
+    let recording = ctx.param_sid("RecordingSid", &["RE"])?.to_string();
+    let failed = |error| rest::store_error(ctx, error);
+    let known = rest::load(&ctx.store, KIND, "", &recording).await.map_err(failed)?;
+    known.ok_or_else(|| ctx.not_found())?;
+    let keep = |doc: &Doc| doc.text("recording_sid") == Some(&recording);
+    let (docs, has_next) = rest::documents(ctx, TRANSCRIPTION, "", keep).await.map_err(failed)?;
+    let records = docs.iter().map(|doc| rest::record(ctx.account, ctx.table, doc)).collect();
+    Ok(Reply::List(rest::Page { records, has_next }))
+}
+
+async fn transcription_of(ctx: &Ctx) -> Result<Doc, ApiError> {
+    let sid = ctx.param_sid("Sid", &["TR"])?.to_string();
+    let doc = rest::load(&ctx.store, TRANSCRIPTION, "", &sid).await;
+    let doc = doc.map_err(|error| rest::store_error(ctx, error))?;
+    doc.filter(|doc| doc.text("recording_sid") == Some(ctx.param("RecordingSid")))
+        .ok_or_else(|| ctx.not_found())
+}
+
+async fn fetch_transcription(ctx: &Ctx) -> Result<Reply, ApiError> {
+    let doc = transcription_of(ctx).await?;
+    Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)))
+}
+
+async fn delete_transcription(ctx: &Ctx) -> Result<Reply, ApiError> {
+    let doc = transcription_of(ctx).await?;
+    let mut batch = ctx.store.batch();
+    batch.must(
+        "DELETE FROM resource WHERE account_sid = $1 AND kind = $2 AND parent = '' AND sid = $3",
+        vec![TRANSCRIPTION.into(), doc.sid.as_str().into()],
+    );
+    ctx.audit(&mut batch, "transcription.deleted", &doc.sid, Json::Null);
+    ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
+    Ok(Reply::Empty)
+}
