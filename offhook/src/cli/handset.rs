@@ -277,7 +277,14 @@ fn print_handset(handset: &Value, json: bool) {
     }
     let name = cell(handset, "name");
     let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
-    outln!("{}{name} is {}", cell(handset, "number"), cell(handset, "behaviour"));
+    let answers = match cell(handset, "when_called").as_str() {
+        "" | "answer" => format!("a {} answers", cell(handset, "answered_by")),
+        "ring" => "rings until it is told to answer".to_owned(),
+        "busy" => "is busy when it is called".to_owned(),
+        _ => "declines calls".to_owned(),
+    };
+    let (number, behaviour) = (cell(handset, "number"), cell(handset, "behaviour"));
+    outln!("{number}{name} is {behaviour}; {answers}");
 }
 
 /// A file with the content type its name suggests.

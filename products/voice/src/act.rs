@@ -225,7 +225,7 @@ impl Act<'_> {
             What::Leg(event) => self.on_leg(event).await?,
             What::Machine(input) => self.tell(input),
             What::RingTimeout if !self.is_answered() => self.hang_up(Status::NoAnswer),
-            What::TimeLimit if self.is_answered() => {
+            What::TimeLimit if self.is_answered() && self.has_run_out() => {
                 self.alert(32015, "the call has reached its time limit");
                 self.hang_up(Status::Completed);
             }
@@ -258,6 +258,12 @@ impl Act<'_> {
 
     fn is_answered(&self) -> bool {
         self.call.status == Status::InProgress
+    }
+
+    /// The time limit, which may have been changed since its timer was set, is reached.
+    fn has_run_out(&self) -> bool {
+        let limit = self.call.setup.time_limit_seconds.unwrap_or(TIME_LIMIT_SECONDS);
+        self.call.started.is_some_and(|since| self.at.since(since) >= Duration::from_secs(limit))
     }
 
     pub fn is_over(&self) -> bool {
@@ -509,6 +515,9 @@ impl Act<'_> {
             return Ok(());
         }
         self.part(false).await?;
+        // What was recorded for the old document ends with it.
+        self.stop_recordings("RecordVerb");
+        self.stop_recordings("DialVerb");
         if let Some(parent) = self.call.parent {
             let news = ChildNews::Ended { status: "completed".into(), seconds: None };
             let sid = self.call.sid;
@@ -524,6 +533,7 @@ impl Act<'_> {
         self.pending.clear();
         self.pending.extend(machine.start(source, fallback));
         self.live.machine = Some(machine);
+        self.live.awaits = None;
         Ok(())
     }
 

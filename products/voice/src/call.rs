@@ -87,6 +87,9 @@ pub(crate) struct Live {
     pub recordings: Vec<Running>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answered_by: Option<AnsweredBy>,
+    /// The recording that the document waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub awaits: Option<Sid>,
 }
 
 impl Live {
@@ -101,6 +104,7 @@ impl Live {
             queue: None,
             recordings: Vec::new(),
             answered_by: None,
+            awaits: None,
         }
     }
 }

@@ -44,17 +44,18 @@ fn called(text: &str) -> Result<String, ApiError> {
         let why = "'To' is a SIP address; SIP is not supported yet";
         return Err(ApiError::new(21226, why));
     }
-    if text.starts_with(' ') {
-        let why = format!(
-            "The 'To' number '{text}' begins with a space: send the plus sign of +{} as %2B",
-            text.trim_start()
-        );
-        return Err(ApiError::new(21211, why));
+    number(text).ok_or_else(|| ApiError::new(21211, no_number("To", text)))
+}
+
+/// What is wrong with a number, and how to put it right.
+fn no_number(param: &str, text: &str) -> String {
+    // A form decodes a bare plus sign as a space.
+    match text.strip_prefix(' ') {
+        Some(rest) => format!(
+            "The '{param}' number '{text}' begins with a space: send the plus sign of +{rest} as %2B"
+        ),
+        None => format!("The '{param}' number {text} is not a valid phone number: use E.164"),
     }
-    number(text).ok_or_else(|| {
-        let why = format!("The 'To' number {text} is not a valid phone number: use E.164");
-        ApiError::new(21211, why)
-    })
 }
 
 /// A hook of a form: URL, method and events.
@@ -228,9 +229,7 @@ impl Voice {
             Some(parsed) => parsed,
             None if is_client => return Ok((from.to_owned(), to, None)),
             None => {
-                let why =
-                    format!("The 'From' number {from} is not a valid phone number: use E.164");
-                return Err(ApiError::new(21212, why));
+                return Err(ApiError::new(21212, no_number("From", from)));
             }
         };
         if parsed == to {

@@ -70,7 +70,7 @@ impl Act<'_> {
         let mut setup = RecordSetup::of_verb(&plan.verb, "RecordVerb", false);
         setup.transcribe = plan.transcribe;
         setup.transcribe_callback = plan.verb.get("transcribeCallback").map(str::to_owned);
-        self.start_recording(setup);
+        self.live.awaits = Some(self.start_recording(setup));
     }
 
     pub fn record_noun(&mut self, noun: &Element) {
@@ -79,10 +79,11 @@ impl Act<'_> {
         self.start_recording(setup);
     }
 
-    pub fn start_recording(&mut self, setup: RecordSetup) {
+    pub fn start_recording(&mut self, setup: RecordSetup) -> Sid {
         let sid = self.voice.parts.clock.sid("RE");
         start(&mut self.batch, self.voice, &self.call, sid, &setup, self.at);
         self.follow_recording(sid, setup);
+        sid
     }
 
     /// A recording that is written down begins.
@@ -131,6 +132,7 @@ impl Act<'_> {
             return Ok(());
         };
         let is_verb = setup.source == "RecordVerb";
+        let is_awaited = is_verb && self.live.awaits == Some(sid);
         // Of silence there is no recording.
         let is_absent = is_verb && spoken.is_empty();
         let mut fields = doc.fields.clone();
@@ -150,7 +152,8 @@ impl Act<'_> {
         } else {
             self.ask(Ask::Recording { sid });
         }
-        if is_verb {
+        if is_awaited {
+            self.live.awaits = None;
             let params = (!is_absent).then(|| {
                 vec![
                     ("RecordingUrl".to_owned(), url(self.voice, self.store.account(), sid)),
