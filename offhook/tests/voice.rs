@@ -252,6 +252,8 @@ async fn bad_calls_are_refused_with_their_codes() {
             (vec![twiml, ("Timeout", "0")], 21208, "Timeout"),
             (vec![twiml, ("SendDigits", "x")], 21206, "SendDigits"),
             (vec![twiml, ("Method", "PUT")], 21209, "Method"),
+            (vec![twiml, ("Byoc", "BY00000000000000000000000000000001")], 21300, "Byoc"),
+            (vec![twiml, ("From", " 14155550111")], 21212, "%2B"),
             (vec![twiml, ("MachineDetection", "Maybe")], 21234, "MachineDetection"),
             (vec![("ApplicationSid", "AP00000000000000000000000000000001")], 21218, "Application"),
             (vec![("To", world.number.as_str()), twiml], 21211, "both"),

@@ -119,8 +119,14 @@ pub(crate) fn inline(twiml: &str) -> Result<Source, ApiError> {
 }
 
 /// What a call is made with, beside its document.
+///
+/// Differs: silence is not trimmed off recordings, `CallReason`, `CallToken` and
+/// `ClientNotificationUrl` reach nobody.
 fn wishes(ctx: &Ctx, setup: &mut Setup) -> Result<(), ApiError> {
     let form = &ctx.form;
+    if let Some(trunk) = form.text("Byoc") {
+        return Err(ApiError::new(21300, format!("Byoc {trunk}: trunks are not there yet")));
+    }
     if setup.status_callback.is_none() {
         setup.status_callback =
             hook(ctx, "StatusCallback", "StatusCallbackMethod", Some("StatusCallbackEvent"));

@@ -121,7 +121,10 @@ impl Act<'_> {
             TargetKind::Client => {
                 format!("client:{}", target.address.trim_start_matches("client:"))
             }
-            TargetKind::Sip => target.address.clone(),
+            TargetKind::Sip => {
+                let why = format!("<Dial> of {}: calls over SIP are not there yet", target.address);
+                return Ok(Err(CallerError { code: 13246, why }));
+            }
             TargetKind::Queue => return Ok(Ok(self.call.sid)),
         };
         // Whoever calls in is shown to the one who is dialled.

@@ -238,6 +238,11 @@ async fn conference_of(ctx: &Ctx) -> Result<Option<Sid>, ApiError> {
 /// Differs: the participant is listed when it is in the conference, not while it rings.
 async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     let form = &ctx.form;
+    let records = form.text("ConferenceRecord").unwrap_or("do-not-record");
+    if !matches!(records, "do-not-record" | "false") {
+        let why = "ConferenceRecord: conferences cannot be recorded here yet; use Record";
+        return Err(ApiError::new(20001, why));
+    }
     let known = conference_of(ctx).await?;
     let name = match known {
         Some(sid) => {
