@@ -555,3 +555,135 @@ async fn machines_are_told_from_people() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_running_call_is_recorded_by_the_api() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let twiml = ("Twiml", "<Response><Pause length=\"20\"/></Response>");
+        let sid = placed(&world, &[twiml]).await;
+        through(&world, &sid, "in-progress").await;
+        let path = world.path(&format!("Calls/{sid}/Recordings.json"));
+        let begun = world.post(&path, &[("RecordingStatusCallback", &sink.at("/rec"))]).await;
+        assert_eq!(begun.text_of("status"), "in-progress", "{begun:?}");
+        let recording = begun.text_of("sid");
+        settle(&world).await;
+        deed(&world, USER, "speak", json!({"text": "On the record"})).await;
+        world.advance(2).await;
+        settle(&world).await;
+        let current = world.path(&format!("Calls/{sid}/Recordings/Twilio.CURRENT.json"));
+        assert_error(&world.post(&current, &[("Status", "paused")]).await, 20001, 400, "Status");
+        let stopped = world.post(&current, &[("Status", "stopped")]).await;
+        assert_eq!(stopped.text_of("sid"), recording, "{stopped:?}");
+        let told = sink.first("/rec").await;
+        assert_eq!(
+            (told.value("RecordingStatus"), told.value("RecordingSource")),
+            ("completed".into(), "StartCallRecordingAPI".into())
+        );
+        through(&world, &sid, "completed").await;
+        assert_error(&world.post(&path, &[]).await, 21220, 400, "record");
+        let one = world.path(&format!("Recordings/{recording}.json"));
+        assert_eq!(world.get(&one).await.json()["status"], "completed");
+        assert_eq!(world.delete(&one).await.status, 204);
+        assert_eq!(world.get(&one).await.status, 404);
+        let kept = world.get(&format!("{one}?IncludeSoftDeleted=true")).await;
+        assert_eq!(kept.json()["status"], "deleted");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dialled_parties_are_screened_and_tried_in_turn() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        sink.on(
+            "/voice",
+            Act::twiml(&format!(
+                "<Dial sequential=\"true\" timeout=\"5\" action=\"/dialled\">\
+                 <Number>{OTHER}</Number><Number url=\"/screen\">{THIRD}</Number></Dial>"
+            )),
+        );
+        sink.in_turn(
+            "/screen",
+            vec![Act::twiml("<Say>Take it?</Say><Hangup/>"), Act::twiml("<Say>Here it is</Say>")],
+        );
+        sink.on("/dialled", Act::twiml("<Say>Over</Say>"));
+        world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+        behave(&world, OTHER, json!({"when_called": "busy"})).await;
+        let sid = dial_in(&world, USER).await;
+        through(&world, &sid, "completed").await;
+        let over = sink.first("/dialled").await;
+        assert_eq!(over.value("DialBridged"), "false");
+        let screened = sink.first("/screen").await;
+        assert_eq!((screened.value("ParentCallSid"), screened.value("To")), (sid, THIRD.into()));
+        // The second time the party is connected at the end of the document.
+        let sid = dial_in(&world, USER).await;
+        hears(&world, THIRD, "say Here it is").await;
+        for _ in 0..5 {
+            world.advance(1).await;
+            settle(&world).await;
+        }
+        deed(&world, THIRD, "speak", json!({"text": "Hello"})).await;
+        hears(&world, USER, "voice Hello").await;
+        deed(&world, USER, "hangup", Value::Null).await;
+        through(&world, &sid, "completed").await;
+        let over = sink.wait("/dialled", 2).await;
+        assert_eq!(over[1].value("DialCallStatus"), "completed");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn somebody_is_called_into_a_conference() {
+    for world in worlds().await {
+        let path = world.path("Conferences/Standup/Participants.json");
+        let form = [("From", world.number.as_str()), ("To", USER), ("Label", "ada")];
+        let made = world.post(&path, &form).await;
+        assert_eq!((made.status, made.text_of("label")), (201, "ada".to_owned()), "{made:?}");
+        let sid = made.text_of("call_sid");
+        through(&world, &sid, "in-progress").await;
+        settle(&world).await;
+        let ada = world.path("Conferences/Standup/Participants/ada.json");
+        let shown = world.get(&ada).await;
+        assert_eq!(shown.text_of("call_sid"), sid, "{shown:?}");
+        let conference = shown.text_of("conference_sid");
+        assert_error(&world.post(&path, &form).await, 16026, 400, "Label");
+        assert_eq!(world.delete(&ada).await.status, 204);
+        through(&world, &sid, "completed").await;
+        let over = world.path(&format!("Conferences/{conference}.json"));
+        let shown = world.get(&over).await.json();
+        assert_eq!(shown["reason_conference_ended"], "last-participant-kicked", "{shown}");
+        assert_error(&world.post(&over, &[("Status", "completed")]).await, 16022, 404, "over");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_of_the_platform_calls_another() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        sink.on(
+            "/voice",
+            Act::twiml("<Gather input=\"speech\" action=\"/heard\" timeout=\"20\"/>"),
+        );
+        sink.on("/heard", Act::twiml("<Hangup/>"));
+        world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+        let (_, other) = world.buy(&world.login, "415").await;
+        let form = [
+            ("From", other.as_str()),
+            ("To", world.number.as_str()),
+            (
+                "Twiml",
+                "<Response><Pause/><Say>Hello yourself</Say><Pause length=\"60\"/></Response>",
+            ),
+        ];
+        let sid = placed(&world, &form).await;
+        through(&world, &sid, "completed").await;
+        assert_eq!(sink.first("/heard").await.value("SpeechResult"), "Hello yourself");
+        let calls = world.get(&world.path("Calls.json")).await.json();
+        let all = calls["calls"].as_array().unwrap();
+        let directions: Vec<_> = all.iter().map(|call| call["direction"].clone()).collect();
+        assert_eq!(directions, ["inbound", "outbound-api"]);
+        world.stop().await;
+    }
+}
