@@ -258,7 +258,8 @@ impl Voice {
     /// one, and silence for the rest.
     ///
     /// Differs: a simulated handset has no sound of its own. What was said on it is spoken by
-    /// `espeak-ng` where that is installed; else the recording is silence of the right length.
+    /// `espeak-ng` where that is installed, from the beginning of the recording; else the recording is
+    /// silence of the right length.
     pub(crate) async fn make_recording(
         &self,
         store: &AccountStore,
