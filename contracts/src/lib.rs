@@ -15,6 +15,7 @@ mod submission;
 mod subscriber;
 mod trust;
 mod validation;
+mod voice;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -32,7 +33,7 @@ pub use message::{
     MessageSink, OutboundMedia, OutboundMessage, Place, Receipt, ReceiptStatus, Submission, Tap,
 };
 pub use notice::{Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink};
-pub use number::{InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
+pub use number::{CallRoute, InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use submission::{
     ApplicationLink, BindAccount, BindDirectory, MessageSubmission, SubmissionRefusal,
     SubmissionStatus, SubmittedMessage,
@@ -40,6 +41,10 @@ pub use submission::{
 pub use subscriber::{Caller, LineStatus, Person, Pumping, Subscriber, Subscribers};
 pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
+pub use voice::{
+    AnsweredBy, Ending, InboundCall, Item, LegEvent, LegReport, Order, OutboundCall, Part, Speaker,
+    VoiceCarrier, VoiceSink,
+};
 
 /// What ports answer.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

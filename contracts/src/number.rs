@@ -36,6 +36,22 @@ pub struct InboundRoute {
     pub application: Option<Sid>,
 }
 
+/// Where an inbound call of a number goes, or what an application says of calls.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CallRoute {
+    /// `None`: nobody is asked, and the call is not taken.
+    pub url: Option<String>,
+    /// `GET` or `POST`.
+    pub method: String,
+    pub fallback_url: Option<String>,
+    pub fallback_method: String,
+    /// Told when the call has ended.
+    pub status_callback: Option<String>,
+    pub status_callback_method: String,
+    /// The application whose URLs these are.
+    pub application: Option<Sid>,
+}
+
 /// Implemented by the numbers product.
 pub trait NumberDirectory: Send + Sync {
     /// The owner of an E.164 number or short code, in whatever account.
@@ -64,6 +80,27 @@ pub trait NumberDirectory: Send + Sync {
         account: Sid,
         number: Sid,
     ) -> BoxFuture<'a, Result<InboundRoute, Unavailable>>;
+
+    /// The call route of a number that `account` owns.
+    fn call_route(
+        &self,
+        account: Sid,
+        number: Sid,
+    ) -> BoxFuture<'_, Result<CallRoute, Unavailable>>;
+
+    /// The call route of an application; `None` when `account` has no such application.
+    fn application_call_route(
+        &self,
+        account: Sid,
+        application: Sid,
+    ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>>;
+
+    /// Whether `account` has shown that `number`, which is not its own, may be its caller id.
+    fn is_caller_id<'a>(
+        &'a self,
+        account: Sid,
+        number: &'a str,
+    ) -> BoxFuture<'a, Result<bool, Unavailable>>;
 
     /// The message-status URL of an application of `account`.
     fn application_status_url(

@@ -1,6 +1,6 @@
 //! Handsets and what they show, as notes.
 
-use contracts::{CarrierNotes, NotesError};
+use contracts::{AnsweredBy, CarrierNotes, NotesError};
 use kernel::{Sid, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -46,6 +46,21 @@ impl Behaviour {
     }
 }
 
+/// What a handset that is on does when it is called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenCalled {
+    /// Somebody answers after a while.
+    #[default]
+    Answer,
+    /// It rings until somebody is told to answer.
+    #[serde(alias = "no-answer")]
+    Ring,
+    Busy,
+    /// Somebody declines; the caller hears that it is busy.
+    Reject,
+}
+
 /// A simulated phone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Handset {
@@ -55,6 +70,21 @@ pub struct Handset {
     pub name: String,
     #[serde(default)]
     pub behaviour: Behaviour,
+    #[serde(default)]
+    pub when_called: WhenCalled,
+    /// How long it rings before somebody answers.
+    #[serde(default = "usual_ring")]
+    pub answers_after_ms: u64,
+    #[serde(default = "usual_answerer")]
+    pub answered_by: AnsweredBy,
+}
+
+fn usual_ring() -> u64 {
+    1000
+}
+
+fn usual_answerer() -> AnsweredBy {
+    AnsweredBy::Human
 }
 
 /// A line of a handset's thread.
@@ -95,6 +125,9 @@ pub(crate) async fn load(notes: &dyn CarrierNotes, number: &str) -> Result<Hands
         number: number.to_owned(),
         name: String::new(),
         behaviour: Behaviour::On,
+        when_called: WhenCalled::Answer,
+        answers_after_ms: usual_ring(),
+        answered_by: usual_answerer(),
     }))
 }
 

@@ -12,9 +12,11 @@ mod call;
 mod chance;
 mod deliver;
 mod handset;
+mod leg;
 mod line;
 mod mailbox;
 mod subscriber;
+mod voice;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -23,15 +25,17 @@ use std::time::Duration;
 use contracts::{
     BoxFuture, CarrierNotes, InboundMedia, InboundMessage, InboundOutcome, MessageCarrier,
     MessageSink, NotesError, NoticeSink, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap,
-    Unavailable, ValidationCalls,
+    Unavailable, ValidationCalls, VoiceSink,
 };
 use jobs::{NewJob, Queue};
 
 pub use call::Calls;
 pub use deliver::DELIVER_QUEUE;
-pub use handset::{Behaviour, Handset, ThreadEntry};
+pub use handset::{Behaviour, Handset, ThreadEntry, WhenCalled};
+pub use leg::{Heard, Leg, LegStatus, Sound};
 pub use mailbox::{Mail, MailBehaviour, MailFile, Mailbox, Mailboxes, Reaction};
 pub use subscriber::Owner;
+pub use voice::{HandsetCallError, LEG_QUEUE, Legs};
 
 /// How the network as a whole behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -61,6 +65,9 @@ pub struct Sim {
     queue: Queue,
     sink: OnceLock<Arc<dyn MessageSink>>,
     notices: OnceLock<Arc<dyn NoticeSink>>,
+    voice: OnceLock<Arc<dyn VoiceSink>>,
+    /// Held while legs are read and written: what happens on them happens one after the other.
+    legs: tokio::sync::Mutex<()>,
     network: Network,
     submissions: AtomicU64,
 }
@@ -68,8 +75,9 @@ pub struct Sim {
 impl Sim {
     pub fn new(notes: Arc<dyn CarrierNotes>, queue: Queue, network: Network) -> Arc<Self> {
         let submissions = AtomicU64::new(0);
-        let (sink, notices) = (OnceLock::new(), OnceLock::new());
-        Arc::new(Self { notes, queue, sink, notices, network, submissions })
+        let (sink, notices, voice) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let legs = tokio::sync::Mutex::default();
+        Arc::new(Self { notes, queue, sink, notices, voice, legs, network, submissions })
     }
 
     /// Connects the network to the platform; once, before anything is submitted.
@@ -80,6 +88,11 @@ impl Sim {
     /// Connects who is told what became of spoken notices; at most once.
     pub fn connect_notices(&self, sink: Arc<dyn NoticeSink>) {
         assert!(self.notices.set(sink).is_ok(), "who asks for notices is connected once");
+    }
+
+    /// Connects who is told what happens on calls; once, before the first call.
+    pub fn connect_voice(&self, sink: Arc<dyn VoiceSink>) {
+        assert!(self.voice.set(sink).is_ok(), "Voice is connected once");
     }
 
     fn sink(&self) -> &Arc<dyn MessageSink> {

@@ -678,5 +678,103 @@ await check("an opt-out set has its own words", async () => {
   await v3("delete", `/${own}`);
 });
 
+const voiceDocument = (build) => {
+  const response = new twilio.twiml.VoiceResponse();
+  build(response);
+  return response.toString();
+};
+const callsOf = async (phone) => (await offhook(`/handsets/${phone}/calls`)).calls;
+const heardOn = async (phone, sound, text) =>
+  (await callsOf(phone))[0].heard.some((line) => line.sound === sound && line.text.includes(text));
+
+/** Moves the clock, a second at a time, until `probe` answers something true. */
+const through = (what, probe) =>
+  until(
+    what,
+    async () => {
+      const found = await probe();
+      if (!found) await offhook("/clock", { advance_seconds: 1 });
+      return found;
+    },
+    20,
+  );
+const callIs = (sid, status) =>
+  through(`call ${sid} ${status}`, async () => {
+    const call = await client.calls(sid).fetch();
+    return call.status === status && call;
+  });
+const numberOf = async () => {
+  const [number] = await client.incomingPhoneNumbers.list({ phoneNumber: TWILIO_PHONE_NUMBER });
+  return client.incomingPhoneNumbers(number.sid);
+};
+
+await check("an IVR that asks with Gather", async () => {
+  replies["/ivr"] = voiceDocument((response) => {
+    response.gather({ input: "speech dtmf", numDigits: 1, action: "/ivr-menu" }).say("Say or press");
+    response.redirect("/ivr");
+  });
+  replies["/ivr-menu"] = voiceDocument((response) => response.say("A table for two"));
+  await (await numberOf()).update({ voiceUrl: `${HOOK}/ivr` });
+  const { sid } = await offhook("/handsets/+14155550171/calls", { to: TWILIO_PHONE_NUMBER });
+  await through("the menu is said", () => heardOn("+14155550171", "say", "Say or press"));
+  await offhook("/handsets/+14155550171/speak", { text: "Book a table" });
+  const call = await callIs(sid, "completed");
+  expect(call.direction, "inbound", "direction");
+  const chosen = await firstHook("/ivr-menu");
+  expect(chosen.form.SpeechResult, "Book a table", "SpeechResult");
+  ensure(twilio.validateRequest(TOKEN, chosen.signature, chosen.url, chosen.form), "not signed");
+  ensure(await heardOn("+14155550171", "say", "A table for two"), "not heard");
+});
+
+await check("a call redirected in the middle", async () => {
+  const call = await client.calls.create({
+    to: "+14155550172",
+    from: TWILIO_PHONE_NUMBER,
+    twiml: voiceDocument((response) => response.pause({ length: 600 })),
+    statusCallback: `${HOOK}/call-status`,
+    statusCallbackEvent: ["initiated", "ringing", "answered", "completed"],
+  });
+  await callIs(call.sid, "in-progress");
+  const news = voiceDocument((response) => response.say("News for you"));
+  await client.calls(call.sid).update({ twiml: news });
+  await callIs(call.sid, "completed");
+  ensure(await heardOn("+14155550172", "say", "News for you"), "not heard");
+  const told = await until("four callbacks", () => {
+    const found = hooks("/call-status");
+    return found.length >= 4 && found;
+  });
+  const statuses = told.map((hook) => hook.form.CallStatus);
+  expect(statuses, ["initiated", "ringing", "in-progress", "completed"], "statuses");
+  await refused(21220, 400, () => client.calls(call.sid).update({ status: "completed" }));
+});
+
+await check("a Dial that nobody answers goes to voicemail", async () => {
+  replies["/desk"] = voiceDocument((response) =>
+    response.dial({ action: "/voicemail", timeout: 10 }, "+14155550174"),
+  );
+  replies["/voicemail"] = voiceDocument((response) =>
+    response.record({ action: "/message", timeout: 20 }),
+  );
+  replies["/message"] = voiceDocument((response) => response.hangup());
+  await offhook("/handsets/+14155550174", { when_called: "ring" });
+  await (await numberOf()).update({ voiceUrl: `${HOOK}/desk` });
+  const { sid } = await offhook("/handsets/+14155550173/calls", { to: TWILIO_PHONE_NUMBER });
+  await through("the beep", async () => hooks("/voicemail").length > 0 && heardOn("+14155550173", "beep", ""));
+  expect(hooks("/voicemail")[0].form.DialCallStatus, "no-answer", "DialCallStatus");
+  await sleep(200);
+  await offhook("/clock", { advance_seconds: 1 });
+  await sleep(200);
+  await offhook("/handsets/+14155550173/speak", { text: "Please call me back" });
+  await callIs(sid, "completed");
+  const message = await firstHook("/message");
+  const recording = await until("the recording", async () => {
+    const found = await client.recordings(message.form.RecordingSid).fetch();
+    return found.status === "completed" && found;
+  });
+  expect(recording.source, "RecordVerb", "source");
+  const sound = Buffer.from(await (await fetch(message.form.RecordingUrl)).arrayBuffer());
+  expect(sound.subarray(0, 4).toString(), "RIFF", "the sound");
+});
+
 console.log(`node: ${passed} passed, ${failed} failed`);
 process.exit(failed ? 1 : 0);

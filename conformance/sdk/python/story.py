@@ -19,6 +19,7 @@ from twilio.http.http_client import TwilioHttpClient
 from twilio.request_validator import RequestValidator
 from twilio.rest import Client
 from twilio.twiml.messaging_response import MessagingResponse
+from twilio.twiml.voice_response import VoiceResponse
 
 URL = os.environ["OFFHOOK_URL"]
 ACCOUNT = os.environ["TWILIO_ACCOUNT_SID"]
@@ -910,6 +911,135 @@ def _():
     until("the second word", lambda: len(hooks("/opt-out")) == 2)
     final(again().sid)
     v3("DELETE", f"/{own}")
+
+
+def document(build):
+    """A voice document by the SDK's own builder."""
+    response = VoiceResponse()
+    build(response)
+    return str(response)
+
+
+def calls_of(phone):
+    return offhook(f"/handsets/{phone}/calls")["calls"]
+
+
+def through(what, probe):
+    """Moves the clock, a second at a time, until `probe` answers something true."""
+
+    def step():
+        found = probe()
+        if not found:
+            offhook("/clock", {"advance_seconds": 1})
+        return found
+
+    return until(what, step, seconds=20)
+
+
+def heard(phone, sound, text):
+    lines = calls_of(phone)[0]["heard"]
+    return any(line["sound"] == sound and text in (line["text"] or "") for line in lines)
+
+
+def ended(sid, status="completed"):
+    def probe():
+        call = client.calls(sid).fetch()
+        return call if call.status == status else None
+
+    return through(f"call {sid} {status}", probe)
+
+
+@check("an IVR that asks with Gather")
+def _():
+    def menu(response):
+        gather = response.gather(num_digits=1, action="/ivr-menu")
+        gather.say("Press one for sales")
+        response.redirect("/ivr")
+
+    Hook.replies["/ivr"] = document(menu)
+    Hook.replies["/ivr-menu"] = document(lambda response: response.say("This is sales"))
+    own_number().update(voice_url=f"{HOOK}/ivr", status_callback=f"{HOOK}/ivr-end")
+    sid = offhook("/handsets/+14155550171/calls", {"to": NUMBER})["sid"]
+    until("the menu is asked for", lambda: hooks("/ivr"))
+    through("the menu is said", lambda: heard("+14155550171", "say", "Press one"))
+    offhook("/handsets/+14155550171/digits", {"digits": "1"})
+    call = ended(sid)
+    expect((call.direction, call._from), ("inbound", "+14155550171"), "direction and from")
+    chosen = hooks("/ivr-menu")[0]
+    expect((chosen["form"]["Digits"], chosen["form"]["CallSid"]), ("1", sid), "Digits and CallSid")
+    assert validator.validate(chosen["url"], chosen["form"], chosen["signature"]), "not signed"
+    assert heard("+14155550171", "say", "This is sales"), calls_of("+14155550171")[0]["heard"]
+    end = until("the status callback", lambda: hooks("/ivr-end"))[0]
+    expect(end["form"]["CallStatus"], "completed", "CallStatus")
+
+
+@check("a call redirected in the middle")
+def _():
+    wait = document(lambda response: response.pause(length=600))
+    call = client.calls.create(
+        to="+14155550172",
+        from_=NUMBER,
+        twiml=wait,
+        status_callback=f"{HOOK}/call-status",
+        status_callback_event=["initiated", "ringing", "answered", "completed"],
+    )
+    expect(call.status, "queued", "status")
+    ended(call.sid, "in-progress")
+    client.calls(call.sid).update(twiml=document(lambda response: response.say("News for you")))
+    done = ended(call.sid)
+    assert int(done.duration) >= 1 and done.price.startswith("-"), (done.duration, done.price)
+    assert heard("+14155550172", "say", "News for you"), calls_of("+14155550172")
+    told = until("four callbacks", lambda: len(hooks("/call-status")) >= 4 and hooks("/call-status"))
+    statuses = [hook["form"]["CallStatus"] for hook in told]
+    expect(statuses, ["initiated", "ringing", "in-progress", "completed"], "statuses")
+    assert call.sid in [known.sid for known in client.calls.list(to="+14155550172", limit=5)]
+    refused(21220, 400, lambda: client.calls(call.sid).update(status="completed"))
+
+
+@check("a Dial that nobody answers goes to voicemail")
+def _():
+    def dial(response):
+        response.dial("+14155550174", action="/voicemail", timeout=10)
+
+    def record(response):
+        response.say("Leave a message")
+        response.record(action="/message", timeout=20, play_beep=True)
+
+    Hook.replies["/desk"] = document(dial)
+    Hook.replies["/voicemail"] = document(record)
+    Hook.replies["/message"] = document(lambda response: response.hangup())
+    offhook("/handsets/+14155550174", {"when_called": "ring"})
+    own_number().update(voice_url=f"{HOOK}/desk")
+    sid = offhook("/handsets/+14155550173/calls", {"to": NUMBER})["sid"]
+    through("the beep", lambda: hooks("/voicemail") and heard("+14155550173", "beep", ""))
+    expect(hooks("/voicemail")[0]["form"]["DialCallStatus"], "no-answer", "DialCallStatus")
+    time.sleep(0.2)
+    offhook("/clock", {"advance_seconds": 1})
+    time.sleep(0.2)
+    offhook("/handsets/+14155550173/speak", {"text": "Please call me back"})
+    ended(sid)
+    message = hooks("/message")[0]["form"]
+    recording = until(
+        "the recording",
+        lambda: (found := client.recordings(message["RecordingSid"]).fetch()).status == "completed"
+        and found,
+    )
+    expect((recording.call_sid, recording.source), (sid, "RecordVerb"), "call and source")
+    with urllib.request.urlopen(message["RecordingUrl"]) as answer:
+        assert answer.read(4) == b"RIFF", "no WAV"
+    children = client.calls.list(parent_call_sid=sid, limit=5)
+    expect([child.status for child in children], ["no-answer"], "the dialled call")
+
+
+@check("calls that cannot be made")
+def _():
+    say = document(lambda response: response.say("x"))
+    refused(21211, 400, lambda: client.calls.create(to="nobody", from_=NUMBER, twiml=say))
+    refused(21205, 400, lambda: client.calls.create(to="+14155550172", from_=NUMBER))
+    queue = client.queues.create("waiting", max_size=10)
+    expect((queue.max_size, queue.current_size), (10, 0), "sizes")
+    assert client.queues(queue.sid).delete(), "not deleted"
+    expect(client.conferences.list(limit=5), [], "conferences")
 
 
 print(f"python: {passed} passed, {failed} failed")

@@ -5,7 +5,8 @@
 //! [`Fatal`], and then the caller turns to its fallback URL.
 //!
 //! The crate fetches nothing, resolves no relative URL, applies no defaults that depend on the
-//! request answered (who wrote, to whom), and sends nothing. It reads [`messaging`] documents.
+//! request answered (who wrote, to whom), and sends nothing. It reads [`messaging`] documents, and
+//! reads and runs those of calls ([`voice`]).
 //!
 //! Invariants:
 //! * any bytes give a document or a [`Fatal`], never a panic;
@@ -29,9 +30,11 @@
 //! ```
 
 mod diagnostic;
+mod link;
 pub mod messaging;
 mod method;
 mod source;
+pub mod voice;
 mod xml;
 
 pub use diagnostic::{DIAGNOSTICS_MAX, Diagnostic, Fatal};

@@ -3,6 +3,7 @@
 use roxmltree::Node;
 
 use crate::diagnostic::{Diagnostic, Fatal};
+use crate::link::{PROBLEM as URL_PROBLEM, is_url};
 use crate::method::Method;
 use crate::source::Source;
 use crate::xml::{self, Reader};
@@ -236,8 +237,6 @@ fn redirect<'a, 'input>(reader: &mut Reader<'a, 'input>, node: Node<'a, 'input>)
     Some(Verb::Redirect { url, method })
 }
 
-const URL_PROBLEM: &str = "is not a URL; write http://… or https://…, or a path on this server";
-
 /// The value of an attribute, trimmed, if it is there and good. A bad one is noted.
 fn attribute<'a, 'input>(
     reader: &mut Reader<'a, 'input>,
@@ -304,17 +303,4 @@ fn is_sender(value: &str) -> bool {
             byte.is_ascii_alphanumeric() || matches!(byte, b' ' | b'&' | b'+' | b'-' | b'_')
         });
     is_recipient(value) || is_service || is_alphanumeric
-}
-
-/// An absolute http(s) URL or a relative reference (RFC 3986 §4.1), as far as can be told without
-/// resolving it.
-fn is_url(value: &str) -> bool {
-    if value.is_empty() || value.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return false;
-    }
-    let first_segment = value.split(['/', '?', '#']).next().unwrap_or_default();
-    let Some((scheme, _)) = first_segment.split_once(':') else { return true };
-    let is_web = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    let host = value[scheme.len() + 1..].strip_prefix("//").unwrap_or_default();
-    is_web && !host.is_empty() && !host.starts_with(['/', '?', '#'])
 }

@@ -1,7 +1,9 @@
 //! The `method` attribute, the same wherever a verb names a URL.
 
 /// How a URL named in a document is requested; POST unless it says otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize,
+)]
 pub enum Method {
     Get,
     #[default]
@@ -17,6 +19,14 @@ impl Method {
             Some(Self::Post)
         } else {
             None
+        }
+    }
+
+    /// As it is written in a request.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
         }
     }
 }

@@ -43,6 +43,42 @@ pub enum HandsetCommand {
         #[arg(default_value = "")]
         body: String,
     },
+    /// Call a number from a phone
+    Call {
+        /// The phone's number
+        number: String,
+        /// Whom to call; by default the main account's number
+        to: Option<String>,
+    },
+    /// Answer the call that rings on a phone
+    Answer {
+        /// The phone's number
+        number: String,
+    },
+    /// Decline the call that rings on a phone
+    Reject {
+        /// The phone's number
+        number: String,
+    },
+    /// Hang up
+    Hangup {
+        /// The phone's number
+        number: String,
+    },
+    /// Press keys during a call
+    Press {
+        /// The phone's number
+        number: String,
+        /// 0-9, * and #
+        digits: String,
+    },
+    /// Say something during a call
+    Speak {
+        /// The phone's number
+        number: String,
+        /// A sentence
+        text: String,
+    },
     /// Look at a phone: what came by WhatsApp is read
     Read {
         /// The phone's number
@@ -57,6 +93,15 @@ pub enum HandsetCommand {
         /// A name for the phone
         #[arg(long)]
         name: Option<String>,
+        /// What it does when it is called: answer, ring, busy or reject
+        #[arg(long)]
+        when_called: Option<String>,
+        /// Milliseconds it rings before somebody answers
+        #[arg(long)]
+        answers_after_ms: Option<u64>,
+        /// Who answers: human, machine or fax
+        #[arg(long)]
+        answered_by: Option<String>,
     },
 }
 
@@ -91,10 +136,35 @@ pub async fn run(args: HandsetCommand, client: &Client, json: bool) -> Outcome {
             }
             Ok(())
         }
-        HandsetCommand::Set { number, behaviour, name } => {
+        HandsetCommand::Call { number, to } => {
+            let path = format!("/handsets/{number}/calls");
+            let call = client.own(Method::POST, &path, Some(json!({"to": to}))).await?;
+            print_call(&call, json);
+            Ok(())
+        }
+        HandsetCommand::Answer { number } => deed(client, json, &number, "answer", None).await,
+        HandsetCommand::Reject { number } => deed(client, json, &number, "reject", None).await,
+        HandsetCommand::Hangup { number } => deed(client, json, &number, "hangup", None).await,
+        HandsetCommand::Press { number, digits } => {
+            deed(client, json, &number, "digits", Some(json!({"digits": digits}))).await
+        }
+        HandsetCommand::Speak { number, text } => {
+            deed(client, json, &number, "speak", Some(json!({"text": text}))).await
+        }
+        HandsetCommand::Set {
+            number,
+            behaviour,
+            name,
+            when_called,
+            answers_after_ms,
+            answered_by,
+        } => {
             let mut change = serde_json::Map::new();
             change.extend(behaviour.map(|value| ("behaviour".to_owned(), value.into())));
             change.extend(name.map(|value| ("name".to_owned(), value.into())));
+            change.extend(when_called.map(|value| ("when_called".to_owned(), value.into())));
+            change.extend(answers_after_ms.map(|ms| ("answers_after_ms".to_owned(), ms.into())));
+            change.extend(answered_by.map(|value| ("answered_by".to_owned(), value.into())));
             let path = format!("/handsets/{number}");
             let handset = client.own(Method::PUT, &path, Some(change.into())).await?;
             print_handset(&handset, json);
@@ -133,8 +203,14 @@ async fn show(client: &Client, json: bool, number: &str, limit: u32) -> Outcome 
     let handset = client.own(Method::GET, &format!("/handsets/{number}"), None).await?;
     let path = format!("/handsets/{number}/messages?limit={limit}");
     let thread = client.own(Method::GET, &path, None).await?;
+    let calls = client.own(Method::GET, &format!("/handsets/{number}/calls"), None).await?;
     if json {
-        print_json(&json!({"handset": handset, "messages": thread["messages"]}));
+        let all = json!({
+            "handset": handset,
+            "messages": thread["messages"],
+            "calls": calls["calls"],
+        });
+        print_json(&all);
         return Ok(());
     }
     print_handset(&handset, false);
@@ -153,8 +229,45 @@ async fn show(client: &Client, json: bool, number: &str, limit: u32) -> Outcome 
         vec![cell(line, "at"), format!("{arrow} {}", cell(line, "peer")), cut(&body, 100)]
     };
     let rows: Vec<_> = thread["messages"].as_array().into_iter().flatten().map(row).collect();
-    print_table(&["AT", "PEER", "TEXT"], &rows);
+    if !rows.is_empty() {
+        print_table(&["AT", "PEER", "TEXT"], &rows);
+    }
+    for call in calls["calls"].as_array().into_iter().flatten() {
+        print_call(call, false);
+        for line in call["heard"].as_array().into_iter().flatten() {
+            let cut = if line["cut"] == true { " …" } else { "" };
+            let text = cut_text(line);
+            outln!("    {}  {} {text}{cut}", cell(line, "at"), cell(line, "sound"));
+        }
+    }
     Ok(())
+}
+
+fn cut_text(line: &Value) -> String {
+    cut(&cell(line, "text"), 100)
+}
+
+/// What somebody does with the call that a phone is in.
+async fn deed(
+    client: &Client,
+    json: bool,
+    number: &str,
+    what: &str,
+    body: Option<Value>,
+) -> Outcome {
+    let path = format!("/handsets/{number}/{what}");
+    let call = client.own(Method::POST, &path, body).await?;
+    print_call(&call, json);
+    Ok(())
+}
+
+fn print_call(call: &Value, json: bool) {
+    if json {
+        print_json(call);
+        return;
+    }
+    let arrow = if call["direction"] == "outgoing" { "→" } else { "←" };
+    outln!("{} {arrow} {} is {}", cell(call, "sid"), cell(call, "peer"), cell(call, "status"));
 }
 
 fn print_handset(handset: &Value, json: bool) {
@@ -164,7 +277,14 @@ fn print_handset(handset: &Value, json: bool) {
     }
     let name = cell(handset, "name");
     let name = if name.is_empty() { String::new() } else { format!(" ({name})") };
-    outln!("{}{name} is {}", cell(handset, "number"), cell(handset, "behaviour"));
+    let answers = match cell(handset, "when_called").as_str() {
+        "" | "answer" => format!("a {} answers", cell(handset, "answered_by")),
+        "ring" => "rings until it is told to answer".to_owned(),
+        "busy" => "is busy when it is called".to_owned(),
+        _ => "declines calls".to_owned(),
+    };
+    let (number, behaviour) = (cell(handset, "number"), cell(handset, "behaviour"));
+    outln!("{number}{name} is {behaviour}; {answers}");
 }
 
 /// A file with the content type its name suggests.

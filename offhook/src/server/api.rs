@@ -20,19 +20,19 @@ use axum::{Json, Router};
 use base64::Engine;
 use bytes::Bytes;
 use clock::Clock;
-use contracts::{AccountDirectory, InboundMedia, InboundOutcome, Tap};
+use contracts::{AccountDirectory, AnsweredBy, InboundMedia, InboundOutcome, Tap};
 use futures_util::Stream;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, ShortCode};
 use rest::Gate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sim::{Behaviour, Handset, Owner};
+use sim::{Behaviour, Handset, Owner, WhenCalled};
 use store::{Batch, Row, Store, StoreError};
 use tokio::sync::watch;
 use whatsapp::WebhookError;
 
-use super::{Platform, console, links, mailboxes, quiet_hours, views};
+use super::{Platform, calls, console, links, mailboxes, quiet_hours, views};
 
 pub(super) type App = Arc<Platform>;
 
@@ -40,6 +40,8 @@ pub(super) type App = Arc<Platform>;
 const EVENTS_MAX: i64 = 1000;
 /// Thread entries of one read.
 const THREAD_MAX: u32 = 1000;
+/// How long a handset may ring before somebody answers.
+const RING_MILLIS_MAX: u64 = 600_000;
 /// Seconds the clock may be advanced by at once: a hundred years.
 const ADVANCE_MAX: f64 = 100.0 * 366.0 * 86_400.0;
 
@@ -66,6 +68,12 @@ pub fn router(platform: App) -> Router {
         .route("/handsets/{number}/messages", get(thread).post(send_from))
         .route("/handsets/{number}/read", post(look))
         .route("/handsets/{number}/owner", get(owner).put(set_owner))
+        .route("/handsets/{number}/calls", get(calls::list).post(calls::call))
+        .route("/handsets/{number}/answer", post(calls::answer))
+        .route("/handsets/{number}/reject", post(calls::reject))
+        .route("/handsets/{number}/hangup", post(calls::hang_up))
+        .route("/handsets/{number}/digits", post(calls::press))
+        .route("/handsets/{number}/speak", post(calls::speak))
         .route("/events", get(events))
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))
@@ -236,6 +244,9 @@ async fn look(State(app): State<App>, Path(number): Path<String>) -> Result<Json
 struct HandsetChange {
     name: Option<String>,
     behaviour: Option<Behaviour>,
+    when_called: Option<WhenCalled>,
+    answers_after_ms: Option<u64>,
+    answered_by: Option<AnsweredBy>,
 }
 
 async fn set_handset(
@@ -249,6 +260,10 @@ async fn set_handset(
         handset.name = name.chars().take(64).collect();
     }
     handset.behaviour = change.behaviour.unwrap_or(handset.behaviour);
+    handset.when_called = change.when_called.unwrap_or(handset.when_called);
+    handset.answers_after_ms =
+        change.answers_after_ms.unwrap_or(handset.answers_after_ms).min(RING_MILLIS_MAX);
+    handset.answered_by = change.answered_by.unwrap_or(handset.answered_by);
     app.sim.set_handset(&handset).await.map_err(unavailable)?;
     Ok(Json(handset))
 }

@@ -1,6 +1,7 @@
 //! The platform as one process: wiring only.
 
 mod api;
+mod calls;
 mod carriers;
 mod console;
 mod front;
@@ -8,6 +9,7 @@ mod links;
 mod mailboxes;
 mod ports;
 mod quiet_hours;
+mod speech;
 mod views;
 
 use std::collections::HashMap;
@@ -42,6 +44,7 @@ use tokio::sync::watch;
 use trust::Trust;
 use twilio::Twilio;
 use verify::Verify;
+use voice::Voice;
 use webhooks::Webhooks;
 use whatsapp::WhatsApp;
 
@@ -130,6 +133,7 @@ pub struct Platform {
     pub accounts: Arc<Accounts>,
     pub numbers: Arc<Numbers>,
     pub messaging: Arc<Messaging>,
+    pub voice: Arc<Voice>,
     pub sim: Arc<Sim>,
     pub mailboxes: Arc<Mailboxes>,
     pub email: Arc<Email>,
@@ -295,7 +299,7 @@ async fn wire(
         store: background.by_account(),
         clock: clock.clone(),
         bus: store.bus().clone(),
-        blobs,
+        blobs: blobs.clone(),
         numbers: numbers.clone(),
         accounts: accounts.clone(),
         content: content.clone(),
@@ -312,6 +316,21 @@ async fn wire(
         notice_senders: settings.config.notices.clone(),
     });
     networks.connect(&messaging)?;
+    let voice = Voice::new(voice::Parts {
+        store: background.by_account(),
+        clock: clock.clone(),
+        blobs,
+        numbers: numbers.clone(),
+        accounts: accounts.clone(),
+        webhooks: webhooks.clone(),
+        client: client.clone(),
+        texts: messaging.clone(),
+        speaker: Arc::new(speech::Espeak),
+        public_url: url.clone(),
+        development,
+    });
+    voice.connect(sim.clone());
+    sim.connect_voice(voice.clone());
     let senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
@@ -352,7 +371,7 @@ async fn wire(
         .with(Arc::new(ValidationWorker(numbers.clone())));
     let monitor = Monitor::new(clock.clone(), email.clone());
     let runner = content.work(trust.work(monitor.work(events.work(runner))));
-    let runner = verify.work(email.work(runner));
+    let runner = voice.work(verify.work(email.work(runner)));
     let runner = Arc::new(networks.work(messaging.work(runner)));
     if matches!(settings.database, Location::Sqlite(_)) {
         let freed = runner.release_leases().await;
@@ -365,7 +384,7 @@ async fn wire(
     let router = content.mount(messaging.mount(router));
     let router = usage::mount(monitor.mount(router));
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
-    let router = lookup.mount(verify.mount(events.mount(router)));
+    let router = lookup.mount(voice.mount(verify.mount(events.mount(router))));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,
@@ -373,6 +392,7 @@ async fn wire(
         accounts,
         numbers,
         messaging,
+        voice,
         sim,
         mailboxes: networks.mailboxes.clone(),
         email,

@@ -129,7 +129,10 @@ async fn request(numbers: &Numbers, ctx: &Ctx) -> Result<Reply, ApiError> {
 }
 
 /// The caller id that a number is already.
-async fn validated(store: &AccountStore, number: &str) -> Result<Option<Sid>, StoreError> {
+pub(crate) async fn validated(
+    store: &AccountStore,
+    number: &str,
+) -> Result<Option<Sid>, StoreError> {
     let sql = "SELECT sid FROM claim WHERE account_sid = $1 AND name = $2 AND value = $3";
     let claim = claim_value(store.account(), number);
     let row = store.point(sql, vec![KIND.into(), claim.into()]).await?;

@@ -1,13 +1,15 @@
 //! Which account owns a number, in memory and in the claim table.
 
-use contracts::{BoxFuture, InboundRoute, NumberDirectory, NumberOwner, OwnedNumber, Unavailable};
+use contracts::{
+    BoxFuture, CallRoute, InboundRoute, NumberDirectory, NumberOwner, OwnedNumber, Unavailable,
+};
 use kernel::Sid;
 use numbering::{Address, E164};
 use rest::Doc;
 use serde_json::{Value as Json, json};
 use store::StoreError;
 
-use crate::{Numbers, application, incoming, short_code};
+use crate::{Numbers, application, caller_id, incoming, short_code};
 
 /// Name of the claims on numbers and short codes.
 pub(crate) const CLAIM: &str = "number";
@@ -87,6 +89,21 @@ impl Numbers {
     }
 }
 
+/// The call URLs of a number or application.
+fn call_route_of(doc: &Doc, application: Option<Sid>) -> CallRoute {
+    let text = |field: &str| doc.text(field).map(str::to_owned);
+    let method = |field: &str| text(field).unwrap_or_else(|| "POST".into());
+    CallRoute {
+        url: text("voice_url"),
+        method: method("voice_method"),
+        fallback_url: text("voice_fallback_url"),
+        fallback_method: method("voice_fallback_method"),
+        status_callback: text("status_callback"),
+        status_callback_method: method("status_callback_method"),
+        application,
+    }
+}
+
 /// Whether a number or short code can do `name`: what is not said is possible.
 fn is_capable(doc: &Doc, name: &str) -> bool {
     let flags = doc.fields.get("capabilities");
@@ -139,6 +156,49 @@ impl NumberDirectory for Numbers {
         number: Sid,
     ) -> BoxFuture<'a, Result<InboundRoute, Unavailable>> {
         Box::pin(async move { self.route(account, number).await.map_err(unavailable) })
+    }
+
+    fn call_route(
+        &self,
+        account: Sid,
+        number: Sid,
+    ) -> BoxFuture<'_, Result<CallRoute, Unavailable>> {
+        Box::pin(async move {
+            let Some(doc) = self.doc(account, number).await.map_err(unavailable)? else {
+                return Ok(CallRoute::default());
+            };
+            match doc.text("voice_application_sid").and_then(|sid| sid.parse().ok()) {
+                Some(application) => {
+                    let route = self.application_call_route(account, application).await?;
+                    Ok(route.unwrap_or_default())
+                }
+                None => Ok(call_route_of(&doc, None)),
+            }
+        })
+    }
+
+    fn application_call_route(
+        &self,
+        account: Sid,
+        application: Sid,
+    ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>> {
+        Box::pin(async move {
+            let store = self.store.account(account);
+            let found = rest::load(&store, application::KIND, "", &application.to_string()).await;
+            let found = found.map_err(unavailable)?;
+            Ok(found.map(|doc| call_route_of(&doc, Some(application))))
+        })
+    }
+
+    fn is_caller_id<'a>(
+        &'a self,
+        account: Sid,
+        number: &'a str,
+    ) -> BoxFuture<'a, Result<bool, Unavailable>> {
+        Box::pin(async move {
+            let found = caller_id::validated(&self.store.account(account), number).await;
+            Ok(found.map_err(unavailable)?.is_some())
+        })
     }
 
     fn application_status_url(

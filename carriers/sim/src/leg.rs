@@ -1,0 +1,308 @@
+//! A handset's part of a call: a state that orders and deeds change, pure.
+
+use contracts::{AnsweredBy, Ending, Item, LegEvent, Order, Part};
+use kernel::{Sid, Timestamp};
+use serde::{Deserialize, Serialize};
+
+/// What one call shows of what was heard; later sounds are not written down.
+const HEARD_MAX: usize = 2000;
+/// How fast text is spoken.
+const CHARS_PER_SECOND: u64 = 15;
+const TONE_MILLIS: u64 = 200;
+const BEEP_MILLIS: u64 = 500;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LegStatus {
+    /// On its way to the handset.
+    Placed,
+    Ringing,
+    InProgress,
+    Ended,
+}
+
+/// Kinds of what is heard or done on a handset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sound {
+    Say,
+    Play,
+    Tones,
+    Silence,
+    Beep,
+    Ringback,
+    Music,
+    /// Somebody else's words.
+    Voice,
+    /// Keys that were pressed here.
+    Pressed,
+    /// What was said here.
+    Spoke,
+}
+
+/// A line of what a call sounded like.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Heard {
+    pub at: Timestamp,
+    pub sound: Sound,
+    /// Words, a URL or keys.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub text: String,
+    /// How long; absent of what goes on until it is stopped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub millis: Option<u64>,
+    /// It was stopped before its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Playing {
+    pub id: u32,
+    since: Timestamp,
+    line: Option<usize>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Recording {
+    pub sid: Sid,
+    since: Timestamp,
+    spoken: String,
+}
+
+/// A handset's part of a call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Leg {
+    pub account: Sid,
+    pub sid: Sid,
+    /// The handset's number, or its name on another network.
+    pub handset: String,
+    pub peer: String,
+    /// Called from this handset.
+    pub outgoing: bool,
+    pub status: LegStatus,
+    pub began: Timestamp,
+    pub answered: Option<Timestamp>,
+    pub ended: Option<Timestamp>,
+    pub heard: Vec<Heard>,
+    pub(crate) playing: Option<Playing>,
+    pub(crate) room: Option<(String, Part)>,
+    pub(crate) recordings: Vec<Recording>,
+    /// The leg of the same platform at the other end.
+    pub(crate) other_end: Option<(Sid, Sid)>,
+}
+
+/// How long an item takes; `None` for what goes on until it is stopped.
+pub(crate) fn length_millis(item: &Item) -> Option<u64> {
+    match item {
+        Item::Say { text, loops, .. } => Some(spoken_millis(text).saturating_mul((*loops).into())),
+        Item::Play { millis, loops, .. } => Some(millis.saturating_mul((*loops).into())),
+        Item::Tones { digits } => Some(
+            digits
+                .chars()
+                .map(|key| match key {
+                    'w' => 500,
+                    'W' => 1000,
+                    _ => TONE_MILLIS,
+                })
+                .sum(),
+        ),
+        Item::Silence { millis } => Some(*millis),
+        Item::Beep => Some(BEEP_MILLIS),
+        Item::Ringback | Item::Music => None,
+    }
+}
+
+/// How long a text takes to be said.
+pub(crate) fn spoken_millis(text: &str) -> u64 {
+    let chars = text.chars().count() as u64;
+    chars.saturating_mul(1000).div_ceil(CHARS_PER_SECOND)
+}
+
+fn line_of(item: &Item) -> (Sound, String) {
+    match item {
+        Item::Say { text, .. } => (Sound::Say, text.clone()),
+        Item::Play { url, .. } => (Sound::Play, url.clone()),
+        Item::Tones { digits } => (Sound::Tones, digits.clone()),
+        Item::Silence { .. } => (Sound::Silence, String::new()),
+        Item::Beep => (Sound::Beep, String::new()),
+        Item::Ringback => (Sound::Ringback, String::new()),
+        Item::Music => (Sound::Music, String::new()),
+    }
+}
+
+impl Leg {
+    /// Follows an order; what happened at once because of it.
+    pub(crate) fn follow(&mut self, order: &Order, at: Timestamp) -> Vec<LegEvent> {
+        if self.status == LegStatus::Ended {
+            return Vec::new();
+        }
+        match order {
+            Order::Answer => self.answer(at),
+            Order::Reject { .. } | Order::HangUp => return self.end(at),
+            Order::Play { id, item } => {
+                self.cut(at);
+                let (sound, text) = line_of(item);
+                let line =
+                    self.hear(Heard { at, sound, text, millis: length_millis(item), cut: false });
+                self.playing = Some(Playing { id: *id, since: at, line });
+            }
+            Order::Stop => self.cut(at),
+            Order::Join { room, part } => self.room = Some((room.clone(), part.clone())),
+            Order::Leave => self.room = None,
+            Order::Record { recording } => self.recordings.push(Recording {
+                sid: *recording,
+                since: at,
+                spoken: String::new(),
+            }),
+            Order::StopRecording { recording } => return self.stop_recording(*recording, at),
+        }
+        Vec::new()
+    }
+
+    pub(crate) fn answer(&mut self, at: Timestamp) {
+        self.status = LegStatus::InProgress;
+        self.answered.get_or_insert(at);
+    }
+
+    /// Ends the leg and what was recorded of it.
+    pub(crate) fn end(&mut self, at: Timestamp) -> Vec<LegEvent> {
+        self.cut(at);
+        self.status = LegStatus::Ended;
+        self.ended = Some(at);
+        self.room = None;
+        let running: Vec<Sid> = self.recordings.iter().map(|recording| recording.sid).collect();
+        running.into_iter().flat_map(|sid| self.stop_recording(sid, at)).collect()
+    }
+
+    /// The item that was playing, if it is this one, has ended.
+    pub(crate) fn played(&mut self, id: u32) -> bool {
+        let is_current = self.playing.as_ref().is_some_and(|playing| playing.id == id);
+        if is_current {
+            self.playing = None;
+        }
+        is_current
+    }
+
+    /// Writes a line down, if there is room.
+    pub(crate) fn hear(&mut self, line: Heard) -> Option<usize> {
+        if self.heard.len() >= HEARD_MAX {
+            return None;
+        }
+        self.heard.push(line);
+        Some(self.heard.len() - 1)
+    }
+
+    /// Words that are in every recording that runs.
+    pub(crate) fn record(&mut self, text: &str) {
+        for recording in &mut self.recordings {
+            if !recording.spoken.is_empty() {
+                recording.spoken.push(' ');
+            }
+            recording.spoken.push_str(text);
+        }
+    }
+
+    fn stop_recording(&mut self, sid: Sid, at: Timestamp) -> Vec<LegEvent> {
+        let Some(found) = self.recordings.iter().position(|recording| recording.sid == sid) else {
+            return Vec::new();
+        };
+        let Recording { sid: recording, since, spoken } = self.recordings.remove(found);
+        let millis = u64::try_from(at.since(since).as_millis()).unwrap_or(u64::MAX);
+        vec![LegEvent::Recorded { recording, millis, spoken }]
+    }
+
+    /// Stops what is heard; its line keeps what was heard of it.
+    fn cut(&mut self, at: Timestamp) {
+        let Some(playing) = self.playing.take() else { return };
+        let Some(line) = playing.line.and_then(|line| self.heard.get_mut(line)) else { return };
+        let heard = u64::try_from(at.since(playing.since).as_millis()).unwrap_or(u64::MAX);
+        if line.millis.is_some_and(|whole| whole <= heard) {
+            return;
+        }
+        if line.sound == Sound::Say {
+            let chars = heard.saturating_mul(CHARS_PER_SECOND) / 1000;
+            line.text = line.text.chars().take(usize::try_from(chars).unwrap_or(0)).collect();
+        }
+        line.cut = line.millis.is_some();
+        line.millis = Some(heard);
+    }
+}
+
+/// What a caller is told of a handset that does not ring.
+pub(crate) fn refusal(handset: &crate::Handset) -> Option<Ending> {
+    use crate::{Behaviour, WhenCalled};
+    match (handset.behaviour, handset.when_called) {
+        (Behaviour::Unknown | Behaviour::Filtered, _) => Some(Ending::Failed),
+        (Behaviour::Off | Behaviour::Silent, _) => Some(Ending::NoAnswer),
+        (_, WhenCalled::Busy | WhenCalled::Reject) => Some(Ending::Busy),
+        (_, WhenCalled::Answer | WhenCalled::Ring) => None,
+    }
+}
+
+/// Whether and as what a handset picks up by itself.
+pub(crate) fn picks_up(handset: &crate::Handset) -> Option<AnsweredBy> {
+    (handset.when_called == crate::WhenCalled::Answer).then_some(handset.answered_by)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn leg() -> Leg {
+        let sid = |text: &str| text.parse().unwrap();
+        Leg {
+            account: sid("AC00000000000000000000000000000001"),
+            sid: sid("CA00000000000000000000000000000001"),
+            handset: "+14155550111".into(),
+            peer: "+14155550100".into(),
+            outgoing: false,
+            status: LegStatus::InProgress,
+            began: Timestamp::EPOCH,
+            answered: None,
+            ended: None,
+            heard: Vec::new(),
+            playing: None,
+            room: None,
+            recordings: Vec::new(),
+            other_end: None,
+        }
+    }
+
+    fn say(text: &str) -> Order {
+        let item = Item::Say { text: text.into(), voice: None, language: None, loops: 1 };
+        Order::Play { id: 1, item }
+    }
+
+    #[test]
+    fn what_is_stopped_was_heard_in_part() {
+        let mut leg = leg();
+        let at = |millis| Timestamp::from_millis(millis);
+        leg.follow(&say("123456789012345678901234567890"), at(0));
+        assert_eq!(leg.heard[0].millis, Some(2000));
+        leg.follow(&Order::Stop, at(1000));
+        let line = &leg.heard[0];
+        assert_eq!(
+            (line.text.as_str(), line.millis, line.cut),
+            ("123456789012345", Some(1000), true)
+        );
+        assert!(!leg.played(1));
+        leg.follow(&say("a"), at(3000));
+        assert!(!leg.played(2));
+        assert!(leg.played(1));
+    }
+
+    #[test]
+    fn a_recording_ends_with_its_leg() {
+        let mut leg = leg();
+        let recording = "RE00000000000000000000000000000001".parse().unwrap();
+        leg.follow(&Order::Record { recording }, Timestamp::from_millis(500));
+        leg.record("hello");
+        leg.record("there");
+        let ended = leg.end(Timestamp::from_millis(2500));
+        let spoken = "hello there".to_owned();
+        assert_eq!(ended, [LegEvent::Recorded { recording, millis: 2000, spoken }]);
+        assert!(leg.follow(&say("late"), Timestamp::from_millis(3000)).is_empty());
+        assert!(leg.heard.is_empty());
+    }
+}

@@ -1,0 +1,434 @@
+//! Calls on the simulated network: ringing, what is heard, and what people do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::{
+    AnsweredBy, BoxFuture, Ending, InboundCall, Item, LegEvent, LegReport, NotesError, Order,
+    OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
+};
+use jobs::{Failure, Job, NewJob, Worker};
+use kernel::{Sid, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::leg::{self, Heard, Leg, LegStatus, Sound};
+use crate::{Sim, handset};
+
+/// Queue of what happens on legs by itself.
+pub const LEG_QUEUE: &str = "sim.leg";
+/// Legs that hear one speaker.
+const ROOM_MAX: u32 = 300;
+
+/// What happens on a leg when its time has come.
+#[derive(Serialize, Deserialize)]
+struct Due {
+    leg: Sid,
+    what: What,
+}
+
+#[derive(Serialize, Deserialize)]
+enum What {
+    Ring,
+    PickUp { by: AnsweredBy },
+    Played { id: u32 },
+}
+
+/// Why a handset cannot do what it is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HandsetCallError {
+    /// It is not in a call that allows it.
+    NoSuchCall,
+    NobodyOwns,
+    Unavailable(Unavailable),
+}
+
+impl From<NotesError> for HandsetCallError {
+    fn from(error: NotesError) -> Self {
+        Self::Unavailable(Unavailable(error.to_string()))
+    }
+}
+
+impl From<Unavailable> for HandsetCallError {
+    fn from(error: Unavailable) -> Self {
+        Self::Unavailable(error)
+    }
+}
+
+fn unavailable(error: NotesError) -> Unavailable {
+    Unavailable(error.to_string())
+}
+
+impl Sim {
+    fn voice(&self) -> &Arc<dyn VoiceSink> {
+        self.voice.get().expect("the binary connects Voice before it starts")
+    }
+
+    async fn leg(&self, sid: Sid) -> Result<Option<Leg>, NotesError> {
+        let text = self.notes.get(&format!("leg/{sid}")).await?;
+        Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
+    }
+
+    async fn keep(&self, leg: &Leg) -> Result<(), NotesError> {
+        let text = serde_json::to_string(leg).expect("a leg is plain data");
+        self.notes.put(&format!("leg/{}", leg.sid), text).await
+    }
+
+    /// Writes a new leg, and that its handset has it.
+    async fn keep_new(&self, leg: &Leg) -> Result<(), NotesError> {
+        self.keep(leg).await?;
+        let key = format!("calls/{}/{}", leg.handset, leg.sid.hex());
+        self.notes.put(&key, leg.sid.to_string()).await?;
+        if self.notes.get(&format!("handset/{}", leg.handset)).await?.is_none()
+            && leg.handset.starts_with('+')
+        {
+            handset::save(&*self.notes, &self.handset(&leg.handset).await?).await?;
+        }
+        Ok(())
+    }
+
+    async fn report(&self, leg: &Leg, at: Timestamp, event: LegEvent) -> Result<(), Unavailable> {
+        let report = LegReport { account: leg.account, leg: leg.sid, at, event };
+        self.voice().report(&report).await
+    }
+
+    async fn promise(&self, leg: &Leg, what: What, at: Timestamp) -> Result<(), Unavailable> {
+        let job = NewJob::now(LEG_QUEUE, self.queue.clock(), &Due { leg: leg.sid, what }).at(at);
+        self.queue.add(leg.account, job).await.map_err(|error| Unavailable(error.0))
+    }
+
+    /// The calls of a handset, newest first.
+    pub async fn calls(&self, number: &str, limit: u32) -> Result<Vec<Leg>, NotesError> {
+        let keys = self.notes.newest(&format!("calls/{number}/"), limit).await?;
+        let mut legs = Vec::with_capacity(keys.len());
+        for (_, sid) in keys {
+            if let Ok(sid) = sid.parse() {
+                legs.extend(self.leg(sid).await?);
+            }
+        }
+        Ok(legs)
+    }
+
+    /// The call that a handset is in, or that rings on it.
+    async fn current(&self, number: &str, ringing: bool) -> Result<Leg, HandsetCallError> {
+        let calls = self.calls(number, 20).await?;
+        let fits = |leg: &Leg| match leg.status {
+            LegStatus::Ringing => ringing,
+            LegStatus::InProgress => true,
+            LegStatus::Placed | LegStatus::Ended => false,
+        };
+        calls.into_iter().find(fits).ok_or(HandsetCallError::NoSuchCall)
+    }
+
+    /// Somebody dials on a handset.
+    pub async fn call(&self, number: &str, to: &str) -> Result<Leg, HandsetCallError> {
+        let _guard = self.legs.lock().await;
+        let at = self.queue.clock().now();
+        let name = self.handset(number).await?.name;
+        let caller_name = Some(name).filter(|name| !name.is_empty());
+        let call = InboundCall { from: number.to_owned(), to: to.to_owned(), caller_name, at };
+        let Some((account, sid)) = self.voice().inbound(&call).await? else {
+            return Err(HandsetCallError::NobodyOwns);
+        };
+        let leg = new_leg(account, sid, number, to, true, LegStatus::Ringing, at);
+        self.keep_new(&leg).await?;
+        self.voice().ring(account, sid, at).await?;
+        Ok(leg)
+    }
+
+    /// Somebody answers the call that rings.
+    pub async fn answer(&self, number: &str) -> Result<Leg, HandsetCallError> {
+        let _guard = self.legs.lock().await;
+        let mut leg = self.current(number, true).await?;
+        if leg.status != LegStatus::Ringing || leg.outgoing {
+            return Err(HandsetCallError::NoSuchCall);
+        }
+        let by = self.handset(number).await?.answered_by;
+        self.pick_up(&mut leg, by, self.queue.clock().now()).await?;
+        Ok(leg)
+    }
+
+    async fn pick_up(
+        &self,
+        leg: &mut Leg,
+        by: AnsweredBy,
+        at: Timestamp,
+    ) -> Result<(), Unavailable> {
+        leg.answer(at);
+        self.keep(leg).await.map_err(unavailable)?;
+        self.report(leg, at, LegEvent::Answered { by }).await
+    }
+
+    /// Somebody declines the call that rings.
+    pub async fn decline(&self, number: &str) -> Result<Leg, HandsetCallError> {
+        let _guard = self.legs.lock().await;
+        let mut leg = self.current(number, true).await?;
+        if leg.status != LegStatus::Ringing || leg.outgoing {
+            return Err(HandsetCallError::NoSuchCall);
+        }
+        self.finish(&mut leg, Ending::Busy, self.queue.clock().now()).await?;
+        Ok(leg)
+    }
+
+    /// Somebody hangs up.
+    pub async fn hang_up(&self, number: &str) -> Result<Leg, HandsetCallError> {
+        let _guard = self.legs.lock().await;
+        let mut leg = self.current(number, true).await?;
+        self.finish(&mut leg, Ending::HungUp, self.queue.clock().now()).await?;
+        Ok(leg)
+    }
+
+    /// The end of a leg comes first, then what was recorded of it.
+    async fn finish(
+        &self,
+        leg: &mut Leg,
+        ending: Ending,
+        at: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let after = leg.end(at);
+        self.keep(leg).await.map_err(unavailable)?;
+        self.report(leg, at, LegEvent::Ended(ending)).await?;
+        for event in after {
+            self.report(leg, at, event).await?;
+        }
+        Ok(())
+    }
+
+    /// Somebody presses keys.
+    pub async fn press(&self, number: &str, keys: &str) -> Result<Leg, HandsetCallError> {
+        let _guard = self.legs.lock().await;
+        let mut leg = self.current(number, false).await?;
+        let at = self.queue.clock().now();
+        let line = |sound| Heard { at, sound, text: keys.to_owned(), millis: None, cut: false };
+        leg.hear(line(Sound::Pressed));
+        self.keep(&leg).await?;
+        self.report(&leg, at, LegEvent::Digits(keys.to_owned())).await?;
+        for mut other in self.listeners(&leg).await? {
+            other.hear(line(Sound::Tones));
+            self.keep(&other).await?;
+        }
+        Ok(leg)
+    }
+
+    /// Somebody says something.
+    pub async fn speak(&self, number: &str, text: &str) -> Result<Leg, HandsetCallError> {
+        let _guard = self.legs.lock().await;
+        let mut leg = self.current(number, false).await?;
+        let at = self.queue.clock().now();
+        let millis = leg::spoken_millis(text);
+        let line =
+            |sound| Heard { at, sound, text: text.to_owned(), millis: Some(millis), cut: false };
+        leg.hear(line(Sound::Spoke));
+        leg.record(text);
+        self.keep(&leg).await?;
+        self.report(&leg, at, LegEvent::Speech { text: text.to_owned(), millis }).await?;
+        for mut other in self.listeners(&leg).await? {
+            other.hear(line(Sound::Voice));
+            other.record(text);
+            self.keep(&other).await?;
+        }
+        Ok(leg)
+    }
+
+    /// The legs that hear what is said on this one.
+    async fn listeners(&self, speaker: &Leg) -> Result<Vec<Leg>, NotesError> {
+        let Some((room, part)) = speaker.room.as_ref().filter(|(_, part)| part.speaks) else {
+            return Ok(Vec::new());
+        };
+        let mut found = Vec::new();
+        for (_, sid) in self.notes.newest(&format!("room/{room}/"), ROOM_MAX).await? {
+            let Ok(sid) = sid.parse::<Sid>() else { continue };
+            if sid == speaker.sid || part.only_to.is_some_and(|only| only != sid) {
+                continue;
+            }
+            let Some(leg) = self.leg(sid).await? else { continue };
+            if leg.room.as_ref().is_some_and(|(known, part)| known == room && part.hears) {
+                found.push(leg);
+            }
+        }
+        Ok(found)
+    }
+
+    async fn carry_out(&self, sid: Sid, at: Timestamp, order: &Order) -> Result<(), Unavailable> {
+        let _guard = self.legs.lock().await;
+        let Some(mut leg) = self.leg(sid).await.map_err(unavailable)? else { return Ok(()) };
+        let before = leg.room.as_ref().map(|(room, _)| room.clone());
+        let was_over = leg.status == LegStatus::Ended;
+        let events = leg.follow(order, at);
+        self.keep(&leg).await.map_err(unavailable)?;
+        let now = leg.room.as_ref().map(|(room, _)| room.clone());
+        if before != now {
+            let key = |room: &str| format!("room/{room}/{}", leg.sid.hex());
+            if let Some(room) = before {
+                self.notes.delete(&key(&room)).await.map_err(unavailable)?;
+            }
+            if let Some(room) = now {
+                self.notes.put(&key(&room), leg.sid.to_string()).await.map_err(unavailable)?;
+            }
+        }
+        if let Order::Play { id, item } = order
+            && !was_over
+            && let Some(millis) = leg::length_millis(item)
+        {
+            let end = at + Duration::from_millis(millis);
+            self.promise(&leg, What::Played { id: *id }, end).await?;
+        }
+        for event in events {
+            self.report(&leg, at, event).await?;
+        }
+        match leg.other_end {
+            Some(other) if !was_over => self.reach(other, at, order).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// What an order to one end means to the other end, where both are this platform's.
+    async fn reach(
+        &self,
+        (_, sid): (Sid, Sid),
+        at: Timestamp,
+        order: &Order,
+    ) -> Result<(), Unavailable> {
+        let Some(mut other) = self.leg(sid).await.map_err(unavailable)? else { return Ok(()) };
+        if other.status == LegStatus::Ended {
+            return Ok(());
+        }
+        match order {
+            Order::Answer if other.status == LegStatus::Ringing => {
+                self.pick_up(&mut other, AnsweredBy::Human, at).await
+            }
+            Order::HangUp => self.finish(&mut other, Ending::HungUp, at).await,
+            Order::Reject { busy } => {
+                let ending = if *busy { Ending::Busy } else { Ending::NoAnswer };
+                self.finish(&mut other, ending, at).await
+            }
+            Order::Play { item: Item::Say { text, .. }, .. } => {
+                let millis = leg::spoken_millis(text);
+                other.record(text);
+                self.keep(&other).await.map_err(unavailable)?;
+                self.report(&other, at, LegEvent::Speech { text: text.clone(), millis }).await
+            }
+            Order::Play { item: Item::Tones { digits }, .. } => {
+                let keys: String = digits.chars().filter(|key| !"wW".contains(*key)).collect();
+                self.report(&other, at, LegEvent::Digits(keys)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn due(&self, due: Due, at: Timestamp) -> Result<(), Unavailable> {
+        let _guard = self.legs.lock().await;
+        let Some(mut leg) = self.leg(due.leg).await.map_err(unavailable)? else { return Ok(()) };
+        match due.what {
+            What::Ring if leg.status == LegStatus::Placed => self.ring(leg, at).await,
+            What::PickUp { by } if leg.status == LegStatus::Ringing => {
+                self.pick_up(&mut leg, by, at).await
+            }
+            What::Played { id } if leg.played(id) => {
+                self.keep(&leg).await.map_err(unavailable)?;
+                self.report(&leg, at, LegEvent::Played { id }).await
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn ring(&self, mut leg: Leg, at: Timestamp) -> Result<(), Unavailable> {
+        // A number of this platform is no handset: it is called like any other caller would.
+        let call =
+            InboundCall { from: leg.peer.clone(), to: leg.handset.clone(), caller_name: None, at };
+        if let Some((account, sid)) = self.voice().inbound(&call).await? {
+            let (from, to) = (call.from.as_str(), call.to.as_str());
+            let mut other = new_leg(account, sid, from, to, true, LegStatus::Ringing, at);
+            other.other_end = Some((leg.account, leg.sid));
+            leg.other_end = Some((account, sid));
+            leg.status = LegStatus::Ringing;
+            self.keep_new(&other).await.map_err(unavailable)?;
+            self.keep(&leg).await.map_err(unavailable)?;
+            self.report(&leg, at, LegEvent::Ringing).await?;
+            return self.voice().ring(account, sid, at).await;
+        }
+        let handset = self.handset(&leg.handset).await.map_err(unavailable)?;
+        if let Some(ending) = leg::refusal(&handset) {
+            return self.finish(&mut leg, ending, at).await;
+        }
+        leg.status = LegStatus::Ringing;
+        self.keep(&leg).await.map_err(unavailable)?;
+        self.report(&leg, at, LegEvent::Ringing).await?;
+        match leg::picks_up(&handset) {
+            Some(by) => {
+                let after = Duration::from_millis(handset.answers_after_ms);
+                self.promise(&leg, What::PickUp { by }, at + after).await
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn new_leg(
+    account: Sid,
+    sid: Sid,
+    handset: &str,
+    peer: &str,
+    outgoing: bool,
+    status: LegStatus,
+    began: Timestamp,
+) -> Leg {
+    Leg {
+        account,
+        sid,
+        handset: handset.to_owned(),
+        peer: peer.to_owned(),
+        outgoing,
+        status,
+        began,
+        answered: None,
+        ended: None,
+        heard: Vec::new(),
+        playing: None,
+        room: None,
+        recordings: Vec::new(),
+        other_end: None,
+    }
+}
+
+impl VoiceCarrier for Sim {
+    fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
+        Box::pin(async move {
+            let _guard = self.legs.lock().await;
+            if self.leg(call.leg).await.map_err(unavailable)?.is_some() {
+                return Ok(());
+            }
+            let status = LegStatus::Placed;
+            let leg = new_leg(call.account, call.leg, &call.to, &call.from, false, status, call.at);
+            self.keep_new(&leg).await.map_err(unavailable)?;
+            let delay = crate::chance::delay(&self.network, call.leg.bits() as u64);
+            self.promise(&leg, What::Ring, call.at + delay).await
+        })
+    }
+
+    fn order<'a>(
+        &'a self,
+        _account: Sid,
+        leg: Sid,
+        at: Timestamp,
+        order: &'a Order,
+    ) -> BoxFuture<'a, Result<(), Unavailable>> {
+        Box::pin(self.carry_out(leg, at, order))
+    }
+}
+
+/// Lets happen on legs what is due.
+pub struct Legs(pub Arc<Sim>);
+
+impl Worker for Legs {
+    const QUEUE: &'static str = LEG_QUEUE;
+
+    async fn run(
+        &self,
+        job: &Job,
+        store: &jobs::AccountStore,
+    ) -> Result<jobs::AccountBatch, Failure> {
+        let due: Due = job.read()?;
+        self.0.due(due, job.ready_at).await.map_err(|error| Failure::Retry(error.0))?;
+        Ok(store.batch())
+    }
+}

@@ -1,0 +1,373 @@
+//! Documents run against a caller that the test plays.
+
+use super::*;
+use crate::Method;
+
+const BASE: &str = "https://app.example/ivr/start";
+
+/// A machine whose document came from [`BASE`], and what it asked for first.
+fn begun(role: Role, answered: bool, inside: &str) -> (Machine, Vec<Output>) {
+    let mut machine = Machine::new(role, answered);
+    let source = Source::Url { url: BASE.into(), method: Method::Post };
+    let asked = machine.start(source, Some(("https://app.example/oops".into(), Method::Get)));
+    let [Output::Fetch { id, .. }] = &asked[..] else { panic!("{asked:?}") };
+    let out = answer(&mut machine, *id, inside);
+    (machine, out)
+}
+
+fn answer(machine: &mut Machine, id: u32, inside: &str) -> Vec<Output> {
+    let body = format!("<Response>{inside}</Response>").into_bytes();
+    let content_type = Some("text/xml".to_owned());
+    machine.on(Input::Fetched { id, body, content_type, url: BASE.into() })
+}
+
+/// One word per output.
+fn words(out: &[Output]) -> Vec<String> {
+    out.iter()
+        .map(|output| match output {
+            Output::Play { sound, .. } => match sound {
+                Sound::Say { text, loops: 1, .. } => format!("say {text}"),
+                Sound::Say { text, loops, .. } => format!("say {text} x{loops}"),
+                Sound::Play { url, .. } => format!("play {url}"),
+                Sound::Tones { digits } => format!("tones {digits}"),
+                Sound::Silence { millis } => format!("silence {millis}"),
+                other => format!("{other:?}").to_lowercase(),
+            },
+            Output::Timer { millis, .. } => format!("timer {millis}"),
+            Output::Media { url, .. } => format!("media {url}"),
+            Output::Alert { code, .. } => format!("alert {code}"),
+            Output::Fetch { url, method, params, .. } => {
+                let params: Vec<String> =
+                    params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                format!("{} {url} {}", method.as_str(), params.join("&")).trim_end().to_owned()
+            }
+            Output::Post { url, params, .. } => {
+                let params: Vec<String> =
+                    params.iter().map(|(name, value)| format!("{name}={value}")).collect();
+                format!("tell {url} {}", params.join("&"))
+            }
+            Output::Reject { busy } => format!("reject {busy}"),
+            Output::Dial(plan) => {
+                let to: Vec<&str> = plan.targets.iter().map(|t| t.address.as_str()).collect();
+                format!("dial {}", to.join(","))
+            }
+            Output::JoinConference(noun) => format!("conference {}", noun.text),
+            Output::Enqueue(plan) => format!("enqueue {}", plan.queue),
+            Output::LeaveQueue { result } => format!("leave {result}"),
+            Output::Text { body, .. } => format!("text {body}"),
+            Output::Record(_) => "record".to_owned(),
+            other => format!("{other:?}").to_lowercase(),
+        })
+        .collect()
+}
+
+/// The id of what the machine waits for last.
+fn last_id(out: &[Output]) -> u32 {
+    let id = |output: &Output| match output {
+        Output::Play { id, .. }
+        | Output::Timer { id, .. }
+        | Output::Media { id, .. }
+        | Output::Fetch { id, .. } => Some(*id),
+        _ => None,
+    };
+    out.iter().rev().find_map(id).unwrap_or_else(|| panic!("nothing is waited for: {out:?}"))
+}
+
+#[test]
+fn a_document_begins_with_what_its_first_verb_needs() {
+    for (inside, expected) in [
+        ("", vec!["hangup"]),
+        ("<Say>a</Say>", vec!["answer", "say a"]),
+        ("<Say loop=\"0\">a</Say>", vec!["answer", "say a x1000"]),
+        ("<say>a</say>", vec!["alert 12200", "hangup"]),
+        ("<!-- x --><Play>b.mp3</Play>", vec!["answer", "media https://app.example/ivr/b.mp3"]),
+        ("<Play digits=\"1w2\"/>", vec!["answer", "tones 1w2"]),
+        ("<Pause length=\"5\"/><Reject/>", vec!["timer 5000"]),
+        ("<Pause length=\"0\"/><Hangup/>", vec!["answer", "hangup"]),
+        ("<Reject/>", vec!["reject false"]),
+        ("<Reject reason=\"busy\"/>", vec!["reject true"]),
+        ("<Hangup/>", vec!["answer", "hangup"]),
+        ("<Redirect>next</Redirect><Say>no</Say>", vec!["POST https://app.example/ivr/next"]),
+        ("<Redirect method=\"GET\">/n?a=b</Redirect>", vec!["GET https://app.example/n?a=b"]),
+        ("<Redirect/>", vec!["POST https://app.example/ivr/start"]),
+        ("<Leave/>", vec!["alert 12200", "hangup"]),
+        ("<Gather/>", vec!["answer", "timer 5000"]),
+        ("<Gather timeout=\"3\"><Say>a</Say></Gather>", vec!["answer", "say a"]),
+        ("<Record/>", vec!["answer", "beep"]),
+        ("<Record playBeep=\"false\"/>", vec!["answer", "record", "timer 5000", "timer 3600000"]),
+        ("<Dial>+14155550100</Dial>", vec!["answer", "ringback", "dial +14155550100"]),
+        (
+            "<Dial answerOnBridge=\"true\"><Number>1</Number><Client>bo</Client></Dial>",
+            vec!["dial 1,bo"],
+        ),
+        ("<Dial/><Say>x</Say>", vec!["alert 13223", "answer", "say x"]),
+        ("<Dial><Conference>c</Conference></Dial>", vec!["answer", "conference c"]),
+        (
+            "<Dial><Conference>c</Conference><Number>1</Number></Dial>",
+            vec!["alert 13000", "answer", "conference c"],
+        ),
+        (
+            "<Dial><Conference record=\"record-from-start\">c</Conference></Dial>",
+            vec!["alert 13750", "answer", "conference c"],
+        ),
+        ("<Enqueue>q</Enqueue>", vec!["answer", "enqueue q"]),
+        ("<Enqueue/><Say>x</Say>", vec!["alert 14204", "answer", "say x"]),
+        ("<Sms>hi</Sms>", vec!["text hi"]),
+        ("<Refer><Sip>sip:a@b</Sip></Refer>", vec!["alert 13801", "hangup"]),
+        ("<Echo/>", vec!["alert 12200", "hangup"]),
+        (
+            "<Connect action=\"/c\"><Stream url=\"wss://x\"/></Connect>",
+            vec!["alert 13750", "POST https://app.example/c"],
+        ),
+    ] {
+        let (_, out) = begun(Role::Call, false, inside);
+        assert_eq!(words(&out), expected, "{inside}");
+    }
+}
+
+#[test]
+fn gather_takes_keys_as_the_table_says() {
+    // Attributes, what happens, what is asked.
+    for (attributes, keys, expected) in [
+        ("numDigits=\"1\"", "4", vec!["POST https://app.example/ivr/start Digits=4"]),
+        ("numDigits=\"4\"", "1234", vec!["POST https://app.example/ivr/start Digits=1234"]),
+        ("action=\"/d\"", "12#", vec!["POST https://app.example/d Digits=12&FinishedOnKey=#"]),
+        (
+            "action=\"/d\" finishOnKey=\"*\" method=\"GET\"",
+            "#*",
+            vec!["GET https://app.example/d Digits=#&FinishedOnKey=*"],
+        ),
+        ("finishOnKey=\"\"", "#", vec!["timer 5000"]),
+        ("", "#", vec!["say after"]),
+        ("input=\"speech\"", "1", vec![]),
+    ] {
+        let inside = format!("<Gather {attributes}/><Say>after</Say>");
+        let (mut machine, _) = begun(Role::Call, false, &inside);
+        let out = machine.on(Input::Digits(keys.into()));
+        assert_eq!(words(&out), expected, "{attributes} {keys}");
+    }
+}
+
+#[test]
+fn gather_ends_by_silence_and_stops_its_prompt() {
+    let inside = "<Gather numDigits=\"4\"><Say>menu</Say></Gather><Say>after</Say>";
+    let (mut machine, out) = begun(Role::Call, false, inside);
+    let out = machine.on(Input::Played { id: last_id(&out) });
+    assert_eq!(words(&out), ["timer 5000"]);
+    let stale = last_id(&out);
+    let out = machine.on(Input::Digits("12".into()));
+    assert_eq!(words(&out), ["timer 5000"]);
+    assert_eq!(machine.on(Input::Timer { id: stale }), []);
+    let out = machine.on(Input::Timer { id: last_id(&out) });
+    assert_eq!(words(&out), ["POST https://app.example/ivr/start Digits=12"]);
+
+    let (mut machine, _) = begun(Role::Call, false, inside);
+    assert_eq!(words(&machine.on(Input::Digits("1".into()))), ["stop", "timer 5000"]);
+
+    let (mut machine, out) = begun(Role::Call, false, "<Gather/><Say>after</Say>");
+    assert_eq!(words(&machine.on(Input::Timer { id: last_id(&out) })), ["say after"]);
+
+    let inside = "<Gather actionOnEmptyResult=\"true\" action=\"/e\"/><Say>after</Say>";
+    let (mut machine, out) = begun(Role::Call, false, inside);
+    let out = machine.on(Input::Timer { id: last_id(&out) });
+    assert_eq!(words(&out), ["POST https://app.example/e Digits="]);
+}
+
+#[test]
+fn gather_hears_words() {
+    let inside = "<Gather input=\"dtmf speech\" action=\"/s\" speechTimeout=\"2\"
+        partialResultCallback=\"/p\"><Say>menu</Say></Gather>";
+    let (mut machine, _) = begun(Role::Call, false, inside);
+    let said = |text: &str| Input::Speech(SpeechText { text: text.into(), millis: 700 });
+    let out = machine.on(said("book a"));
+    assert_eq!(
+        words(&out),
+        ["stop", "tell https://app.example/p UnstableSpeechResult=book a", "timer 2700"]
+    );
+    // The first kind of input stays.
+    assert_eq!(machine.on(Input::Digits("1".into())), []);
+    let out = machine.on(said("table"));
+    let out = machine.on(Input::Timer { id: last_id(&out) });
+    assert_eq!(
+        words(&out),
+        ["POST https://app.example/s SpeechResult=book a table&Confidence=1.0&Language=en-US"]
+    );
+}
+
+#[test]
+fn record_ends_by_key_silence_length_and_hanging_up() {
+    let inside = "<Record action=\"/r\" playBeep=\"false\" timeout=\"3\"/><Say>nothing</Say>";
+    let url = || Some(vec![("RecordingUrl".to_owned(), "u".to_owned())]);
+    let speech = Input::Speech(SpeechText { text: "hello".into(), millis: 1000 });
+
+    let (mut machine, _) = begun(Role::Call, false, inside);
+    let out = machine.on(speech.clone());
+    assert_eq!(words(&out), ["timer 4000"]);
+    assert_eq!(machine.on(Input::Timer { id: last_id(&out) }), [Output::StopRecording]);
+    let out = machine.on(Input::Recorded(url()));
+    assert_eq!(words(&out), ["POST https://app.example/r RecordingUrl=u&Digits="]);
+
+    let (mut machine, _) = begun(Role::Call, false, inside);
+    assert_eq!(machine.on(Input::Digits("5".into())), [Output::StopRecording]);
+    let out = machine.on(Input::Recorded(url()));
+    assert_eq!(words(&out), ["POST https://app.example/r RecordingUrl=u&Digits=5"]);
+
+    let (mut machine, out) = begun(Role::Call, false, inside);
+    machine.on(Input::Timer { id: last_id(&out) });
+    assert_eq!(words(&machine.on(Input::Recorded(None))), ["say nothing"]);
+
+    let (mut machine, _) = begun(Role::Call, false, inside);
+    assert_eq!(machine.on(Input::HungUp), [Output::StopRecording]);
+    let out = machine.on(Input::Recorded(url()));
+    assert_eq!(words(&out), ["tell https://app.example/r RecordingUrl=u&Digits=hangup"]);
+    assert!(machine.is_over());
+    let (mut machine, _) = begun(Role::Call, false, inside);
+    machine.on(Input::HungUp);
+    assert_eq!(machine.on(Input::Recorded(None)), []);
+}
+
+#[test]
+fn dial_goes_on_with_its_action_or_the_next_verb() {
+    let busy = || Input::DialEnded(vec![("DialCallStatus".to_owned(), "busy".to_owned())]);
+    let (mut machine, _) = begun(Role::Call, false, "<Dial>1</Dial><Say>next</Say>");
+    assert_eq!(words(&machine.on(busy())), ["stop", "say next"]);
+
+    let inside = "<Dial action=\"/d\" hangupOnStar=\"true\">1</Dial><Say>never</Say>";
+    let (mut machine, _) = begun(Role::Call, false, inside);
+    let out = machine.on(Input::Bridged);
+    assert_eq!(out, [Output::Stop]);
+    assert_eq!(machine.on(Input::Digits("*".into())), [Output::EndDial]);
+    assert_eq!(words(&machine.on(busy())), ["POST https://app.example/d DialCallStatus=busy"]);
+
+    let (mut machine, _) = begun(Role::Call, false, inside);
+    assert_eq!(machine.on(Input::HungUp), [Output::EndDial]);
+    assert_eq!(words(&machine.on(busy())), ["tell https://app.example/d DialCallStatus=busy"]);
+
+    let inside = "<Dial answerOnBridge=\"true\">1</Dial>";
+    let (mut machine, _) = begun(Role::Call, false, inside);
+    assert_eq!(machine.on(Input::Bridged), [Output::Answer]);
+
+    let (_, out) = begun(Role::Screen, true, "<Dial>1</Dial>");
+    assert_eq!(words(&out), ["alert 13201", "end"]);
+}
+
+#[test]
+fn waiting_is_a_document_of_its_own() {
+    let (mut machine, _) = begun(Role::Call, false, "<Enqueue waitUrl=\"/w\">q</Enqueue>");
+    let out = machine.on(Input::Enqueued);
+    assert_eq!(words(&out), ["POST https://app.example/w"]);
+    let out = answer(&mut machine, last_id(&out), "<Say>wait</Say><Record/>");
+    assert_eq!(words(&out), ["say wait"]);
+    let out = machine.on(Input::Played { id: last_id(&out) });
+    assert_eq!(words(&out), ["alert 12200", "timer 1000"]);
+    let out = machine.on(Input::Timer { id: last_id(&out) });
+    let out = answer(&mut machine, last_id(&out), "<Leave/>");
+    assert_eq!(words(&out), ["leave leave"]);
+    assert_eq!(words(&machine.on(Input::LeftQueue(vec![]))), ["stop", "hangup"]);
+
+    let (mut machine, _) = begun(Role::Call, false, "<Enqueue>q</Enqueue>");
+    assert_eq!(words(&machine.on(Input::Enqueued)), ["music"]);
+    assert_eq!(words(&machine.on(Input::Dequeued)), ["stop"]);
+
+    let inside = "<Dial action=\"/d\"><Conference waitUrl=\"\">c</Conference></Dial>";
+    let (mut machine, _) = begun(Role::Call, false, inside);
+    let source = Source::Url { url: "https://w/".into(), method: Method::Get };
+    let out = machine.on(Input::Waiting(Some(source)));
+    assert_eq!(words(&out), ["GET https://w/"]);
+    let out = answer(&mut machine, last_id(&out), "<Gather/><Say>soon</Say>");
+    assert_eq!(words(&out), ["alert 13238", "say soon"]);
+    assert_eq!(words(&machine.on(Input::Joined)), ["stop"]);
+    let left = Input::LeftConference(vec![("DialCallStatus".into(), "answered".into())]);
+    assert_eq!(words(&machine.on(left)), ["POST https://app.example/d DialCallStatus=answered"]);
+}
+
+#[test]
+fn failures_go_to_the_fallback_once_and_then_to_the_caller() {
+    let mut machine = Machine::new(Role::Call, true);
+    let source = Source::Url { url: BASE.into(), method: Method::Post };
+    let fallback = Some(("https://app.example/oops".to_owned(), Method::Get));
+    let out = machine.start(source.clone(), fallback);
+    let failed = |id| Input::FetchFailed { id, code: 11200, url: BASE.into() };
+    let out = machine.on(failed(last_id(&out)));
+    assert_eq!(
+        words(&out),
+        [format!("GET https://app.example/oops ErrorCode=11200&ErrorUrl={BASE}")]
+    );
+    let out = machine.on(failed(last_id(&out)));
+    assert!(matches!(&out[..], [Output::Play { sound: Sound::Say { .. }, .. }]), "{out:?}");
+    assert_eq!(machine.on(Input::Played { id: last_id(&out) }), [Output::HangUp]);
+    // Nobody has answered: nobody is told.
+    let mut machine = Machine::new(Role::Call, false);
+    let out = machine.start(source, None);
+    assert_eq!(machine.on(failed(last_id(&out))), [Output::Fail]);
+}
+
+#[test]
+fn an_inline_document_has_no_address_of_its_own() {
+    for (inside, expected) in [
+        ("<Gather action=\"/x\"/><Say>x</Say>", vec!["alert 15004", "answer", "timer 5000"]),
+        ("<Gather/>", vec!["alert 15004", "answer", "timer 5000"]),
+        ("<Redirect>/x</Redirect>", vec!["alert 11100", "hangup"]),
+        ("<Redirect/>", vec!["alert 11100", "hangup"]),
+        ("<Redirect>https://x.example/y</Redirect>", vec!["POST https://x.example/y"]),
+    ] {
+        let mut machine = Machine::new(Role::Call, false);
+        let out = machine.start(Source::Inline(format!("<Response>{inside}</Response>")), None);
+        assert_eq!(words(&out), expected, "{inside}");
+    }
+}
+
+#[test]
+fn a_loop_without_an_end_ends() {
+    let (mut machine, mut out) = begun(Role::Call, true, "<Redirect/>");
+    for _ in 0..2000 {
+        if out.contains(&Output::HangUp) {
+            assert_eq!(words(&out), ["alert 12400", "hangup"]);
+            return;
+        }
+        out = answer(&mut machine, last_id(&out), "<Redirect/>");
+    }
+    panic!("it goes on");
+}
+
+#[test]
+fn a_machine_survives_as_text() {
+    let inside = "<Gather input=\"speech dtmf\"><Play>a.wav</Play></Gather><Say>x</Say>";
+    let (machine, _) = begun(Role::Call, false, inside);
+    let text = serde_json::to_string(&machine).expect("a machine is plain data");
+    assert_eq!(serde_json::from_str::<Machine>(&text).expect("a machine is plain data"), machine);
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_story_makes_it_panic(
+        body in "(<(Say|Play|Gather|Record|Dial|Enqueue|Redirect|Pause|Leave|Hangup)( action=\"a\")?>[a-z]{0,3}</(Say|Play|Gather|Record|Dial|Enqueue|Redirect|Pause|Leave|Hangup)>){0,4}",
+        story in proptest::collection::vec((0u8..14, 0u32..8), 0..40),
+    ) {
+        let mut machine = Machine::new(Role::Call, false);
+        let source = Source::Url { url: BASE.into(), method: Method::Post };
+        machine.start(source, None);
+        for (what, id) in story {
+            let document = format!("<Response>{body}</Response>");
+            let input = match what {
+                0 | 1 => Input::Fetched {
+                    id,
+                    body: document.into_bytes(),
+                    content_type: None,
+                    url: BASE.into(),
+                },
+                2 => Input::FetchFailed { id, code: 11200, url: BASE.into() },
+                3 | 4 => Input::Played { id },
+                5 | 6 => Input::Timer { id },
+                7 => Input::Digits("1#".into()),
+                8 => Input::Speech(SpeechText { text: "a".into(), millis: 10 }),
+                9 => Input::Recorded(Some(vec![])),
+                10 => Input::DialEnded(vec![]),
+                11 => Input::Bridged,
+                12 => Input::Enqueued,
+                _ => Input::HungUp,
+            };
+            machine.on(input);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Calls on simulated handsets, in our own API.
+
+use axum::Json;
+use axum::extract::{Path, Query, State};
+use axum::http::StatusCode;
+use kernel::ApiError;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sim::{HandsetCallError, Leg};
+
+use super::api::{App, Refusal, bad, number_of, read, unavailable};
+
+/// Calls of one read.
+const CALLS_MAX: u32 = 200;
+/// Characters of a sentence.
+const SENTENCE_CHARS_MAX: usize = 1000;
+const KEYS_MAX: usize = 64;
+
+impl From<HandsetCallError> for Refusal {
+    fn from(error: HandsetCallError) -> Self {
+        match error {
+            HandsetCallError::NoSuchCall => {
+                let why = "The handset is in no call that allows this";
+                Self(ApiError::new(20404, why))
+            }
+            HandsetCallError::NobodyOwns => Self(ApiError::new(
+                20404,
+                "No account owns the number; buy it or call from it once",
+            )),
+            HandsetCallError::Unavailable(error) => unavailable(error),
+        }
+    }
+}
+
+/// A call as its handset shows it; what was heard is oldest first.
+fn shown(leg: &Leg) -> Value {
+    let heard = leg.heard.iter().map(|line| {
+        json!({
+            "at": line.at.iso8601(),
+            "sound": line.sound,
+            "text": line.text,
+            "milliseconds": line.millis,
+            "cut": line.cut,
+        })
+    });
+    json!({
+        "sid": leg.sid,
+        "account_sid": leg.account,
+        "direction": if leg.outgoing { "outgoing" } else { "incoming" },
+        "peer": leg.peer,
+        "status": leg.status,
+        "began": leg.began.iso8601(),
+        "answered": leg.answered.map(|at| at.iso8601()),
+        "ended": leg.ended.map(|at| at.iso8601()),
+        "heard": heard.collect::<Vec<_>>(),
+    })
+}
+
+#[derive(Deserialize)]
+pub(super) struct CallsQuery {
+    limit: Option<u32>,
+}
+
+pub(super) async fn list(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    Query(query): Query<CallsQuery>,
+) -> Result<Json<Value>, Refusal> {
+    let limit = query.limit.unwrap_or(20).min(CALLS_MAX);
+    // Clients have names instead of numbers.
+    let handset = match number.starts_with("client:") {
+        true => number,
+        false => number_of(&number)?,
+    };
+    let calls = app.sim.calls(&handset, limit).await.map_err(unavailable)?;
+    Ok(Json(json!({ "calls": calls.iter().map(shown).collect::<Vec<_>>() })))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Dialled {
+    to: Option<String>,
+}
+
+pub(super) async fn call(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    body: String,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let dialled: Dialled = read(&body)?;
+    let to = match dialled.to {
+        Some(to) => number_of(&to)?,
+        None => app.env().await?.phone_number,
+    };
+    let leg = app.sim.call(&number_of(&number)?, &to).await?;
+    Ok((StatusCode::CREATED, Json(shown(&leg))))
+}
+
+pub(super) async fn answer(
+    State(app): State<App>,
+    Path(number): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    Ok(Json(shown(&app.sim.answer(&number_of(&number)?).await?)))
+}
+
+pub(super) async fn reject(
+    State(app): State<App>,
+    Path(number): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    Ok(Json(shown(&app.sim.decline(&number_of(&number)?).await?)))
+}
+
+pub(super) async fn hang_up(
+    State(app): State<App>,
+    Path(number): Path<String>,
+) -> Result<Json<Value>, Refusal> {
+    Ok(Json(shown(&app.sim.hang_up(&number_of(&number)?).await?)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Pressed {
+    digits: String,
+}
+
+pub(super) async fn press(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    body: String,
+) -> Result<Json<Value>, Refusal> {
+    let Pressed { digits } = read(&body)?;
+    let fits = digits.chars().all(|key| key.is_ascii_digit() || matches!(key, '*' | '#'));
+    if digits.is_empty() || digits.len() > KEYS_MAX || !fits {
+        return Err(bad(format!("'digits' must be 1 to {KEYS_MAX} of 0-9, * and #")));
+    }
+    Ok(Json(shown(&app.sim.press(&number_of(&number)?, &digits).await?)))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Spoken {
+    text: String,
+}
+
+pub(super) async fn speak(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    body: String,
+) -> Result<Json<Value>, Refusal> {
+    let Spoken { text } = read(&body)?;
+    let text = text.trim();
+    if text.is_empty() || text.chars().count() > SENTENCE_CHARS_MAX || text.contains('\0') {
+        let why =
+            format!("'text' must have 1 to {SENTENCE_CHARS_MAX} characters, none of them NUL");
+        return Err(bad(why));
+    }
+    Ok(Json(shown(&app.sim.speak(&number_of(&number)?, text).await?)))
+}

@@ -1,0 +1,673 @@
+//! What happens to a call, one thing after the other.
+//!
+//! Everything that happens comes as a [`Letter`]: a job in the lane of its call, or a timer. The
+//! call is loaded, told, and written with all that follows (orders to the carrier, requests to the
+//! application, letters to other calls) in one commit. So a call goes on after a restart where it
+//! was.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use contracts::{AnsweredBy, Ending, Item, LegEvent, Order, OutboundCall, Unavailable};
+use jobs::{Failure, Job, NewJob, Worker};
+use kernel::{Sid, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::{AccountBatch, AccountStore};
+use twiml::voice::{Input, Machine, Output, Params, Role, Sound, Source, SpeechText};
+use webhooks::Callback;
+
+use crate::ask::{Ask, ask};
+use crate::call::{Call, Hook, Live};
+use crate::dial::ChildNews;
+use crate::lifecycle::{self, Event, Status};
+use crate::recording::RecordSetup;
+use crate::{Voice, params, price};
+
+/// Queue of letters.
+pub(crate) const LETTERS: &str = "voice.letter";
+/// Queue of what legs are told.
+pub(crate) const ORDERS: &str = "voice.order";
+/// How long an answer of unknown kind is listened to, and a machine's greeting.
+const VERDICT: Duration = Duration::from_millis(1500);
+const GREETING: Duration = Duration::from_millis(5000);
+const TIME_LIMIT_SECONDS: u64 = 14_400;
+
+/// Something that happened to a call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Letter {
+    pub call: Sid,
+    pub at: Timestamp,
+    pub what: What,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) enum What {
+    /// An outbound call is to be placed.
+    Place,
+    /// An inbound call rings.
+    Ring,
+    Leg(LegEvent),
+    Machine(Input),
+    RingTimeout,
+    TimeLimit,
+    /// It is known whether a machine answered.
+    Verdict,
+    /// A dialled call tells who dialled it.
+    Child {
+        sid: Sid,
+        news: ChildNews,
+    },
+    /// The dialled call may talk now.
+    Bridge {
+        room: String,
+    },
+    /// The dialled call is not needed any more, or its talk is over.
+    Release,
+    DialTimeLimit {
+        winner: Sid,
+    },
+    DialTimeout,
+    /// Somebody may be waiting in the queue now.
+    TryQueue,
+    /// Whoever waited in a queue is talked to.
+    Taken {
+        by: Sid,
+        room: String,
+    },
+    /// That talk is over.
+    Returned,
+    LeaveQueue {
+        result: String,
+        then: Option<Source>,
+    },
+    LeftConference {
+        ends_call: bool,
+    },
+    /// The API wants the call recorded, and no longer.
+    Record {
+        recording: Sid,
+        setup: RecordSetup,
+    },
+    StopRecord {
+        recording: Sid,
+    },
+    /// The API says so.
+    End {
+        canceled: bool,
+    },
+    Replace {
+        source: Source,
+        fallback: Option<Hook>,
+    },
+}
+
+/// An order to a leg, or its placing.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+enum Errand {
+    Place(OutboundCall),
+    Order { leg: Sid, at: Timestamp, order: Order },
+}
+
+impl Voice {
+    /// Promises a letter, in the order of its call.
+    pub(crate) fn send(&self, batch: &mut AccountBatch, letter: Letter) {
+        let lane = format!("call/{}", letter.call);
+        let job = NewJob::now(LETTERS, &self.parts.clock, &letter).in_lane(lane);
+        jobs::add(batch, &self.parts.clock, job);
+    }
+
+    /// Promises a letter for later.
+    pub(crate) fn send_at(&self, batch: &mut AccountBatch, letter: Letter) {
+        let due = letter.at;
+        let job = NewJob::now(LETTERS, &self.parts.clock, &letter).at(due);
+        jobs::add(batch, &self.parts.clock, job);
+    }
+
+    /// Promises an order to a leg.
+    pub(crate) fn order(&self, batch: &mut AccountBatch, leg: Sid, at: Timestamp, order: Order) {
+        self.errand(batch, leg, &Errand::Order { leg, at, order });
+    }
+
+    fn errand(&self, batch: &mut AccountBatch, leg: Sid, errand: &Errand) {
+        let job = NewJob::now(ORDERS, &self.parts.clock, errand).in_lane(format!("leg/{leg}"));
+        jobs::add(batch, &self.parts.clock, job);
+    }
+
+    async fn deliver(&self, store: &AccountStore, letter: Letter) -> Result<AccountBatch, Failure> {
+        let batch = store.batch();
+        let Some(mut call) = Call::load(store, letter.call).await? else { return Ok(batch) };
+        // What is over hears nothing any more.
+        let Some(live) = call.live.take() else { return Ok(batch) };
+        let now = self.parts.clock.now();
+        // A call goes forward in time, and not beyond the present.
+        let at = letter.at.max(live.at).min(now.max(live.at));
+        let mut act = Act {
+            voice: self,
+            store,
+            call,
+            live,
+            batch,
+            at,
+            pending: VecDeque::new(),
+            inputs: VecDeque::new(),
+        };
+        act.take(letter.what).await?;
+        act.settle().await?;
+        Ok(act.finish())
+    }
+}
+
+/// Delivers letters.
+pub struct Postman(pub Arc<Voice>);
+
+impl Worker for Postman {
+    const QUEUE: &'static str = LETTERS;
+
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        self.0.deliver(store, job.read()?).await
+    }
+}
+
+/// Takes orders to the carrier.
+pub struct Runner(pub Arc<Voice>);
+
+impl Worker for Runner {
+    const QUEUE: &'static str = ORDERS;
+
+    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
+        let carrier = self.0.carrier();
+        let done = match job.read()? {
+            Errand::Place(call) => carrier.place(&call).await,
+            Errand::Order { leg, at, order } => carrier.order(job.account, leg, at, &order).await,
+        };
+        done.map_err(|error| Failure::Retry(error.0))?;
+        Ok(store.batch())
+    }
+}
+
+/// A call to which something happens.
+pub(crate) struct Act<'a> {
+    pub voice: &'a Voice,
+    pub store: &'a AccountStore,
+    pub call: Call,
+    pub live: Live,
+    pub batch: AccountBatch,
+    pub at: Timestamp,
+    pending: VecDeque<Output>,
+    inputs: VecDeque<Input>,
+}
+
+impl Act<'_> {
+    async fn take(&mut self, what: What) -> Result<(), Failure> {
+        match what {
+            What::Place => self.place(),
+            What::Ring => {
+                self.step(Event::Ringing);
+                self.begin_documents(false);
+            }
+            What::Leg(event) => self.on_leg(event).await?,
+            What::Machine(input) => self.tell(input),
+            What::RingTimeout if !self.is_answered() => self.hang_up(Status::NoAnswer),
+            What::TimeLimit if self.is_answered() && self.has_run_out() => {
+                self.alert(32015, "the call has reached its time limit");
+                self.hang_up(Status::Completed);
+            }
+            What::Verdict => self.verdict(),
+            What::Child { sid, news } => self.on_child(sid, news)?,
+            What::Bridge { room } => {
+                self.join(&room);
+                self.live.room = Some(room);
+            }
+            What::Release => self.released(),
+            What::DialTimeLimit { winner } => self.dial_time_limit(winner),
+            What::DialTimeout => self.dial_timeout().await?,
+            What::TryQueue => self.try_queue().await?,
+            What::Taken { by, room } => self.taken(by, room),
+            What::Returned => self.returned(),
+            What::LeaveQueue { result, then } => self.leave_queue(&result, then).await?,
+            What::LeftConference { ends_call } => self.left_conference(ends_call),
+            What::End { canceled } => {
+                self.hang_up(if canceled { Status::Canceled } else { Status::Completed });
+            }
+            What::Replace { source, fallback } => self.replace(source, fallback).await?,
+            What::Record { recording, setup } if self.is_answered() => {
+                self.follow_recording(recording, setup);
+            }
+            What::StopRecord { recording } => self.order(Order::StopRecording { recording }),
+            What::RingTimeout | What::TimeLimit | What::Record { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn is_answered(&self) -> bool {
+        self.call.status == Status::InProgress
+    }
+
+    /// The time limit, which may have been changed since its timer was set, is reached.
+    fn has_run_out(&self) -> bool {
+        let limit = self.call.setup.time_limit_seconds.unwrap_or(TIME_LIMIT_SECONDS);
+        self.call.started.is_some_and(|since| self.at.since(since) >= Duration::from_secs(limit))
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.call.status.is_final()
+    }
+
+    /// The machine hears of it, in turn.
+    pub fn tell(&mut self, input: Input) {
+        self.inputs.push_back(input);
+    }
+
+    /// Does what the machine asks for until it waits.
+    async fn settle(&mut self) -> Result<(), Failure> {
+        loop {
+            if let Some(output) = self.pending.pop_front() {
+                self.perform(output).await?;
+            } else if let Some(input) = self.inputs.pop_front() {
+                if let Some(machine) = &mut self.live.machine {
+                    self.pending.extend(machine.on(input));
+                }
+            } else {
+                return Ok(());
+            }
+        }
+    }
+
+    fn finish(mut self) -> AccountBatch {
+        self.live.at = self.at;
+        let machine_is_over = self.live.machine.as_ref().is_none_or(Machine::is_over);
+        let is_done = self.is_over() && machine_is_over && self.live.recordings.is_empty();
+        self.call.live = (!is_done).then_some(self.live);
+        let now = self.voice.parts.clock.now();
+        self.call.save(now, &mut self.batch);
+        self.batch
+    }
+
+    pub fn send(&mut self, call: Sid, what: What) {
+        let letter = Letter { call, at: self.at, what };
+        self.voice.send(&mut self.batch, letter);
+    }
+
+    pub fn send_in(&mut self, after: Duration, what: What) {
+        let letter = Letter { call: self.call.sid, at: self.at + after, what };
+        self.voice.send_at(&mut self.batch, letter);
+    }
+
+    pub fn order(&mut self, order: Order) {
+        self.voice.order(&mut self.batch, self.call.sid, self.at, order);
+    }
+
+    pub fn join(&mut self, room: &str) {
+        let part = contracts::Part { speaks: true, hears: true, only_to: None };
+        self.order(Order::Join { room: room.to_owned(), part });
+    }
+
+    pub fn alert(&mut self, code: u32, message: &str) {
+        let sid = self.call.sid.to_string();
+        self.voice.parts.webhooks.alert(&mut self.batch, &sid, code, message, "");
+    }
+
+    pub fn standard_params(&self) -> Params {
+        params::standard(self.store.account(), &self.call, self.call.status.as_str())
+    }
+
+    /// A request whose answer is ignored.
+    pub fn post(&mut self, hook: &Hook, more: Params) {
+        let mut params = self.standard_params();
+        params.extend(more);
+        let callback = Callback {
+            url: hook.url.clone(),
+            method: hook.method.as_str().to_owned(),
+            params,
+            resource: self.call.sid.to_string(),
+        };
+        webhooks::promise(&mut self.batch, &self.voice.parts.clock, callback);
+    }
+
+    /// A step of the call's life, with its callback; false when the event changes nothing.
+    fn step(&mut self, event: Event) -> bool {
+        let Some(step) = lifecycle::apply(self.call.status, event) else { return false };
+        self.call.status = step.status;
+        match step.told {
+            "answered" => self.call.started = Some(self.at),
+            "completed" => {
+                self.call.ended = Some(self.at);
+                price::bill(&mut self.call, self.at, &mut self.batch);
+            }
+            _ => {}
+        }
+        let shown = match step.told {
+            "initiated" => "initiated",
+            _ => step.status.as_str(),
+        };
+        self.call.announce(&mut self.batch, shown, self.at);
+        let Some(hook) = self.call.setup.status_callback.clone() else { return true };
+        let wants = |event: &String| event == step.told;
+        let is_wanted = match hook.events.is_empty() {
+            true => step.told == "completed",
+            false => hook.events.iter().any(wants),
+        };
+        // Canceled before anything was dialled: nothing is told.
+        let was_dialled = self.live.sequence > 0 || step.status != Status::Canceled;
+        let sequence = self.live.sequence;
+        self.live.sequence += 1;
+        if !is_wanted || !was_dialled {
+            return true;
+        }
+        let mut all = params::standard(self.store.account(), &self.call, shown);
+        all.extend(params::progress(&self.call, sequence, self.at));
+        let callback = Callback {
+            url: hook.url,
+            method: hook.method.as_str().to_owned(),
+            params: all,
+            resource: self.call.sid.to_string(),
+        };
+        webhooks::promise(&mut self.batch, &self.voice.parts.clock, callback);
+        true
+    }
+
+    fn place(&mut self) {
+        if self.call.status != Status::Queued || !self.step(Event::Placed) {
+            return;
+        }
+        let caller = self.call.setup.caller_id.clone();
+        let call = OutboundCall {
+            account: self.store.account(),
+            leg: self.call.sid,
+            from: caller.unwrap_or_else(|| self.call.from.clone()),
+            to: self.call.to.clone(),
+            at: self.at,
+        };
+        self.voice.errand(&mut self.batch, self.call.sid, &Errand::Place(call));
+        let timeout = self.call.setup.timeout_seconds.unwrap_or(60);
+        self.send_in(Duration::from_secs(timeout), What::RingTimeout);
+    }
+
+    async fn on_leg(&mut self, event: LegEvent) -> Result<(), Failure> {
+        match event {
+            LegEvent::Ringing => {
+                self.step(Event::Ringing);
+            }
+            LegEvent::Answered { by } => self.answered(by).await?,
+            LegEvent::Ended(ending) => self.end(match ending {
+                Ending::HungUp if self.call.direction == "inbound" => Status::NoAnswer,
+                Ending::HungUp => Status::Completed,
+                Ending::Busy => Status::Busy,
+                Ending::NoAnswer => Status::NoAnswer,
+                Ending::Failed => Status::Failed,
+            }),
+            LegEvent::Played { id } => self.tell(Input::Played { id }),
+            LegEvent::Digits(keys) => self.tell(Input::Digits(keys)),
+            LegEvent::Speech { text, millis } => {
+                self.tell(Input::Speech(SpeechText { text, millis }));
+            }
+            LegEvent::Recorded { recording, millis, spoken } => {
+                self.recorded(recording, millis, &spoken).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The called party has answered.
+    async fn answered(&mut self, by: AnsweredBy) -> Result<(), Failure> {
+        if !self.step(Event::Answered) {
+            return Ok(());
+        }
+        self.live.answered_by = Some(by);
+        self.begin_talk();
+        if let Some(digits) = self.call.setup.send_digits.clone() {
+            self.order(Order::Play { id: 0, item: Item::Tones { digits } });
+        }
+        if let Some(noun) = self.call.setup.conference.clone() {
+            self.live.machine = Some(Machine::new(Role::Call, true));
+            return self.join_conference(noun).await;
+        }
+        match self.call.setup.detection.clone() {
+            Some(detection) => {
+                let machine = by != AnsweredBy::Human;
+                let takes = match machine && detection.message_end {
+                    true => GREETING,
+                    false => VERDICT,
+                };
+                let longest = Duration::from_secs(detection.timeout_seconds);
+                self.send_in(takes.min(longest), What::Verdict);
+                if detection.in_background {
+                    self.begin_documents(true);
+                }
+            }
+            None => self.begin_documents(true),
+        }
+        Ok(())
+    }
+
+    /// What begins when a call is answered, whoever answers.
+    fn begin_talk(&mut self) {
+        let limit = self.call.setup.time_limit_seconds.unwrap_or(TIME_LIMIT_SECONDS);
+        self.send_in(Duration::from_secs(limit), What::TimeLimit);
+        if let Some(record) = self.call.setup.record.clone() {
+            self.start_recording(record);
+        }
+    }
+
+    fn verdict(&mut self) {
+        let Some(detection) = self.call.setup.detection.clone() else { return };
+        if !self.is_answered() || self.call.answered_by.is_some() {
+            return;
+        }
+        let by = match (self.live.answered_by, detection.message_end) {
+            (Some(AnsweredBy::Human), _) => "human",
+            (Some(AnsweredBy::Machine), false) => "machine_start",
+            (Some(AnsweredBy::Machine), true) => "machine_end_beep",
+            (Some(AnsweredBy::Fax), _) => "fax",
+            (None, _) => "unknown",
+        };
+        self.call.answered_by = Some(by.to_owned());
+        if let Some(hook) = &detection.callback {
+            let since = self.call.started.unwrap_or(self.at);
+            let millis = self.at.since(since).as_millis().to_string();
+            self.post(hook, vec![("MachineDetectionDuration".to_owned(), millis)]);
+        }
+        if !detection.in_background {
+            self.begin_documents(true);
+        }
+    }
+
+    /// The first document is asked for; a dialled party without one is ready to talk.
+    fn begin_documents(&mut self, answered: bool) {
+        let fallback =
+            self.call.setup.fallback.as_ref().map(|hook| (hook.url.clone(), hook.method));
+        let source = self.call.setup.source.clone();
+        match (self.call.parent, source) {
+            (Some(parent), None) => {
+                let sid = self.call.sid;
+                self.send(parent, What::Child { sid, news: ChildNews::Ready });
+            }
+            (None, None) => self.hang_up(Status::Failed),
+            (parent, Some(source)) => {
+                let role = if parent.is_some() { Role::Screen } else { Role::Call };
+                let mut machine = Machine::new(role, answered);
+                self.pending.extend(machine.start(source, fallback));
+                self.live.machine = Some(machine);
+            }
+        }
+    }
+
+    /// Another document replaces whatever goes on.
+    async fn replace(&mut self, source: Source, fallback: Option<Hook>) -> Result<(), Failure> {
+        if self.is_over() {
+            return Ok(());
+        }
+        self.part(false).await?;
+        // What was recorded for the old document ends with it.
+        self.stop_recordings("RecordVerb");
+        self.stop_recordings("DialVerb");
+        if let Some(parent) = self.call.parent {
+            let news = ChildNews::Ended { status: "completed".into(), seconds: None };
+            let sid = self.call.sid;
+            self.send(parent, What::Child { sid, news });
+        }
+        let fallback = fallback.or(self.call.setup.fallback.clone());
+        let fallback = fallback.map(|hook| (hook.url, hook.method));
+        let mut machine = Machine::new(Role::Call, self.is_answered());
+        if let Some(id) = self.live.machine.as_ref().map(Machine::last_id) {
+            machine.begin_ids_after(id);
+        }
+        self.order(Order::Stop);
+        self.pending.clear();
+        self.pending.extend(machine.start(source, fallback));
+        self.live.machine = Some(machine);
+        self.live.awaits = None;
+        Ok(())
+    }
+
+    /// Leaves everything that this call shares with others.
+    async fn part(&mut self, gone: bool) -> Result<(), Failure> {
+        self.drop_dial();
+        if self.live.room.take().is_some() {
+            self.order(Order::Leave);
+        }
+        if self.live.conference.is_some() {
+            self.leave_conference(if gone {
+                "participant_hung_up"
+            } else {
+                "participant_updated_via_api"
+            })
+            .await?;
+        }
+        if self.live.queue.is_some() {
+            let result = if gone { "hangup" } else { "redirected" };
+            self.leave_queue(result, None).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends the call from this side.
+    pub fn hang_up(&mut self, status: Status) {
+        if self.is_over() {
+            return;
+        }
+        self.order(Order::HangUp);
+        self.end(status);
+    }
+
+    /// The call is over; what it was in the middle of hears it.
+    fn end(&mut self, status: Status) {
+        if !self.step(Event::Ended(status)) {
+            return;
+        }
+        if let Some(parent) = self.call.parent {
+            let seconds = self.call.started.and(self.call.duration_seconds());
+            let news = ChildNews::Ended { status: self.call.status.to_string(), seconds };
+            let sid = self.call.sid;
+            self.send(parent, What::Child { sid, news });
+        }
+        if let Some(by) = self.live.queue.as_ref().and_then(|queue| queue.taken_by) {
+            let sid = self.call.sid;
+            let news = ChildNews::Ended { status: "completed".into(), seconds: None };
+            self.send(by, What::Child { sid, news });
+        }
+        self.tell(Input::HungUp);
+    }
+
+    async fn perform(&mut self, output: Output) -> Result<(), Failure> {
+        match output {
+            Output::Answer => {
+                if self.step(Event::Answered) {
+                    self.order(Order::Answer);
+                    self.begin_talk();
+                }
+            }
+            Output::Reject { busy } => {
+                self.order(Order::Reject { busy });
+                self.end(if busy { Status::Busy } else { Status::NoAnswer });
+            }
+            Output::Fail => {
+                self.order(Order::Reject { busy: false });
+                self.end(Status::Failed);
+            }
+            Output::HangUp => self.hang_up(Status::Completed),
+            Output::Fetch { id, url, method, params } => {
+                let mut all = self.standard_params();
+                all.extend(self.queue_params().await?);
+                all.extend(params);
+                let at = self.at;
+                self.ask(Ask::Document { id, url, method, params: all, at });
+            }
+            Output::Media { id, url } => {
+                let at = self.at;
+                self.ask(Ask::Media { id, url, at });
+            }
+            Output::Play { id, sound } => self.order(Order::Play { id, item: item(sound) }),
+            Output::Stop => self.order(Order::Stop),
+            Output::Timer { id, millis } => {
+                let after = Duration::from_millis(millis);
+                self.send_in(after, What::Machine(Input::Timer { id }));
+            }
+            Output::Post { url, method, params } => {
+                let hook = Hook { url, method, events: Vec::new() };
+                self.post(&hook, params);
+            }
+            Output::Alert { code, message } => self.alert(code, &message),
+            Output::Record(plan) => self.record_verb(&plan),
+            Output::StopRecording => self.stop_recordings("RecordVerb"),
+            Output::StartRecording(noun) => self.record_noun(&noun),
+            Output::StopNamedRecording(_) => self.stop_recordings("StartCallRecordingTwiML"),
+            Output::Dial(plan) => self.dial(*plan).await?,
+            Output::EndDial => self.end_dial(),
+            Output::JoinConference(noun) => self.join_conference(noun).await?,
+            Output::LeaveConference => {
+                let gone = self.is_over();
+                let reason =
+                    if gone { "participant_hung_up" } else { "participant_updated_via_api" };
+                self.leave_conference(reason).await?;
+            }
+            Output::Enqueue(plan) => self.enqueue(*plan).await?,
+            Output::LeaveQueue { result } => self.leave_queue(result, None).await?,
+            Output::Text { to, from, body, status_callback } => {
+                let outbound = self.call.direction != "inbound";
+                let (ours, theirs) = match outbound {
+                    true => (&self.call.from, &self.call.to),
+                    false => (&self.call.to, &self.call.from),
+                };
+                let from = from.unwrap_or_else(|| ours.clone());
+                let to = to.unwrap_or_else(|| theirs.clone());
+                self.ask(Ask::Text { from, to, body, status_callback });
+            }
+            Output::End => {
+                if let Some(parent) = self.call.parent {
+                    let sid = self.call.sid;
+                    self.send(parent, What::Child { sid, news: ChildNews::Ready });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub fn ask(&mut self, question: Ask) {
+        ask(&mut self.batch, &self.voice.parts.clock, self.call.sid, &question);
+    }
+
+    fn released(&mut self) {
+        match self.is_answered() {
+            true => self.hang_up(Status::Completed),
+            false => self.hang_up(Status::Canceled),
+        }
+    }
+}
+
+fn item(sound: Sound) -> Item {
+    match sound {
+        Sound::Say { text, voice, language, loops } => Item::Say { text, voice, language, loops },
+        Sound::Play { url, millis, loops } => Item::Play { url, millis, loops },
+        Sound::Tones { digits } => Item::Tones { digits },
+        Sound::Silence { millis } => Item::Silence { millis },
+        Sound::Beep => Item::Beep,
+        Sound::Ringback => Item::Ringback,
+        Sound::Music => Item::Music,
+    }
+}
+
+pub(crate) fn retry(error: Unavailable) -> Failure {
+    Failure::Retry(error.0)
+}
