@@ -37,7 +37,8 @@ fn now() -> Timestamp {
 
 async fn serve(mut stream: TcpStream, ids: &AtomicU64) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let limits = Limits { window_out: 500, window_in: 1000, ..Limits::default() };
+    // What a peer leaves unanswered at most; more it would refuse.
+    let limits = Limits { window_out: 50, window_in: 1000, ..Limits::default() };
     let mut session = Session::smsc(now(), limits);
     let mut receipts: VecDeque<Sm> = VecDeque::new();
     let mut octets = vec![0; 64 * 1024];
