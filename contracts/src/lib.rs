@@ -11,6 +11,7 @@ mod mail;
 mod message;
 mod notice;
 mod number;
+mod sip;
 mod submission;
 mod subscriber;
 mod trust;
@@ -34,6 +35,10 @@ pub use message::{
 };
 pub use notice::{Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink};
 pub use number::{CallRoute, InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
+pub use sip::{
+    DialingPermissions, DialingRisk, IpBlock, SipAccess, SipDirectory, SipPlace, SipPlaceKind,
+    SipPurpose, SipTarget,
+};
 pub use submission::{
     ApplicationLink, BindAccount, BindDirectory, MessageSubmission, SubmissionRefusal,
     SubmissionStatus, SubmittedMessage,
