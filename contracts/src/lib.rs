@@ -47,8 +47,8 @@ pub use subscriber::{Caller, LineStatus, Person, Pumping, Subscriber, Subscriber
 pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 pub use voice::{
-    AnsweredBy, Ending, InboundCall, Item, LegEvent, LegReport, Order, OutboundCall, Part, Speaker,
-    VoiceCarrier, VoiceSink,
+    AnsweredBy, CallDoor, CallExtras, Ending, InboundCall, Item, LegEvent, LegReport, Order,
+    OutboundCall, Part, Speaker, VoiceCarrier, VoiceSink,
 };
 
 /// What ports answer.

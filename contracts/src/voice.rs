@@ -93,6 +93,27 @@ pub struct OutboundCall {
     /// E.164, `client:name` or `sip:user@host`.
     pub to: String,
     pub at: Timestamp,
+    /// What only some networks carry.
+    #[serde(default)]
+    pub extras: CallExtras,
+}
+
+/// What goes along with a call on networks that can carry it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallExtras {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller_name: Option<String>,
+    /// Answers a challenge of the called party.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Custom headers of SIP, or parameters of a client, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// The BYOC trunk (`BY…`) or trunk (`TK…`) to go by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<Sid>,
 }
 
 /// Who or what answered.
@@ -172,6 +193,21 @@ pub struct InboundCall {
     /// Who the caller says to be.
     pub caller_name: Option<String>,
     pub at: Timestamp,
+    pub door: CallDoor,
+    /// What the network adds for the application, named as its requests name it
+    /// (`SipHeader_X-Order`, `SipCallId`, `SipDomain` …).
+    pub params: Vec<(String, String)>,
+}
+
+/// By which door a call came, which says whose instructions it gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallDoor {
+    /// The owner of the called number says.
+    Number,
+    /// A SIP domain (`SD…`) says.
+    SipDomain { account: Sid, domain: Sid },
+    /// A client's token names the TwiML application (`AP…`).
+    Application { account: Sid, application: Sid },
 }
 
 /// Implemented by Voice; called by carriers.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{
-    AnsweredBy, BoxFuture, Ending, InboundCall, Item, LegEvent, LegReport, NotesError, Order,
-    OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
+    AnsweredBy, BoxFuture, CallDoor, Ending, InboundCall, Item, LegEvent, LegReport, NotesError,
+    Order, OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
 };
 use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};
@@ -18,6 +18,12 @@ use crate::{Sim, handset};
 pub const LEG_QUEUE: &str = "sim.leg";
 /// Legs that hear one speaker.
 const ROOM_MAX: u32 = 300;
+
+/// A call as the network brings it: to a number, with nothing beside it.
+fn incoming(from: &str, to: &str, caller_name: Option<String>, at: Timestamp) -> InboundCall {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    InboundCall { from, to, caller_name, at, door: CallDoor::Number, params: Vec::new() }
+}
 
 /// What happens on a leg when its time has come.
 #[derive(Serialize, Deserialize)]
@@ -125,7 +131,7 @@ impl Sim {
         let at = self.queue.clock().now();
         let name = self.handset(number).await?.name;
         let caller_name = Some(name).filter(|name| !name.is_empty());
-        let call = InboundCall { from: number.to_owned(), to: to.to_owned(), caller_name, at };
+        let call = incoming(number, to, caller_name, at);
         let Some((account, sid)) = self.voice().inbound(&call).await? else {
             return Err(HandsetCallError::NobodyOwns);
         };
@@ -333,8 +339,7 @@ impl Sim {
 
     async fn ring(&self, mut leg: Leg, at: Timestamp) -> Result<(), Unavailable> {
         // A number of this platform is no handset: it is called like any other caller would.
-        let call =
-            InboundCall { from: leg.peer.clone(), to: leg.handset.clone(), caller_name: None, at };
+        let call = incoming(&leg.peer, &leg.handset, None, at);
         if let Some((account, sid)) = self.voice().inbound(&call).await? {
             let (from, to) = (call.from.as_str(), call.to.as_str());
             let mut other = new_leg(account, sid, from, to, true, LegStatus::Ringing, at);

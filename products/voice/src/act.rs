@@ -378,6 +378,7 @@ impl Act<'_> {
             from: caller.unwrap_or_else(|| self.call.from.clone()),
             to: self.call.to.clone(),
             at: self.at,
+            extras: contracts::CallExtras::default(),
         };
         self.voice.errand(&mut self.batch, self.call.sid, &Errand::Place(call));
         let timeout = self.call.setup.timeout_seconds.unwrap_or(60);
