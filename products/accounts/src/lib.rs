@@ -8,6 +8,7 @@
 //! because it decides which account a request belongs to. Secrets are sealed in
 //! the store and compared in constant time.
 
+mod access_token;
 mod account;
 mod auth_token;
 mod balance;
