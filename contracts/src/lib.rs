@@ -48,7 +48,7 @@ pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 pub use voice::{
     AnsweredBy, CallDoor, CallExtras, Ending, InboundCall, Item, LegEvent, LegReport, Order,
-    OutboundCall, Part, Speaker, VoiceCarrier, VoiceSink,
+    OutboundCall, Part, Signal, Speaker, VoiceCarrier, VoiceSink,
 };
 
 /// What ports answer.
