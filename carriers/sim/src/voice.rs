@@ -192,6 +192,9 @@ impl Sim {
     ) -> Result<(), Unavailable> {
         let after = leg.end(at);
         self.keep(leg).await.map_err(unavailable)?;
+        if let Some(sounds) = self.sounds.get() {
+            sounds.end(leg.sid);
+        }
         self.report(leg, at, LegEvent::Ended(ending)).await?;
         for event in after {
             self.report(leg, at, event).await?;
@@ -208,6 +211,9 @@ impl Sim {
         leg.hear(line(Sound::Pressed));
         self.keep(&leg).await?;
         self.report(&leg, at, LegEvent::Digits(keys.to_owned())).await?;
+        if let Some(sounds) = self.sounds.get() {
+            sounds.press(leg.sid, keys);
+        }
         for mut other in self.listeners(&leg).await? {
             other.hear(line(Sound::Tones));
             self.keep(&other).await?;
@@ -227,12 +233,38 @@ impl Sim {
         leg.record(text);
         self.keep(&leg).await?;
         self.report(&leg, at, LegEvent::Speech { text: text.to_owned(), millis }).await?;
+        if let Some(sounds) = self.sounds.get() {
+            sounds.speak(leg.sid, text).await;
+        }
         for mut other in self.listeners(&leg).await? {
             other.hear(line(Sound::Voice));
             other.record(text);
             self.keep(&other).await?;
         }
         Ok(leg)
+    }
+
+    /// Somebody with sound is in a room: the handsets in it hear, and are heard.
+    pub async fn sound_in(&self, room: &str) -> Result<(), Unavailable> {
+        let Some(sounds) = self.sounds.get().filter(|sounds| !sounds.is_in(room)) else {
+            return Ok(());
+        };
+        let _guard = self.legs.lock().await;
+        sounds.begin_in(room);
+        let at = self.queue.clock().now();
+        let found = self.notes.newest(&format!("room/{room}/"), ROOM_MAX).await;
+        for (_, sid) in found.map_err(unavailable)? {
+            let Ok(sid) = sid.parse::<Sid>() else { continue };
+            if let Some(leg) = self.leg(sid).await.map_err(unavailable)? {
+                sounds.begin(&leg, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a handset has heard of late in a call that has sound: 8 kHz, mono.
+    pub fn sound_of(&self, leg: Sid) -> Option<Vec<i16>> {
+        self.sounds.get()?.heard(leg)
     }
 
     /// The legs that hear what is said on this one.
@@ -261,6 +293,12 @@ impl Sim {
         let was_over = leg.status == LegStatus::Ended;
         let events = leg.follow(order, at);
         self.keep(&leg).await.map_err(unavailable)?;
+        if let Some(sounds) = self.sounds.get().filter(|_| !was_over) {
+            sounds.follow(&leg, at, order);
+            if leg.status == LegStatus::Ended {
+                sounds.end(leg.sid);
+            }
+        }
         let now = leg.room.as_ref().map(|(room, _)| room.clone());
         if before != now {
             let key = |room: &str| format!("room/{room}/{}", leg.sid.hex());

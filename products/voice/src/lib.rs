@@ -17,19 +17,24 @@ mod create;
 mod dial;
 mod history;
 mod lifecycle;
+mod listen;
 mod magic;
 mod params;
 mod participant;
 mod price;
 mod queue;
 mod recording;
+mod relay;
 mod resource;
+mod stream;
 mod wav;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use clock::Clock;
-use contracts::{AccountDirectory, MessageSubmission, NumberDirectory, Speaker, VoiceCarrier};
+use contracts::{
+    AccountDirectory, MessageSubmission, NumberDirectory, Recogniser, Speaker, VoiceCarrier,
+};
 use outbound::Client;
 use rest::Router;
 use store::{BlobStore, ByAccount};
@@ -52,6 +57,8 @@ pub struct Parts {
     pub texts: Arc<dyn MessageSubmission>,
     /// Says what simulated handsets said, for recordings.
     pub speaker: Arc<dyn Speaker>,
+    /// Understands recordings that are to be transcribed.
+    pub recogniser: Arc<dyn Recogniser>,
     /// Where applications reach this platform's recordings: `http://127.0.0.1:4010`.
     pub public_url: String,
     /// Unknown callers are adopted.
@@ -62,11 +69,19 @@ pub struct Parts {
 pub struct Voice {
     parts: Parts,
     carrier: OnceLock<Arc<dyn VoiceCarrier>>,
+    sessions: relay::Sessions,
+    /// Itself, for tasks that outlive a request.
+    this: Weak<Self>,
 }
 
 impl Voice {
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, carrier: OnceLock::new() })
+        Arc::new_cyclic(|this| Self {
+            parts,
+            carrier: OnceLock::new(),
+            sessions: relay::Sessions::default(),
+            this: this.clone(),
+        })
     }
 
     /// Connects the carrier; once, before the runner starts.
@@ -89,6 +104,8 @@ impl Voice {
                 &history::NOTIFICATION,
                 &call_recording::CALL_RECORDING,
                 &recording::RECORDING,
+                &stream::STREAM,
+                &listen::LIVE_TRANSCRIPTION,
                 &recording::TRANSCRIPTIONS,
                 &recording::RECORDING_TRANSCRIPTION,
                 &participant::CONFERENCE,
