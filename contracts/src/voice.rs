@@ -231,6 +231,8 @@ pub enum LegEvent {
         stream: Sid,
         news: StreamNews,
     },
+    /// What the network said about the call.
+    Signal(Signal),
 }
 
 /// Who answered, as far as sound tells.
@@ -258,8 +260,6 @@ pub enum StreamNews {
         why: String,
         is_over: bool,
     },
-    /// What the network said about the call.
-    Signal(Signal),
 }
 
 /// What a network says about a call beside what happens on it.

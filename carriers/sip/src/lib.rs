@@ -174,9 +174,12 @@ impl Sip {
         self.legs.lock().unwrap_or_else(|poison| poison.into_inner()).contains(&leg)
     }
 
-    /// Whether calls to this address go by this network: SIP addresses, and numbers of a trunk.
-    pub fn reaches(&self, to: &str) -> bool {
-        is_address(to) || self.config.trunk_to(to).is_some()
+    /// Whether a call goes by this network: to SIP addresses, by a trunk that it names, and to
+    /// numbers of a trunk of the operator.
+    pub fn reaches(&self, call: &OutboundCall) -> bool {
+        is_address(&call.to)
+            || call.extras.trunk.is_some()
+            || self.config.trunk_to(&call.to).is_some()
     }
 
     /// Listens, and carries calls until `stop` turns true.
