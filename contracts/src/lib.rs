@@ -50,8 +50,8 @@ pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 pub use voice::{
     AnsweredBy, CallDoor, CallExtras, Detection, Ending, InboundCall, Item, LegEvent, LegReport,
-    Listening, Order, OutboundCall, Part, Recogniser, Speaker, StreamNews, StreamSetup, Tracks,
-    Utterance, Verdict, VoiceCarrier, VoiceSink,
+    Listening, Order, OutboundCall, Part, Recogniser, Signal, Speaker, StreamNews, StreamSetup,
+    Tracks, Utterance, Verdict, VoiceCarrier, VoiceSink,
 };
 
 /// What ports answer.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use kernel::Sid;
 
-use crate::{BoxFuture, Unavailable};
+use crate::{BoxFuture, CallRoute, Unavailable};
 
 /// A block of addresses, `192.0.2.0/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +119,17 @@ pub trait SipDirectory: Send + Sync {
         account: Sid,
         number: &'a str,
     ) -> BoxFuture<'a, Result<Option<Sid>, Unavailable>>;
+
+    /// What a domain (`SD…`) says about calls that come in to it; `None`: it says nothing, and such
+    /// calls are refused.
+    fn instructions(
+        &self,
+        account: Sid,
+        domain: Sid,
+    ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>> {
+        let _ = (account, domain);
+        Box::pin(async { Ok(None) })
+    }
 }
 
 /// Whether an account may call a number at all.

@@ -231,6 +231,8 @@ pub enum LegEvent {
         stream: Sid,
         news: StreamNews,
     },
+    /// What the network said about the call.
+    Signal(Signal),
 }
 
 /// Who answered, as far as sound tells.
@@ -258,6 +260,20 @@ pub enum StreamNews {
         why: String,
         is_over: bool,
     },
+}
+
+/// What a network says about a call beside what happens on it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signal {
+    /// The final SIP response, told in the final callback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip_response: Option<u16>,
+    /// A notification of the call: a code of the error table, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alert: Option<(u32, String)>,
+    /// Told in every request about the call from now on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub params: Vec<(String, String)>,
 }
 
 /// An event with its leg and time.
@@ -306,6 +322,8 @@ pub enum CallDoor {
     SipDomain { account: Sid, domain: Sid },
     /// A client's token names the TwiML application (`AP…`).
     Application { account: Sid, application: Sid },
+    /// The termination side of a trunk (`TK…`): the call goes on to the number, without a document.
+    Trunk { account: Sid, trunk: Sid },
 }
 
 /// Implemented by Voice; called by carriers.

@@ -36,6 +36,7 @@ pub struct Carriers {
     pub twilio: Option<twilio::Config>,
     pub whatsapp: Option<whatsapp::Config>,
     pub smtp: Option<smtp::Config>,
+    pub sip: Option<sip_carrier::Config>,
 }
 
 /// An application that speaks SMPP.
@@ -84,6 +85,7 @@ mod tests {
         let guides = [
             include_str!("../../docs/guides/carriers.md"),
             include_str!("../../docs/guides/email.md"),
+            include_str!("../../docs/guides/sip-carrier.md"),
         ];
         let examples = guides.iter().flat_map(|guide| guide.split("```toml\n").skip(1));
         let mut count = 0;

@@ -8,11 +8,15 @@
 //! Differs: when a carrier breaks off without saying whether it took a message, the next one
 //! gets it; a duplicate is rarer than a loss would be.
 
+mod calls;
+
 use std::sync::Arc;
 
 use contracts::{BoxFuture, MessageCarrier, OutboundMessage, Submission, Unavailable};
 use kernel::Sid;
 use serde::Deserialize;
+
+pub use calls::{CallNetwork, CallRoutes};
 
 /// Where the simulated network is meant; it is always there.
 pub const SIM: &str = "sim";

@@ -133,6 +133,7 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
         public_url: up.public_url,
         network: Network { seed: up.seed, delay_ms: up.delay, fault_rate: up.fault_rate },
         review_delay: Duration::from_secs(up.review_delay.min(REVIEW_DELAY_MAX)),
+        sip_directory: None,
         verification_lifetime: Duration::from_secs(up.verification_minutes * 60),
         rates: match (config.rates, is_loopback && !up.strict && !up.pace) {
             (Some(rates), _) => rates,

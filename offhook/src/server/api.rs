@@ -57,6 +57,9 @@ pub struct Env {
     /// Where mail is handed over by SMTP on this machine, `127.0.0.1:port`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub smtp: Option<String>,
+    /// Where telephones reach this platform by SIP on this machine, over UDP and TCP.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip: Option<String>,
 }
 
 /// Pages and API as one router.
@@ -195,6 +198,7 @@ impl Platform {
             test_auth_token: account.test_token.clone(),
             url: self.url.clone(),
             smtp: self.smtp.as_ref().and_then(|smtp| smtp.local()).map(|local| local.to_string()),
+            sip: self.sip.as_ref().and_then(|sip| sip.local()).map(|local| local.to_string()),
         })
     }
 }

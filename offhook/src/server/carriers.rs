@@ -4,17 +4,24 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use clock::Clock;
-use contracts::{BindAccount, BindDirectory, BoxFuture, MessageCarrier, Unavailable};
+use contracts::{
+    BindAccount, BindDirectory, BoxFuture, MessageCarrier, Order, OutboundCall, SipDirectory,
+    Unavailable, VoiceCarrier,
+};
 use email::Email;
 use jobs::{Queue, Runner};
+use kernel::{Sid, Timestamp};
+use media::Engine;
 use messaging::Messaging;
 use outbound::Client;
-use routes::{Route, Routes, SIM};
+use routes::{CallNetwork, CallRoutes, Route, Routes, SIM};
 use sim::{Mailboxes, Sim};
+use sip_carrier::Sip;
 use smpp_carrier::Smpp;
 use smtp::Smtp;
 use store::Store;
 use twilio::Twilio;
+use voice::Voice;
 use whatsapp::WhatsApp;
 
 use super::ports::Notes;
@@ -29,6 +36,7 @@ pub struct Networks {
     pub twilio: Option<Arc<Twilio>>,
     pub whatsapp: Option<Arc<WhatsApp>>,
     pub smtp: Option<Arc<Smtp>>,
+    pub sip: Option<Arc<Sip>>,
     applications: Vec<Application>,
     routes: Vec<Route>,
 }
@@ -74,13 +82,22 @@ impl Networks {
         let tls = tls.map(|authority| authority.server_config(Some("smtp.sendgrid.net")));
         let smtp = smtp.map(|smtp| Smtp::new(smtp, settings.policy.clone(), tls)).transpose();
         let smtp = smtp.map_err(|error| failed("carriers.smtp")(error.to_string()))?;
+        let sip = config.carriers.sip.clone();
+        let sip = sip.or_else(|| settings.development.then(sip_carrier::Config::development));
+        let time = clock.clone();
+        let sip = sip.map(|sip| {
+            let now: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || time.now());
+            let policy = settings.policy.clone();
+            Sip::new(sip, sip_carrier::Parts { now, policy, notes: notes("sip") })
+        });
+        let sip = sip.transpose().map_err(|error| failed("carriers.sip")(error.to_string()))?;
         let has_listener =
             config.carriers.smpp.as_ref().is_some_and(|smpp| !smpp.listeners.is_empty());
         check_applications(&config.applications, has_listener)
             .map_err(|why| failed("applications")(why))?;
         let applications = config.applications.clone();
         let routes = config.routes.clone();
-        Ok(Self { sim, mailboxes, smpp, twilio, whatsapp, smtp, applications, routes })
+        Ok(Self { sim, mailboxes, smpp, twilio, whatsapp, smtp, sip, applications, routes })
     }
 
     /// Connects them and Messaging, both ways.
@@ -114,6 +131,23 @@ impl Networks {
             .map_err(|error| failed("routes")(error.to_string()))?;
         messaging.connect(Arc::new(routes));
         Ok(())
+    }
+
+    /// Connects those that carry calls and Voice, both ways.
+    pub fn connect_calls(
+        &self,
+        voice: &Arc<Voice>,
+        directory: Arc<dyn SipDirectory>,
+        sound: &Arc<Engine>,
+    ) {
+        self.sim.connect_voice(voice.clone());
+        self.sim.connect_sound(sound.clone());
+        let networks = self.sip.iter().map(|sip| {
+            sip.connect(voice.clone(), directory.clone(), sound.clone());
+            Arc::new(BySip(sip.clone())) as Arc<dyn CallNetwork>
+        });
+        let networks = networks.collect();
+        voice.connect(Arc::new(CallRoutes::new(networks, self.sim.clone())));
     }
 
     /// Connects those that carry mail and Email, both ways.
@@ -164,6 +198,35 @@ fn check_applications(applications: &[Application], has_listener: bool) -> Resul
         }
     }
     Ok(())
+}
+
+/// SIP among the networks of calls.
+struct BySip(Arc<Sip>);
+
+impl CallNetwork for BySip {
+    fn reaches(&self, call: &OutboundCall) -> bool {
+        self.0.reaches(call)
+    }
+
+    fn has(&self, leg: Sid) -> bool {
+        self.0.has(leg)
+    }
+}
+
+impl VoiceCarrier for BySip {
+    fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.0.place(call)
+    }
+
+    fn order<'a>(
+        &'a self,
+        account: Sid,
+        leg: Sid,
+        at: Timestamp,
+        order: &'a Order,
+    ) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.0.order(account, leg, at, order)
+    }
 }
 
 /// The applications of the configuration.

@@ -36,6 +36,7 @@ use numbers::{Numbers, ValidationWorker};
 use pricing::Pricing;
 use rest::Router;
 use sim::{Mailboxes, Network, Sim};
+use sip_carrier::Sip;
 use smpp_carrier::Smpp;
 use smtp::Smtp;
 use store::{BlobStore, Location, Sealer, Store};
@@ -91,6 +92,8 @@ pub struct Settings {
     pub authority: Option<Arc<Authority>>,
     /// What the port does with traffic for other hosts.
     pub foreign: Foreign,
+    /// Domains and trunks, where the platform's own are not meant.
+    pub sip_directory: Option<Arc<dyn contracts::SipDirectory>>,
     /// How long a verification waits for its code.
     pub verification_lifetime: Duration,
     pub config: Config,
@@ -125,6 +128,7 @@ impl Settings {
             wire_log: None,
             authority: None,
             foreign: Foreign::Refuse,
+            sip_directory: None,
             verification_lifetime: verify::LIFETIME,
             config: Config::default(),
         }
@@ -146,6 +150,7 @@ pub struct Platform {
     pub twilio: Option<Arc<Twilio>>,
     pub whatsapp: Option<Arc<WhatsApp>>,
     pub smtp: Option<Arc<Smtp>>,
+    pub sip: Option<Arc<Sip>>,
     pub events: Arc<Events>,
     pub router: Router,
     pub metrics: Metrics,
@@ -215,6 +220,10 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     if let Some(smtp) = &platform.smtp {
         tasks.push(tokio::spawn(smtp.clone().run(stopped.clone())));
         smtp.ready().await;
+    }
+    if let Some(sip) = &platform.sip {
+        tasks.push(tokio::spawn(sip.clone().run(stopped.clone())));
+        sip.ready().await;
     }
     tasks.extend([
         tokio::spawn(runner.run(stopped.clone())),
@@ -322,6 +331,10 @@ async fn wire(
     });
     networks.connect(&messaging)?;
     let speech = Arc::new(speech::Speech::new(settings.config.speech.clone(), client.clone()));
+    let directory: Arc<dyn contracts::SipDirectory> = match &settings.sip_directory {
+        Some(directory) => directory.clone(),
+        None => Arc::new(ports::NoDomains),
+    };
     let voice = Voice::new(voice::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -333,6 +346,8 @@ async fn wire(
         texts: messaging.clone(),
         speaker: speech.clone(),
         recogniser: speech.clone(),
+        sip: directory.clone(),
+        sealer: sealer.clone(),
         public_url: url.clone(),
         development,
     });
@@ -349,9 +364,7 @@ async fn wire(
         },
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     );
-    voice.connect(sim.clone());
-    sim.connect_voice(voice.clone());
-    sim.connect_sound(sound);
+    networks.connect_calls(&voice, directory, &sound);
     let senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
@@ -421,6 +434,7 @@ async fn wire(
         twilio: networks.twilio.clone(),
         whatsapp: networks.whatsapp.clone(),
         smtp: networks.smtp.clone(),
+        sip: networks.sip.clone(),
         events,
         router,
         metrics: Metrics::default(),

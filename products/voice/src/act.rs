@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{AnsweredBy, Ending, Item, LegEvent, Order, OutboundCall, Unavailable, Verdict};
+use contracts::{AnsweredBy, Ending, Item, LegEvent, Order, Signal, OutboundCall, Unavailable, Verdict};
 use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -194,7 +194,10 @@ impl Worker for Runner {
     async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
         let carrier = self.0.carrier();
         let done = match job.read()? {
-            Errand::Place(call) => carrier.place(&call).await,
+            Errand::Place(mut call) => {
+                call.extras = self.0.open_extras(call.extras);
+                carrier.place(&call).await
+            }
             Errand::Order { leg, at, order } => carrier.order(job.account, leg, at, &order).await,
         };
         done.map_err(|error| Failure::Retry(error.0))?;
@@ -403,7 +406,7 @@ impl Act<'_> {
             from: caller.unwrap_or_else(|| self.call.from.clone()),
             to: self.call.to.clone(),
             at: self.at,
-            extras: contracts::CallExtras::default(),
+            extras: Voice::sealed_extras(&self.call),
         };
         self.voice.errand(&mut self.batch, self.call.sid, &Errand::Place(call));
         let timeout = self.call.setup.timeout_seconds.unwrap_or(60);
@@ -417,7 +420,7 @@ impl Act<'_> {
             }
             LegEvent::Answered { by } => self.answered(by).await?,
             LegEvent::Ended(ending) => self.end(match ending {
-                Ending::HungUp if self.call.direction == "inbound" => Status::NoAnswer,
+                Ending::HungUp if self.call.is_incoming() => Status::NoAnswer,
                 Ending::HungUp => Status::Completed,
                 Ending::Busy => Status::Busy,
                 Ending::NoAnswer => Status::NoAnswer,
@@ -433,10 +436,24 @@ impl Act<'_> {
             LegEvent::Recorded { recording, millis, spoken, sound } => {
                 self.recorded(recording, millis, &spoken, sound).await?;
             }
+            LegEvent::Signal(signal) => self.signalled(signal),
             LegEvent::Detected(verdict) => self.detected(verdict),
             LegEvent::Stream { stream, news } => self.on_stream(stream, news).await?,
         }
         Ok(())
+    }
+
+    /// What the network says of the call.
+    fn signalled(&mut self, signal: Signal) {
+        let setup = &mut self.call.setup;
+        setup.sip_response = signal.sip_response.or(setup.sip_response);
+        for (name, value) in signal.params {
+            setup.network.retain(|(known, _)| *known != name);
+            setup.network.push((name, value));
+        }
+        if let Some((code, why)) = signal.alert {
+            self.alert(code, &why);
+        }
     }
 
     /// The called party has answered.

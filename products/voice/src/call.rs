@@ -12,6 +12,7 @@ use crate::dial::Dialling;
 use crate::lifecycle::Status;
 use crate::listen::Ears;
 use crate::queue::InQueue;
+use crate::sip::SipSetup;
 use crate::recording::{RecordSetup, Running};
 use crate::stream::StreamPlan;
 
@@ -84,6 +85,14 @@ pub(crate) struct Setup {
     /// The conference that this call joins when it is answered: its name and its noun.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub conference: Option<twiml::voice::Element>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip: Option<SipSetup>,
+    /// What the network adds to every request about the call.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub network: Vec<(String, String)>,
+    /// The final response of the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sip_response: Option<u16>,
 }
 
 /// What runs on a call.
@@ -165,7 +174,13 @@ pub(crate) struct Call {
     pub version: i64,
 }
 
-const DIRECTIONS: [&str; 3] = ["inbound", "outbound-api", "outbound-dial"];
+const DIRECTIONS: [&str; 5] = [
+    "inbound",
+    "outbound-api",
+    "outbound-dial",
+    "trunking-originating",
+    "trunking-terminating",
+];
 
 pub(crate) const COLUMNS: &str = "id, direction, status, from_addr, to_addr, parent_id, number_sid,
     answered_by, price, setup, live, date_created, date_started, date_ended, date_updated, version";
@@ -298,6 +313,11 @@ impl Call {
             "to": self.to,
         });
         batch.event(&format!("call.{what}"), &self.sid.to_string(), at, body.to_string());
+    }
+
+    /// It came in from a telephone.
+    pub fn is_incoming(&self) -> bool {
+        !self.direction.starts_with("outbound")
     }
 
     /// Whole seconds from answer to end, rounded up; 0 when nobody answered.

@@ -13,7 +13,7 @@ use crate::call::{Call, Detection, Hook, Setup, Thresholds};
 use crate::conference::method;
 use crate::lifecycle::Status;
 use crate::recording::RecordSetup;
-use crate::{Voice, magic};
+use crate::{Voice, magic, sip};
 
 /// Characters of an inline document.
 pub(crate) const TWIML_CHARS_MAX: usize = 4000;
@@ -33,16 +33,15 @@ pub(crate) fn number(text: &str) -> Option<String> {
 
 /// Whoever is called, in the normal form.
 fn called(text: &str) -> Result<String, ApiError> {
-    let lower = text.to_ascii_lowercase();
     if let Some(identity) = text.strip_prefix("client:") {
         if identity.is_empty() || identity.chars().count() > 256 {
             return Err(ApiError::new(21211, "The 'To' client has no identity, or a long one"));
         }
         return Ok(text.to_owned());
     }
-    if lower.starts_with("sip:") || lower.starts_with("sips:") {
-        let why = "'To' is a SIP address; SIP is not supported yet";
-        return Err(ApiError::new(21226, why));
+    if sip::is_address(text) {
+        let why = format!("The 'To' address {text} is no SIP address: use sip:user@host");
+        return sip::address(text).ok_or_else(|| ApiError::new(21211, why));
     }
     number(text).ok_or_else(|| ApiError::new(21211, no_number("To", text)))
 }
@@ -208,6 +207,7 @@ pub(crate) async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> 
         return Ok(Reply::Record(call.record(ctx)));
     }
     let (from, to, number) = voice.parties(ctx).await?;
+    setup.sip = voice.sip_of_form(ctx);
     source(voice, ctx, &mut setup).await?;
     wishes(ctx, &mut setup)?;
     let call = voice.insert(ctx, from, to, number, setup).await?;
@@ -222,7 +222,8 @@ impl Voice {
         noun: Element,
     ) -> Result<Sid, ApiError> {
         let (from, to, number) = self.parties(ctx).await?;
-        let mut setup = Setup { conference: Some(noun), ..Setup::default() };
+        let sip = self.sip_of_form(ctx);
+        let mut setup = Setup { conference: Some(noun), sip, ..Setup::default() };
         wishes(ctx, &mut setup)?;
         Ok(self.insert(ctx, from, to, number, setup).await?.sid)
     }
@@ -231,7 +232,8 @@ impl Voice {
     async fn parties(&self, ctx: &Ctx) -> Result<(String, String, Option<Sid>), ApiError> {
         let to = called(ctx.form.text("To").unwrap_or_default())?;
         let from = ctx.form.text("From").unwrap_or_default();
-        let is_client = to.starts_with("client:");
+        // Networks that show whatever the caller says to be.
+        let is_client = to.starts_with("client:") || sip::is_address(&to);
         let parsed = match number(from) {
             Some(parsed) => parsed,
             None if is_client => return Ok((from.to_owned(), to, None)),
@@ -344,38 +346,19 @@ impl contracts::VoiceSink for Voice {
         call: &'a InboundCall,
     ) -> BoxFuture<'a, Result<Option<(Sid, Sid)>, Unavailable>> {
         Box::pin(async move {
-            let Some(owner) = self.parts.numbers.owner(&call.to).await? else { return Ok(None) };
-            if owner.sid.prefix() != "PN" {
-                return Ok(None);
-            }
-            let facts = self.parts.accounts.facts(owner.account).await?;
+            let Some(taken) = self.taken(call).await? else { return Ok(None) };
+            let account = taken.account;
+            let facts = self.parts.accounts.facts(account).await?;
             if !facts.is_some_and(|facts| facts.is_active) {
                 return Ok(None);
             }
-            let route = self.parts.numbers.call_route(owner.account, owner.sid).await?;
-            let sid = self.parts.clock.sid("CA");
-            let status = Status::Queued;
-            let mut made = Call::new(sid, "inbound", status, &call.from, &call.to, call.at);
-            made.number = Some(owner.sid);
-            let hook = |url: Option<String>, how: &str| {
-                url.map(|url| Hook { url, method: method(Some(how)), events: Vec::new() })
-            };
-            made.setup = Setup {
-                source: route
-                    .url
-                    .map(|url| Source::Url { url, method: method(Some(&route.method)) }),
-                fallback: hook(route.fallback_url, &route.fallback_method),
-                status_callback: hook(route.status_callback, &route.status_callback_method),
-                caller_name: call.caller_name.clone(),
-                application: route.application,
-                ..Setup::default()
-            };
-            let store = self.parts.store.account(owner.account);
+            let made = self.made(call, taken);
+            let store = self.parts.store.account(account);
             let mut batch = store.batch();
             made.insert(&mut batch);
             let done = store.commit(batch).await;
             done.map_err(|error| Unavailable(error.to_string()))?;
-            Ok(Some((owner.account, sid)))
+            Ok(Some((account, made.sid)))
         })
     }
 
@@ -410,7 +393,8 @@ mod tests {
     fn numbers_are_brought_into_one_form() {
         assert_eq!(number("+1 (415) 555-0100").as_deref(), Some("+14155550100"));
         assert_eq!(number("415"), None);
-        assert!(matches!(called("sip:a@b"), Err(error) if error.code == 21226));
+        assert_eq!(called("sip:a@b").unwrap(), "sip:a@b");
+        assert!(matches!(called("sip:a b"), Err(error) if error.code == 21211));
         assert!(matches!(called("nobody"), Err(error) if error.code == 21211));
         assert_eq!(called("client:ann").unwrap(), "client:ann");
         assert_eq!(method(None), twiml::Method::Post);

@@ -14,6 +14,7 @@ use crate::call::{Call, Detection, Hook, Thresholds};
 use crate::create::{self, CallerError};
 use crate::lifecycle::Status;
 use crate::recording::RecordSetup;
+use crate::sip;
 
 /// What a dialled call tells who dialled it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,16 +122,19 @@ impl Act<'_> {
             TargetKind::Client => {
                 format!("client:{}", target.address.trim_start_matches("client:"))
             }
-            TargetKind::Sip => {
-                let why = format!("<Dial> of {}: calls over SIP are not there yet", target.address);
-                return Ok(Err(CallerError { code: 13246, why }));
-            }
+            TargetKind::Sip => match sip::address(&target.address) {
+                Some(address) => address,
+                None => {
+                    let why = format!("<Dial> of '{}', which is no SIP address", target.address);
+                    return Ok(Err(CallerError { code: 32214, why }));
+                }
+            },
             TargetKind::Queue => return Ok(Ok(self.call.sid)),
         };
         // Whoever calls in is shown to the one who is dialled.
-        let own = match self.call.direction {
-            "inbound" => self.call.from.clone(),
-            _ => self.call.to.clone(),
+        let own = match self.call.is_incoming() {
+            true => self.call.from.clone(),
+            false => self.call.to.clone(),
         };
         let from = match &plan.caller_id {
             Some(caller) => {
@@ -156,6 +160,7 @@ impl Act<'_> {
         let mut child = Call::new(sid, "outbound-dial", status, &from, &to, self.at);
         child.parent = Some(self.call.sid);
         child.setup.timeout_seconds = Some(plan.timeout_seconds);
+        child.setup.sip = self.voice.sip_of_noun(noun).filter(|_| target.kind == TargetKind::Sip);
         child.setup.send_digits = noun.get("sendDigits").map(str::to_owned);
         child.setup.source = noun
             .get("url")

@@ -26,18 +26,19 @@ mod queue;
 mod recording;
 mod relay;
 mod resource;
+mod sip;
 mod stream;
 mod wav;
 
 use std::sync::{Arc, OnceLock, Weak};
 
 use clock::Clock;
-use contracts::{
+use contracts::{SipDirectory, 
     AccountDirectory, MessageSubmission, NumberDirectory, Recogniser, Speaker, VoiceCarrier,
 };
 use outbound::Client;
 use rest::Router;
-use store::{BlobStore, ByAccount};
+use store::{BlobStore, ByAccount, Sealer};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
@@ -59,6 +60,10 @@ pub struct Parts {
     pub speaker: Arc<dyn Speaker>,
     /// Understands recordings that are to be transcribed.
     pub recogniser: Arc<dyn Recogniser>,
+    /// Domains and trunks.
+    pub sip: Arc<dyn SipDirectory>,
+    /// For passwords that rest with calls.
+    pub sealer: Sealer,
     /// Where applications reach this platform's recordings: `http://127.0.0.1:4010`.
     pub public_url: String,
     /// Unknown callers are adopted.

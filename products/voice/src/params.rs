@@ -38,6 +38,9 @@ pub(crate) fn standard(account: Sid, call: &Call, status: &str) -> Params {
     if let Some(name) = &call.setup.caller_name {
         add("CallerName", name);
     }
+    for (name, value) in &call.setup.network {
+        add(name, value);
+    }
     if let Some(by) = &call.answered_by {
         add("AnsweredBy", by);
     }
@@ -55,6 +58,9 @@ pub(crate) fn progress(call: &Call, sequence: u32, at: Timestamp) -> Params {
         add("CallDuration", seconds.to_string());
         // Billed minutes.
         add("Duration", ((seconds + 59) / 60).to_string());
+        if let Some(code) = call.setup.sip_response {
+            add("SipResponseCode", code.to_string());
+        }
     }
     params
 }

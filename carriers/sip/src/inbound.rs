@@ -1,0 +1,305 @@
+//! Calls that come in: taken, rung for, answered, given up.
+
+use std::time::Instant;
+
+use contracts::{Ending, LegEvent, Signal};
+use kernel::Sid;
+use sdp::Srtp;
+use sip::check::{self, Fault};
+use sip::dialog::Dialog;
+use sip::message::Request;
+use sip::timer::{self, TooShort};
+use sip::transaction::{Flow, Id};
+
+use crate::admission::{self, Admission};
+use crate::agent::{Agent, Call, Input, Stage, local, new_key, token, user_of};
+use crate::reports::Deed;
+use crate::session::Session;
+
+impl Agent {
+    /// Whether there is room for another call.
+    pub(crate) fn is_full(&self) -> bool {
+        self.calls.len() + self.waiting.len() >= self.sip.config.calls_max
+    }
+
+    pub(crate) async fn on_invite(&mut self, id: Id, flow: Flow, request: Request) {
+        if request.headers.get("Max-Forwards") == Some("0") {
+            return self.refuse(id, &Fault::new(483, "Too Many Hops")).await;
+        }
+        if self.is_full() {
+            let header = Some(("Retry-After", "5".to_owned()));
+            return self.refuse(id, &Fault { code: 503, reason: "", header }).await;
+        }
+        if Dialog::of_invite(&request, "x").is_none() {
+            return self.refuse(id, &Fault::new(400, "Missing Contact")).await;
+        }
+        if let Err(TooShort) = timer::answer(&request) {
+            let header = Some(("Min-SE", timer::MIN.as_secs().to_string()));
+            return self.refuse(id, &Fault { code: 422, reason: "", header }).await;
+        }
+        self.waiting.insert(id, false);
+        let sip = self.sip.clone();
+        tokio::spawn(async move {
+            let inputs = sip.inputs.clone();
+            let admission = Box::new(admission::call(sip, request, flow).await);
+            // Without an agent there is no call.
+            let _ = inputs.send(Input::Admitted { id, admission }).await;
+        });
+    }
+
+    pub(crate) async fn admitted(&mut self, id: Id, admission: Admission) {
+        let gave_up = self.waiting.remove(&id).unwrap_or(true);
+        match admission {
+            Admission::Refused(fault) => self.refuse(id, &fault).await,
+            Admission::Challenged { status, values } => {
+                let Some(request) = self.transactions.request(id) else { return };
+                let mut response = request.response(status, "", Some(&token()));
+                let name = if status == 401 { "WWW-Authenticate" } else { "Proxy-Authenticate" };
+                values.iter().for_each(|value| response.headers.add(name, value.as_str()));
+                self.respond(id, &response).await;
+            }
+            Admission::Taken { account, leg, secure } => {
+                let taken = match gave_up {
+                    true => Err(Fault::new(487, "")),
+                    false => self.take_call(id, account, leg, secure),
+                };
+                let Err(fault) = taken else { return self.ring(leg).await };
+                if fault.code == 488 {
+                    let why = "the offered session cannot be taken";
+                    let code = if secure { 32208 } else { 32102 };
+                    self.alert(account, leg, code, why).await;
+                }
+                let ending = if gave_up { Ending::HungUp } else { Ending::Failed };
+                let signal = Signal { sip_response: Some(fault.code), ..Signal::default() };
+                self.report(account, leg, LegEvent::Signal(signal)).await;
+                self.report(account, leg, LegEvent::Ended(ending)).await;
+                self.refuse(id, &fault).await;
+            }
+        }
+    }
+
+    /// Makes the call of an INVITE that is let in.
+    fn take_call(&mut self, id: Id, account: Sid, leg: Sid, secure: bool) -> Result<(), Fault> {
+        let gone = || Fault::new(487, "");
+        let request = self.transactions.request(id).ok_or_else(gone)?;
+        let flow = self.transactions.flow(id).ok_or_else(gone)?;
+        let tag = token();
+        let dialog = Dialog::of_invite(request, &tag).ok_or_else(gone)?;
+        let srtp = if secure { Srtp::Required } else { Srtp::Allowed };
+        let config = &self.sip.config;
+        let address = self.wires.address_to(flow.remote.ip());
+        let session = Session::open(address, config.rtp_ports, config.symmetric_rtp)
+            .map_err(|_| Fault::new(503, ""))?;
+        let local = local(&session, config.external_address.unwrap_or(address));
+        // What cannot be answered is refused before anybody is asked.
+        if let Some(offer) = offered(request)? {
+            sdp::answer(&offer, &local, srtp, |theirs| new_key(theirs.tag, theirs.suite))
+                .map_err(|_| Fault::new(488, ""))?;
+        }
+        let timer = timer::answer(request).unwrap_or_default();
+        let now = self.now();
+        self.keep(Call {
+            account,
+            leg,
+            stage: Stage::Ringing,
+            dialog: Some(dialog),
+            flow: Some(flow),
+            session,
+            local,
+            srtp,
+            key: None,
+            awaits_answer: false,
+            invite: Some(id),
+            tag,
+            branches: Vec::new(),
+            plan: None,
+            has_rung: true,
+            ack: None,
+            timer,
+            refreshed: now,
+            refreshing: false,
+            answered: None,
+            began: now,
+        });
+        Ok(())
+    }
+
+    async fn ring(&mut self, leg: Sid) {
+        let Some(call) = self.calls.get(&leg) else { return };
+        let (account, tag, id) = (call.account, call.tag.clone(), call.invite);
+        self.reports.add(Deed::Keep(leg, account.to_string())).await;
+        self.reports.add(Deed::Ring(account, leg, self.sip.now())).await;
+        let Some(id) = id else { return };
+        let Some(request) = self.transactions.request(id) else { return };
+        // Whoever wants only reliable ringing hears none (RFC 3262).
+        if request.headers.has_token("Require", "100rel") {
+            return;
+        }
+        let response = request.response(180, "", Some(&tag));
+        self.respond(id, &response).await;
+    }
+
+    /// Voice wants the call answered.
+    pub(crate) async fn answer(&mut self, leg: Sid) {
+        let Some(call) = self.calls.get_mut(&leg) else { return };
+        let Some(id) = call.invite.filter(|_| call.stage == Stage::Ringing) else { return };
+        let Some(request) = self.transactions.request(id).cloned() else { return };
+        let agreed = match offered(&request) {
+            Ok(Some(offer)) => {
+                let key = |theirs: &sdp::Crypto| new_key(theirs.tag, theirs.suite);
+                match sdp::answer(&offer, &call.local, call.srtp, key) {
+                    Ok((agreed, text)) => Some((Some(agreed), text)),
+                    Err(_) => None,
+                }
+            }
+            // Without an offer ours goes with the answer, and theirs comes with the ACK.
+            Ok(None) => {
+                let secure = call.srtp == Srtp::Required;
+                call.key = secure.then(|| new_key(1, sdp::Suite::AesCm128HmacSha1_80));
+                call.awaits_answer = true;
+                Some((None, sdp::offer(&call.local, call.key.as_ref())))
+            }
+            Err(_) => None,
+        };
+        let (tag, flow, timer) = (call.tag.clone(), call.flow, call.timer);
+        let Some((agreed, text)) = agreed else {
+            return self.hang_up(leg, 488, "SIP;cause=488;text=\"Not acceptable\"").await;
+        };
+        if let Some(agreed) = agreed {
+            self.agree(leg, agreed);
+        }
+        if !self.open_sound(leg) {
+            tracing::warn!(%leg, "the media engine has no room for a SIP call");
+            self.hang_up(leg, 503, "Q.850;cause=34;text=\"No circuit available\"").await;
+            return;
+        }
+        let mut response = request.response(200, "", Some(&tag));
+        for route in request.headers.all("Record-Route") {
+            response.headers.add("Record-Route", route);
+        }
+        if let Some(flow) = flow {
+            let user = user_of(request.headers.get("To").unwrap_or_default());
+            response.headers.add("Contact", self.contact(flow, &user));
+        }
+        response.headers.add("Allow", check::ALLOW);
+        response.headers.add("Supported", "timer");
+        if let Some(timer) = timer {
+            response.headers.add("Session-Expires", timer.header(false));
+            if !timer.ours {
+                response.headers.add("Require", "timer");
+            }
+        }
+        response.headers.add("Content-Type", "application/sdp");
+        response.body = text.into_bytes();
+        let now = self.now();
+        if let Some(call) = self.calls.get_mut(&leg) {
+            call.stage = Stage::Answered;
+            call.answered = Some(Instant::now());
+            call.refreshed = now;
+        }
+        self.respond(id, &response).await;
+    }
+
+    /// The ACK of a success of ours.
+    pub(crate) async fn on_ack(&mut self, id: Id, request: &Request) {
+        let leg = self.invites.get(&id).copied();
+        let Some(call) = leg.and_then(|leg| self.calls.get_mut(&leg)) else { return };
+        let leg = call.leg;
+        if call.awaits_answer {
+            call.awaits_answer = false;
+            let answer = offered(request).ok().flatten();
+            let agreed = answer.and_then(|a| sdp::accept(&a, &call.local, call.key.as_ref()).ok());
+            match agreed {
+                Some(agreed) => self.agree(leg, agreed),
+                None => {
+                    let account = call.account;
+                    self.alert(account, leg, 32102, "the ACK has no usable answer").await;
+                    self.bye(leg, "SIP;cause=488;text=\"No usable answer\"").await;
+                    return self.finish(leg, Some(Ending::HungUp)).await;
+                }
+            }
+        }
+        let Some(call) = self.calls.get_mut(&leg) else { return };
+        match call.stage {
+            Stage::Answered => {
+                call.stage = Stage::Talking;
+                let note = note(call);
+                self.reports.add(Deed::Keep(leg, note)).await;
+            }
+            Stage::Ending => {
+                self.bye(leg, "Q.850;cause=16;text=\"Normal call clearing\"").await;
+                self.finish(leg, None).await;
+            }
+            Stage::Ringing | Stage::Talking => {}
+        }
+    }
+
+    pub(crate) async fn on_ack_missing(&mut self, id: Id) {
+        let Some(leg) = self.invites.get(&id).copied() else { return };
+        let Some(call) = self.calls.get(&leg) else { return };
+        let (account, ending) = (call.account, call.stage == Stage::Ending);
+        if call.stage == Stage::Talking {
+            // Of a later INVITE: the call goes on as it was (RFC 3261 §14.2 would end it).
+            return;
+        }
+        self.alert(account, leg, 32022, "the ACK of the SIP endpoint has not come").await;
+        self.bye(leg, "SIP;cause=408;text=\"ACK timeout\"").await;
+        self.finish(leg, (!ending).then_some(Ending::HungUp)).await;
+    }
+
+    pub(crate) async fn on_cancel(&mut self, id: Id, request: &Request) {
+        if let Some(gave_up) = self.waiting.get_mut(&id) {
+            *gave_up = true;
+            return self.refuse(id, &Fault::new(487, "")).await;
+        }
+        let leg = self.invites.get(&id).copied();
+        let Some(call) = leg.and_then(|leg| self.calls.get(&leg)) else { return };
+        let (leg, tag) = (call.leg, call.tag.clone());
+        let _ = request;
+        if let Some(invite) = self.transactions.request(id) {
+            let response = invite.response(487, "", Some(&tag));
+            self.respond(id, &response).await;
+        }
+        self.finish(leg, Some(Ending::HungUp)).await;
+    }
+}
+
+/// The session description of a message; a body that is none is a fault.
+pub(crate) fn offered(request: &Request) -> Result<Option<sdp::Description>, Fault> {
+    let kind = request.headers.get("Content-Type").unwrap_or_default();
+    let Some(text) = check::session(kind, &request.body) else { return Ok(None) };
+    sdp::parse(text).map(Some).map_err(|_| Fault::new(400, "Malformed Session Description"))
+}
+
+/// What it takes to hang up after a restart.
+#[derive(serde::Serialize, serde::Deserialize)]
+pub(crate) struct Note {
+    pub account: Sid,
+    pub call_id: String,
+    pub local: String,
+    pub remote: String,
+    pub target: String,
+    pub route: Vec<String>,
+    pub cseq: u32,
+    pub transport: String,
+    pub address: String,
+}
+
+pub(crate) fn note(call: &Call) -> String {
+    let (Some(dialog), Some(flow)) = (&call.dialog, call.flow) else {
+        return call.account.to_string();
+    };
+    let note = Note {
+        account: call.account,
+        call_id: dialog.call_id.clone(),
+        local: dialog.local.to_string(),
+        remote: dialog.remote.to_string(),
+        target: dialog.target.clone(),
+        route: dialog.route.clone(),
+        // Beyond what refreshes may have used since.
+        cseq: dialog.local_cseq + 1000,
+        transport: flow.transport.as_str().to_owned(),
+        address: flow.remote.to_string(),
+    };
+    serde_json::to_string(&note).expect("a note is plain data")
+}

@@ -1,0 +1,227 @@
+//! What calls over SIP have beyond others: credentials, custom headers, doors of their own.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use contracts::{CallDoor, CallExtras, CallRoute, InboundCall, Unavailable};
+use kernel::Sid;
+use rest::Ctx;
+use serde::{Deserialize, Serialize};
+use twiml::voice::{Element, Source};
+
+use crate::Voice;
+use crate::call::{Call, Hook, Setup};
+use crate::conference::method;
+use crate::lifecycle::Status;
+
+/// What goes along with a call over SIP. The password rests sealed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct SipSetup {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed_password: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<Sid>,
+}
+
+/// Whether somebody is called by SIP.
+pub(crate) fn is_address(text: &str) -> bool {
+    let scheme = text.split(':').next().unwrap_or_default();
+    text.contains(':') && (scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips"))
+}
+
+/// A SIP address that can be called: with its parameters and headers as they are.
+pub(crate) fn address(text: &str) -> Option<String> {
+    let text = text.trim();
+    let text = if is_address(text) { text.to_owned() } else { format!("sip:{text}") };
+    let is_short = text.len() <= 1024;
+    (is_short && sip::Uri::parse(&text).is_ok()).then_some(text)
+}
+
+impl Voice {
+    fn sealed(&self, password: &str) -> String {
+        STANDARD.encode(self.parts.sealer.seal(password))
+    }
+
+    /// `SipAuthUsername` and `SipAuthPassword` of a request.
+    pub(crate) fn sip_of_form(&self, ctx: &Ctx) -> Option<SipSetup> {
+        let username = ctx.form.text("SipAuthUsername")?.to_owned();
+        let password = ctx.form.text("SipAuthPassword").unwrap_or_default();
+        let sealed_password = Some(self.sealed(password));
+        Some(SipSetup { username: Some(username), sealed_password, trunk: None })
+    }
+
+    /// `username` and `password` of a noun.
+    pub(crate) fn sip_of_noun(&self, noun: &Element) -> Option<SipSetup> {
+        let username = noun.get("username")?.to_owned();
+        let password = noun.get("password").unwrap_or_default();
+        let sealed_password = Some(self.sealed(password));
+        Some(SipSetup { username: Some(username), sealed_password, trunk: None })
+    }
+
+    /// What a call takes along, with its password still sealed: it rests in a job first.
+    pub(crate) fn sealed_extras(call: &Call) -> CallExtras {
+        let sip = call.setup.sip.clone().unwrap_or_default();
+        CallExtras {
+            caller_name: call.setup.caller_name.clone(),
+            username: sip.username,
+            password: sip.sealed_password,
+            headers: Vec::new(),
+            trunk: sip.trunk,
+        }
+    }
+
+    /// Opens the password for the carrier. One that cannot be opened is none: the other side's
+    /// challenge stays unanswered.
+    pub(crate) fn open_extras(&self, mut extras: CallExtras) -> CallExtras {
+        extras.password = extras.password.and_then(|sealed| {
+            let octets = STANDARD.decode(sealed).ok()?;
+            self.parts.sealer.open(&octets).ok()
+        });
+        extras
+    }
+
+    /// Whose call it is that comes in by a door, and what it is told to do; `None`: nobody's.
+    pub(crate) async fn taken(&self, call: &InboundCall) -> Result<Option<Taken>, Unavailable> {
+        match &call.door {
+            CallDoor::Number => self.taken_by_number(call).await,
+            CallDoor::SipDomain { account, domain } => {
+                let route = self.parts.sip.instructions(*account, *domain).await?;
+                Ok(route.filter(|route| route.url.is_some()).map(|route| Taken {
+                    account: *account,
+                    number: None,
+                    direction: "inbound",
+                    setup: setup_of(route),
+                }))
+            }
+            CallDoor::Application { account, application } => {
+                let route =
+                    self.parts.numbers.application_call_route(*account, *application).await?;
+                Ok(route.map(|route| Taken {
+                    account: *account,
+                    number: None,
+                    direction: "inbound",
+                    setup: setup_of(route),
+                }))
+            }
+            CallDoor::Trunk { account, .. } => {
+                let document = onward(&call.from, [("Number", call.to.as_str())].into_iter());
+                let source = Some(Source::Inline(document));
+                Ok(Some(Taken {
+                    account: *account,
+                    number: None,
+                    direction: "trunking-terminating",
+                    setup: Setup { source, ..Setup::default() },
+                }))
+            }
+        }
+    }
+
+    async fn taken_by_number(&self, call: &InboundCall) -> Result<Option<Taken>, Unavailable> {
+        let Some(owner) = self.parts.numbers.owner(&call.to).await? else { return Ok(None) };
+        if owner.sid.prefix() != "PN" {
+            return Ok(None);
+        }
+        let account = owner.account;
+        if let Some(trunk) = self.parts.sip.trunk_of(account, &call.to).await? {
+            let targets = self.parts.sip.targets(account, trunk).await?;
+            let uris: Vec<String> =
+                targets.iter().filter_map(|target| with_user(&target.uri, &call.to)).collect();
+            // Differs: the disaster recovery URL of a trunk without targets is not asked.
+            if uris.is_empty() {
+                return Ok(None);
+            }
+            let document = onward(&call.from, uris.iter().map(|uri| ("Sip", uri.as_str())));
+            let source = Some(Source::Inline(document));
+            return Ok(Some(Taken {
+                account,
+                number: Some(owner.sid),
+                direction: "trunking-originating",
+                setup: Setup { source, ..Setup::default() },
+            }));
+        }
+        let route = self.parts.numbers.call_route(account, owner.sid).await?;
+        let (number, direction) = (Some(owner.sid), "inbound");
+        Ok(Some(Taken { account, number, direction, setup: setup_of(route) }))
+    }
+
+    /// The row of a call that is taken.
+    pub(crate) fn made(&self, call: &InboundCall, taken: Taken) -> Call {
+        let sid = self.parts.clock.sid("CA");
+        let mut made =
+            Call::new(sid, taken.direction, Status::Queued, &call.from, &call.to, call.at);
+        made.number = taken.number;
+        made.setup = taken.setup;
+        made.setup.caller_name = call.caller_name.clone();
+        made.setup.network = call.params.clone();
+        made
+    }
+}
+
+/// A call that somebody takes.
+pub(crate) struct Taken {
+    pub account: Sid,
+    number: Option<Sid>,
+    direction: &'static str,
+    setup: Setup,
+}
+
+fn setup_of(route: CallRoute) -> Setup {
+    let hook = |url: Option<String>, how: &str| {
+        url.map(|url| Hook { url, method: method(Some(how)), events: Vec::new() })
+    };
+    Setup {
+        source: route.url.map(|url| Source::Url { url, method: method(Some(&route.method)) }),
+        fallback: hook(route.fallback_url, &route.fallback_method),
+        status_callback: hook(route.status_callback, &route.status_callback_method),
+        application: route.application,
+        ..Setup::default()
+    }
+}
+
+/// The number as the user of a trunk's target.
+fn with_user(uri: &str, number: &str) -> Option<String> {
+    let mut uri = sip::Uri::parse(uri).ok()?;
+    uri.user = Some(number.to_owned());
+    Some(uri.to_string())
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+}
+
+/// The document of a call that only goes on: one target after the other.
+fn onward<'a>(from: &str, targets: impl Iterator<Item = (&'static str, &'a str)>) -> String {
+    let nouns: String = targets
+        .map(|(noun, address)| format!("<{noun}>{}</{noun}>", escaped(address)))
+        .collect();
+    let caller = escaped(from);
+    format!(
+        "<Response><Dial answerOnBridge=\"true\" sequential=\"true\" callerId=\"{caller}\">{nouns}</Dial></Response>"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sip_addresses_are_told_from_numbers() {
+        for text in ["sip:a@b", "SIPS:a@b", "sip:a@b:5070;transport=tcp?X-A=1"] {
+            assert!(is_address(text) && address(text).is_some(), "{text}");
+        }
+        assert!(!is_address("+14155550100") && !is_address("client:a"));
+        assert_eq!(address(" ann@h ").as_deref(), Some("sip:ann@h"));
+        assert_eq!(address("sip:a b@c"), None);
+        assert_eq!(address(&format!("sip:{}@b", "a".repeat(1024))), None);
+    }
+
+    #[test]
+    fn a_trunks_call_goes_on() {
+        let document = onward("+1415", [("Sip", "sip:+1@h?a=1&b=\"")].into_iter());
+        assert!(document.contains("callerId=\"+1415\"><Sip>sip:+1@h?a=1&amp;b=&quot;</Sip>"));
+        let uri = with_user("sip:gw.example:5080;transport=tcp", "+1415");
+        assert_eq!(uri.as_deref(), Some("sip:+1415@gw.example:5080;transport=tcp"));
+    }
+}
