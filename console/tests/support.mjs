@@ -99,11 +99,11 @@ export async function program() {
   return program;
 }
 
-export async function browser() {
+export async function browser(args = []) {
   const executablePath = process.env.CHROMIUM ?? BROWSERS.find(existsSync);
   assert.ok(executablePath, "Chromium is missing: apt-get install chromium");
   mkdirSync(SCREENS, { recursive: true });
-  return chromium.launch({ executablePath, args: ["--no-sandbox"] });
+  return chromium.launch({ executablePath, args: ["--no-sandbox", ...args] });
 }
 
 /** A tab in which an error of the page is an error of the story. */

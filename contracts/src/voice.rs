@@ -297,6 +297,13 @@ pub trait VoiceCarrier: Send + Sync {
         at: Timestamp,
         order: &'a Order,
     ) -> BoxFuture<'a, Result<(), Unavailable>>;
+
+    /// Somebody whose network has sound is in this room: legs without any of their own need some to be
+    /// heard there.
+    fn sound_in<'a>(&'a self, room: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {
+        let _ = room;
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// A call from a telephone.

@@ -36,6 +36,8 @@ pub struct Carriers {
     pub twilio: Option<twilio::Config>,
     pub whatsapp: Option<whatsapp::Config>,
     pub smtp: Option<smtp::Config>,
+    /// Browser phones.
+    pub client: Option<crate::server::ClientConfig>,
     pub sip: Option<sip_carrier::Config>,
 }
 

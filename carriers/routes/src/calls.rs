@@ -47,10 +47,14 @@ impl VoiceCarrier for CallRoutes {
         at: Timestamp,
         order: &'a Order,
     ) -> BoxFuture<'a, Result<(), Unavailable>> {
-        match self.networks.iter().find(|network| network.has(leg)) {
-            Some(network) => network.order(account, leg, at, order),
-            None => self.rest.order(account, leg, at, order),
-        }
+        let Some(network) = self.networks.iter().find(|network| network.has(leg)) else {
+            return self.rest.order(account, leg, at, order);
+        };
+        let Order::Join { room, .. } = order else { return network.order(account, leg, at, order) };
+        Box::pin(async move {
+            network.order(account, leg, at, order).await?;
+            self.rest.sound_in(room).await
+        })
     }
 }
 

@@ -245,7 +245,7 @@ impl Sim {
     }
 
     /// Somebody with sound is in a room: the handsets in it hear, and are heard.
-    pub async fn sound_in(&self, room: &str) -> Result<(), Unavailable> {
+    async fn begin_sound_in(&self, room: &str) -> Result<(), Unavailable> {
         let Some(sounds) = self.sounds.get().filter(|sounds| !sounds.is_in(room)) else {
             return Ok(());
         };
@@ -456,6 +456,10 @@ impl VoiceCarrier for Sim {
         order: &'a Order,
     ) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(self.carry_out(leg, at, order))
+    }
+
+    fn sound_in<'a>(&'a self, room: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {
+        Box::pin(self.begin_sound_in(room))
     }
 }
 

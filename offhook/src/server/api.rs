@@ -32,7 +32,7 @@ use store::{Batch, Row, Store, StoreError};
 use tokio::sync::watch;
 use whatsapp::WebhookError;
 
-use super::{Platform, calls, console, links, mailboxes, quiet_hours, views};
+use super::{Platform, calls, clients, console, links, mailboxes, quiet_hours, views};
 
 pub(super) type App = Arc<Platform>;
 
@@ -100,6 +100,8 @@ pub fn router(platform: App) -> Router {
         .route("/_offhook/ca.pem", get(authority))
         // Readers of mails follow these.
         .merge(mailboxes::links())
+        // Browsers sign in with tokens of the accounts.
+        .merge(clients::routes())
         // The account signs what it posts; nobody signs in.
         .route(twilio::STATUS_PATH, post(twilio_status))
         .route(twilio::INBOUND_PATH, post(twilio_inbound))

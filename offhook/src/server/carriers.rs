@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use client::Clients;
 use clock::Clock;
 use contracts::{
     BindAccount, BindDirectory, BoxFuture, MessageCarrier, Order, OutboundCall, SipDirectory,
@@ -139,6 +140,7 @@ impl Networks {
         voice: &Arc<Voice>,
         directory: Arc<dyn SipDirectory>,
         sound: &Arc<Engine>,
+        clients: &Arc<Clients>,
     ) {
         self.sim.connect_voice(voice.clone());
         self.sim.connect_sound(sound.clone());
@@ -146,7 +148,9 @@ impl Networks {
             sip.connect(voice.clone(), directory.clone(), sound.clone());
             Arc::new(BySip(sip.clone())) as Arc<dyn CallNetwork>
         });
-        let networks = networks.collect();
+        clients.connect(voice.clone(), sound.clone());
+        let clients = Arc::new(ByClient(clients.clone())) as Arc<dyn CallNetwork>;
+        let networks = networks.chain([clients]).collect();
         voice.connect(Arc::new(CallRoutes::new(networks, self.sim.clone())));
     }
 
@@ -214,6 +218,36 @@ impl CallNetwork for BySip {
 }
 
 impl VoiceCarrier for BySip {
+    fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.0.place(call)
+    }
+
+    fn order<'a>(
+        &'a self,
+        account: Sid,
+        leg: Sid,
+        at: Timestamp,
+        order: &'a Order,
+    ) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.0.order(account, leg, at, order)
+    }
+}
+
+/// Browser phones among the networks of calls. Names that no browser is registered as are simulated.
+struct ByClient(Arc<Clients>);
+
+impl CallNetwork for ByClient {
+    fn reaches(&self, call: &OutboundCall) -> bool {
+        let identity = call.to.strip_prefix("client:");
+        identity.is_some_and(|identity| self.0.is_registered(call.account, identity))
+    }
+
+    fn has(&self, leg: Sid) -> bool {
+        self.0.has(leg)
+    }
+}
+
+impl VoiceCarrier for ByClient {
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
         self.0.place(call)
     }

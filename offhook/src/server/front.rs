@@ -106,6 +106,10 @@ fn target(request: &Request<impl Sized>) -> Target {
         let product = labels.next().unwrap_or_default().to_owned();
         let region = labels.next_back().map(str::to_owned);
         let base = format!("https://{name}");
+        // Where browser phones signal, tell how they are, and get their sounds.
+        if matches!(product.as_str(), "voice-js" | "eventgw" | "sdk") {
+            return Target::Own(name);
+        }
         // The mail API under Twilio's credentials.
         if product == "email" && path.starts_with("/v3/") {
             return Target::Mail { base, path: path.to_owned() };

@@ -3,6 +3,7 @@
 mod api;
 mod calls;
 mod carriers;
+mod clients;
 mod console;
 mod front;
 mod links;
@@ -21,6 +22,7 @@ use std::time::Duration;
 use accounts::Accounts;
 use authority::Authority;
 use bus::Bus;
+use client::Clients;
 use clock::Clock;
 use content::Content;
 use contracts::{NoticeChannel, NoticeSender};
@@ -54,6 +56,7 @@ use crate::config::Config;
 use carriers::Networks;
 
 pub use api::Env;
+pub use clients::Config as ClientConfig;
 pub use front::Front;
 pub use speech::Config as SpeechConfig;
 
@@ -151,6 +154,7 @@ pub struct Platform {
     pub whatsapp: Option<Arc<WhatsApp>>,
     pub smtp: Option<Arc<Smtp>>,
     pub sip: Option<Arc<Sip>>,
+    pub clients: Arc<Clients>,
     pub events: Arc<Events>,
     pub router: Router,
     pub metrics: Metrics,
@@ -364,7 +368,14 @@ async fn wire(
         },
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     );
-    networks.connect_calls(&voice, directory, &sound);
+    let time = clock.clone();
+    let clients = Clients::new(client::Parts {
+        now: Arc::new(move || time.now()),
+        tokens: accounts.clone(),
+        addresses: clients::addresses(settings, local),
+        random: Arc::new(rand::random::<u128>),
+    });
+    networks.connect_calls(&voice, directory, &sound, &clients);
     let senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
@@ -435,6 +446,7 @@ async fn wire(
         whatsapp: networks.whatsapp.clone(),
         smtp: networks.smtp.clone(),
         sip: networks.sip.clone(),
+        clients,
         events,
         router,
         metrics: Metrics::default(),

@@ -161,6 +161,7 @@ impl Act<'_> {
         child.parent = Some(self.call.sid);
         child.setup.timeout_seconds = Some(plan.timeout_seconds);
         child.setup.sip = self.voice.sip_of_noun(noun).filter(|_| target.kind == TargetKind::Sip);
+        child.setup.parameters = parameters_of(noun);
         child.setup.send_digits = noun.get("sendDigits").map(str::to_owned);
         child.setup.source = noun
             .get("url")
@@ -337,6 +338,15 @@ impl Act<'_> {
 
 fn pair(name: &str, value: impl Into<String>) -> (String, String) {
     (name.to_owned(), value.into())
+}
+
+/// What the called program is told.
+fn parameters_of(noun: &Element) -> Vec<(String, String)> {
+    let parameters = noun.children.iter().filter(|child| child.name == "Parameter");
+    let pair = |child: &Element| {
+        Some((child.get("name")?.to_owned(), child.get("value").unwrap_or_default().to_owned()))
+    };
+    parameters.filter_map(pair).collect()
 }
 
 /// When speech is a machine's, as a noun says.
