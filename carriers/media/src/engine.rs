@@ -12,6 +12,7 @@ use outbound::Client;
 
 use crate::fetch::Fetcher;
 use crate::lane::{self, Note};
+use crate::load::{Clockwork, Load};
 use crate::recorder::Recorder;
 use crate::report::Reporter;
 use crate::stream::Streams;
@@ -43,6 +44,7 @@ pub(crate) struct Shared {
     pub streams: Streams,
     pub recogniser: Arc<dyn Recogniser>,
     pub runtime: tokio::runtime::Handle,
+    pub clockwork: Clockwork,
 }
 
 /// Legs with sound. Cheap to share.
@@ -66,6 +68,7 @@ impl Engine {
             reporter,
             recogniser: parts.recogniser,
             runtime: tokio::runtime::Handle::current(),
+            clockwork: Clockwork::default(),
         });
         let lanes = lane::start(lanes.max(1), &shared);
         let homes = Mutex::new(HashMap::new());
@@ -102,9 +105,10 @@ impl Engine {
         self.homes().contains_key(&leg)
     }
 
-    /// Legs now.
-    pub fn legs(&self) -> usize {
-        self.homes().len()
+    /// Legs now, and how well the lanes keep their time.
+    pub fn load(&self) -> Load {
+        let legs = self.homes().len();
+        self.shared.clockwork.load(legs)
     }
 
     /// The leg has ended: its recordings end and are reported, its port is dropped.

@@ -97,10 +97,12 @@ impl Lane {
             }
             let now = Instant::now();
             self.tick(now);
+            self.shared.clockwork.done(Instant::now().saturating_duration_since(next));
             next += TICK;
             let late = Instant::now().saturating_duration_since(next);
             if late > LATE_MAX {
                 next += late;
+                self.shared.clockwork.skip((late.as_millis() / TICK.as_millis()) as u64);
             }
             // Nobody to hear: the next note is waited for.
             if self.legs.is_empty() {

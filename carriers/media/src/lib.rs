@@ -13,6 +13,7 @@ mod fetch;
 mod lane;
 mod leg;
 mod listen;
+mod load;
 mod player;
 mod port;
 mod recorder;
@@ -20,4 +21,5 @@ mod report;
 mod stream;
 
 pub use engine::{Engine, Full, Parts};
+pub use load::{BOUNDS_MICROS, Load};
 pub use port::{Heard, Port, Wire, WireEnd};

@@ -340,5 +340,5 @@ async fn there_is_a_ceiling() {
     let (port, _end) = Wire::new(false);
     assert!(world.engine.open(sid("AC", 1), sid("CA", 1000), Box::new(port)).is_err());
     world.engine.close(legs[0].0);
-    assert_eq!(world.engine.legs(), 99);
+    assert_eq!(world.engine.load().legs, 99);
 }

@@ -57,6 +57,12 @@ struct SenderLabel {
     sender: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LatenessLabel {
+    /// Microseconds, or `+Inf`.
+    le: String,
+}
+
 /// Every metric of the process.
 pub struct Metrics {
     registry: Registry,
@@ -66,6 +72,9 @@ pub struct Metrics {
     jobs: Family<QueueLabel, Gauge>,
     dead_jobs: Gauge,
     delivery_rates: Family<SenderLabel, Gauge<f64, AtomicU64>>,
+    sound_legs: Gauge,
+    sound_late: Family<LatenessLabel, Gauge>,
+    sound_skipped: Gauge,
 }
 
 impl Default for Metrics {
@@ -91,7 +100,32 @@ impl Default for Metrics {
             "Share of a sender's or service's last messages that arrived",
             delivery_rates.clone(),
         );
-        Self { registry, requests, durations, connections, jobs, dead_jobs, delivery_rates }
+        let sound_legs = Gauge::default();
+        registry.register("sound_legs", "Parties of calls with sound", sound_legs.clone());
+        let sound_late = Family::<LatenessLabel, Gauge>::default();
+        registry.register(
+            "sound_ticks",
+            "Ticks of sound that were done within so many microseconds of their time",
+            sound_late.clone(),
+        );
+        let sound_skipped = Gauge::default();
+        registry.register(
+            "sound_ticks_skipped",
+            "Ticks of sound that were left out because the machine could not keep up",
+            sound_skipped.clone(),
+        );
+        Self {
+            registry,
+            requests,
+            durations,
+            connections,
+            jobs,
+            dead_jobs,
+            delivery_rates,
+            sound_legs,
+            sound_late,
+            sound_skipped,
+        }
     }
 }
 
@@ -130,6 +164,20 @@ impl Metrics {
         self.delivery_rates.clear();
         for (account_sid, sender, share) in rates {
             self.delivery_rates.get_or_create(&SenderLabel { account_sid, sender }).set(share);
+        }
+    }
+
+    /// Sets what is asked of the engine of sound at scrape time: parties, ticks by the upper bounds of
+    /// their lateness (in microseconds, the last without one), ticks left out.
+    pub fn set_sound(&self, legs: usize, bounds: &[u64], late: &[u64], skipped: u64) {
+        let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.sound_legs.set(gauge(legs as u64));
+        self.sound_skipped.set(gauge(skipped));
+        let mut total = 0;
+        for (at, count) in late.iter().enumerate() {
+            total += count;
+            let le = bounds.get(at).map_or("+Inf".to_owned(), u64::to_string);
+            self.sound_late.get_or_create(&LatenessLabel { le }).set(gauge(total));
         }
     }
 

@@ -638,6 +638,8 @@ async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
     let rates = app.messaging.delivery_rates().into_iter();
     let rates = rates.map(|(account, sender, share)| (account.to_string(), sender, share));
     app.metrics.set_delivery_rates(rates.collect());
+    let media::Load { legs, late, skipped, .. } = app.sound.load();
+    app.metrics.set_sound(legs, &media::BOUNDS_MICROS, &late, skipped);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response())
 }
