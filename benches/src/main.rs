@@ -6,6 +6,7 @@
 //! with authentication, validation, message, job and event rows and their
 //! indexes. Loads are bounded in count. Nothing here asserts a time.
 
+mod calls;
 mod foreign;
 mod list;
 mod load;
@@ -57,6 +58,12 @@ enum Command {
         #[arg(long, default_value_t = 20_000)]
         messages: usize,
     },
+    /// Calls over SIP: set-ups a second, and how sound keeps its time, with SIPp as the other side
+    Calls {
+        /// Calls at once
+        #[arg(long, default_value_t = 500)]
+        concurrent: u32,
+    },
     /// What `offhook run` costs a program's other connections
     Foreign {
         /// Connections of a round
@@ -93,6 +100,7 @@ fn main() -> Outcome {
         Command::List { messages } => runtime.block_on(list::run(messages)),
         Command::Pace { messages, seconds } => runtime.block_on(pace::run(messages, seconds)),
         Command::Relay { messages } => runtime.block_on(relay::run(messages)),
+        Command::Calls { concurrent } => runtime.block_on(calls::run(concurrent)),
         Command::Foreign { connections } => foreign::run(connections),
         Command::Connect { port, connections } => foreign::connect(port, connections),
     }

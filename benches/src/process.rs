@@ -179,6 +179,16 @@ impl Server {
         resident_kib(self.child.id())
     }
 
+    /// Seconds of processor time since the start.
+    pub fn cpu_seconds(&self) -> f64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        let stat = stat.unwrap_or_default();
+        let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
+        let ticks = fields.split_whitespace().skip(11).take(2);
+        // The kernel counts in hundredths here.
+        ticks.filter_map(|ticks| ticks.parse::<f64>().ok()).sum::<f64>() / 100.0
+    }
+
     fn stop_politely(&mut self) {
         let id = self.child.id().to_string();
         if Command::new("kill").args(["-TERM", &id]).status().is_ok_and(|status| status.success()) {
