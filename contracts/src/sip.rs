@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use kernel::Sid;
 
-use crate::{BoxFuture, Unavailable};
+use crate::{BoxFuture, CallRoute, Unavailable};
 
 /// A block of addresses, `192.0.2.0/24`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,6 +119,38 @@ pub trait SipDirectory: Send + Sync {
         account: Sid,
         number: &'a str,
     ) -> BoxFuture<'a, Result<Option<Sid>, Unavailable>>;
+
+    /// The domain that calls from an address belong to whose URI names none: of the carrier that a
+    /// customer brought, whose address is mapped to the domain. It needs no other proof.
+    fn place_of_address(
+        &self,
+        _address: IpAddr,
+    ) -> BoxFuture<'_, Result<Option<SipPlace>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// What a SIP domain says of calls to it: its own URLs or, when it has one, its BYOC trunk's.
+    fn domain_route(
+        &self,
+        _account: Sid,
+        _domain: Sid,
+    ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// What is asked when no target of a trunk takes a call (disaster recovery).
+    fn recovery_route(
+        &self,
+        _account: Sid,
+        _trunk: Sid,
+    ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Whether the account has this trunk (`TK…`) or BYOC trunk (`BY…`).
+    fn has_trunk(&self, _account: Sid, _trunk: Sid) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async { Ok(false) })
+    }
 }
 
 /// Whether an account may call a number at all.
