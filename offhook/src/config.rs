@@ -20,6 +20,8 @@ pub struct Config {
     pub lookup: Option<lookup::HttpSourceConfig>,
     /// Who codes and other notices come from.
     pub notices: NoticeSenders,
+    /// What places of SIP may be named, and which numbers are dangerous.
+    pub voice: sip::Config,
     /// Which carrier takes what; none: everything goes to the simulated network.
     pub routes: Vec<Route>,
     /// Who may bind to the listeners of `carriers.smpp`.

@@ -35,6 +35,7 @@ use numbers::{Numbers, ValidationWorker};
 use pricing::Pricing;
 use rest::Router;
 use sim::{Mailboxes, Network, Sim};
+use sip::Sip;
 use smpp_carrier::Smpp;
 use smtp::Smtp;
 use store::{BlobStore, Location, Sealer, Store};
@@ -316,12 +317,22 @@ async fn wire(
         notice_senders: settings.config.notices.clone(),
     });
     networks.connect(&messaging)?;
+    let sip = Sip::new(sip::Parts {
+        store: background.by_account(),
+        sealer: sealer.clone(),
+        numbers: numbers.clone(),
+        accounts: accounts.clone(),
+        config: settings.config.voice.clone(),
+        development,
+    });
+    numbers.connect_trunks(sip.clone());
     let voice = Voice::new(voice::Parts {
         store: background.by_account(),
         clock: clock.clone(),
         blobs,
         numbers: numbers.clone(),
         accounts: accounts.clone(),
+        permissions: sip.clone(),
         webhooks: webhooks.clone(),
         client: client.clone(),
         texts: messaging.clone(),
@@ -384,6 +395,7 @@ async fn wire(
     let router = content.mount(messaging.mount(router));
     let router = usage::mount(monitor.mount(router));
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
+    let router = sip.mount(router);
     let router = lookup.mount(voice.mount(verify.mount(events.mount(router))));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {

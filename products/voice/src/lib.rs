@@ -29,7 +29,9 @@ mod wav;
 use std::sync::{Arc, OnceLock};
 
 use clock::Clock;
-use contracts::{AccountDirectory, MessageSubmission, NumberDirectory, Speaker, VoiceCarrier};
+use contracts::{
+    AccountDirectory, DialingPermissions, MessageSubmission, NumberDirectory, Speaker, VoiceCarrier,
+};
 use outbound::Client;
 use rest::Router;
 use store::{BlobStore, ByAccount};
@@ -45,6 +47,8 @@ pub struct Parts {
     pub blobs: BlobStore,
     pub numbers: Arc<dyn NumberDirectory>,
     pub accounts: Arc<dyn AccountDirectory>,
+    /// Where an account may call.
+    pub permissions: Arc<dyn DialingPermissions>,
     pub webhooks: Arc<Webhooks>,
     /// Fetches what is to be played.
     pub client: Arc<Client>,
