@@ -18,15 +18,17 @@ const ADDRESS_LISTS_MAX: i64 = 1000;
 const ADDRESSES_MAX: i64 = 100;
 const NAME_MAX: u32 = 64;
 
-const FIELDS: &[Field] = &[
-    Field::sid("account_sid", &["AC"]),
-    Field::new("date_created", Wire::Rfc2822),
-    Field::new("date_updated", Wire::Rfc2822),
-    Field::text("friendly_name"),
-    Field::text("sid"),
-    Field::new("subresource_uris", Wire::UriMap),
-    Field::text("uri"),
-];
+const fn fields(prefixes: &'static [&'static str]) -> [Field; 7] {
+    [
+        Field::sid("account_sid", &["AC"]),
+        Field::new("date_created", Wire::Rfc2822),
+        Field::new("date_updated", Wire::Rfc2822),
+        Field::text("friendly_name"),
+        Field::sid("sid", prefixes),
+        Field::new("subresource_uris", Wire::UriMap),
+        Field::text("uri"),
+    ]
+}
 
 pub static CREDENTIAL_LIST: Resource<Sip> = Resource {
     table: Table::v2010(
@@ -36,7 +38,7 @@ pub static CREDENTIAL_LIST: Resource<Sip> = Resource {
     )
     .key("credential_lists")
     .sid("CL")
-    .fields(FIELDS)
+    .fields(&fields(&["CL"]))
     .links(&[("credentials", "/Credentials")])
     .access(Access::Keys("voice/sip-credential-lists")),
     ops: &[
@@ -58,7 +60,7 @@ pub static IP_ACCESS_CONTROL_LIST: Resource<Sip> = Resource {
     )
     .key("ip_access_control_lists")
     .sid("AL")
-    .fields(FIELDS)
+    .fields(&fields(&["AL"]))
     .links(&[("ip_addresses", "/IpAddresses")])
     .access(Access::Keys("voice/sip-ip-access-control-lists")),
     ops: &[
