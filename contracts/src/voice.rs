@@ -80,6 +80,19 @@ pub enum Order {
     StopRecording {
         recording: Sid,
     },
+    /// What follows is not recorded; with `skip` it takes no time in the recording either,
+    /// otherwise it is silence there.
+    PauseRecording {
+        recording: Sid,
+        skip: bool,
+    },
+    ResumeRecording {
+        recording: Sid,
+    },
+    /// JSON text for the program at the other end; networks without programs drop it.
+    Message {
+        content: String,
+    },
 }
 
 /// A call to place.
@@ -138,6 +151,10 @@ pub enum LegEvent {
         recording: Sid,
         millis: u64,
         spoken: String,
+    },
+    /// The program at the other end sent JSON text.
+    Message {
+        content: String,
     },
 }
 

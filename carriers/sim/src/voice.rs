@@ -229,6 +229,18 @@ impl Sim {
         Ok(leg)
     }
 
+    /// The program on a handset sends JSON text.
+    pub async fn message(&self, number: &str, content: &str) -> Result<Leg, HandsetCallError> {
+        let _guard = self.legs.lock().await;
+        let mut leg = self.current(number, false).await?;
+        let at = self.queue.clock().now();
+        let text = content.to_owned();
+        leg.hear(Heard { at, sound: Sound::Sent, text, millis: None, cut: false });
+        self.keep(&leg).await?;
+        self.report(&leg, at, LegEvent::Message { content: content.to_owned() }).await?;
+        Ok(leg)
+    }
+
     /// The legs that hear what is said on this one.
     async fn listeners(&self, speaker: &Leg) -> Result<Vec<Leg>, NotesError> {
         let Some((room, part)) = speaker.room.as_ref().filter(|(_, part)| part.speaks) else {

@@ -92,6 +92,13 @@ pub(crate) enum What {
     StopRecord {
         recording: Sid,
     },
+    PauseRecord {
+        recording: Sid,
+        skip: bool,
+    },
+    ResumeRecord {
+        recording: Sid,
+    },
     /// The API says so.
     End {
         canceled: bool,
@@ -235,6 +242,8 @@ impl Act<'_> {
                 self.follow_recording(recording, setup);
             }
             What::StopRecord { recording } => self.order(Order::StopRecording { recording }),
+            What::PauseRecord { recording, skip } => self.pause_recording(recording, skip),
+            What::ResumeRecord { recording } => self.resume_recording(recording),
             What::RingTimeout | What::TimeLimit | What::Record { .. } => {}
         }
         Ok(())
@@ -405,6 +414,7 @@ impl Act<'_> {
             LegEvent::Recorded { recording, millis, spoken } => {
                 self.recorded(recording, millis, &spoken).await?;
             }
+            LegEvent::Message { content } => self.program_said(&content).await?,
         }
         Ok(())
     }

@@ -9,10 +9,13 @@
 //! knows no sound: it says what is to be played, and puts legs that hear each other into one room.
 
 mod act;
+mod add_on;
+mod archive;
 mod ask;
 mod call;
 mod call_recording;
 mod conference;
+mod connector;
 mod create;
 mod dial;
 mod history;
@@ -24,6 +27,7 @@ mod price;
 mod queue;
 mod recording;
 mod resource;
+mod user_message;
 mod wav;
 
 use std::sync::{Arc, OnceLock};
@@ -92,9 +96,18 @@ impl Voice {
                 &history::CALL_NOTIFICATION,
                 &history::NOTIFICATION,
                 &call_recording::CALL_RECORDING,
+                &call_recording::CONFERENCE_RECORDING,
+                &user_message::MESSAGE,
+                &user_message::SUBSCRIPTION,
+                &connector::PAYMENT,
+                &connector::SIPREC,
                 &recording::RECORDING,
                 &recording::TRANSCRIPTIONS,
                 &recording::RECORDING_TRANSCRIPTION,
+                &add_on::RESULT,
+                &add_on::PAYLOAD,
+                &add_on::DATA,
+                &archive::ARCHIVED_CALL,
                 &participant::CONFERENCE,
                 &participant::PARTICIPANTS,
                 &queue::QUEUES,

@@ -100,6 +100,30 @@ impl Act<'_> {
         self.live.recordings.push(Running { sid, setup, since: self.at });
     }
 
+    pub fn pause_recording(&mut self, recording: Sid, skip: bool) {
+        if self.tell_of_running(recording, "paused") {
+            self.order(Order::PauseRecording { recording, skip });
+        }
+    }
+
+    pub fn resume_recording(&mut self, recording: Sid) {
+        if self.tell_of_running(recording, "resumed") {
+            self.order(Order::ResumeRecording { recording });
+        }
+    }
+
+    /// Whoever asked for it is told what became of a recording; false when it does not run.
+    fn tell_of_running(&mut self, sid: Sid, status: &str) -> bool {
+        let Some(running) = self.live.recordings.iter().find(|known| known.sid == sid) else {
+            return false;
+        };
+        let Running { setup, since, .. } = running.clone();
+        let facts = Facts { sid, setup: &setup, call: Some(self.call.sid), since };
+        let so_far = u64::try_from(self.at.since(since).as_millis()).unwrap_or(u64::MAX);
+        tell(self.voice, &mut self.batch, &facts, status, seconds(so_far), None);
+        true
+    }
+
     pub fn stop_recordings(&mut self, source: &str) {
         let sids: Vec<Sid> = self
             .live
@@ -480,7 +504,7 @@ async fn fetch(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
 /// The sound goes, what is known of it stays, marked.
 pub(crate) async fn delete(ctx: &Ctx) -> Result<Reply, ApiError> {
     let doc = existing(ctx).await?;
-    if matches!(doc.text("status"), Some("in-progress" | "processing")) {
+    if matches!(doc.text("status"), Some("in-progress" | "paused" | "processing")) {
         let why = "The recording is not over; stop it first";
         return Err(ApiError::new(20009, why).with_status(409));
     }
