@@ -19,6 +19,7 @@ mod connector;
 mod create;
 mod dial;
 mod history;
+mod insights;
 mod lifecycle;
 mod magic;
 mod params;
@@ -110,6 +111,15 @@ impl Voice {
                 &archive::ARCHIVED_CALL,
                 &participant::CONFERENCE,
                 &participant::PARTICIPANTS,
+                &insights::SETTINGS,
+                &insights::SUMMARIES,
+                &insights::SUMMARY,
+                &insights::CALL,
+                &insights::EVENTS,
+                &insights::METRICS,
+                &insights::ANNOTATION,
+                &insights::CONFERENCES,
+                &insights::PARTICIPANTS,
                 &queue::QUEUES,
                 &queue::MEMBERS,
             ],
