@@ -84,6 +84,7 @@ mod tests {
         let guides = [
             include_str!("../../docs/guides/carriers.md"),
             include_str!("../../docs/guides/email.md"),
+            include_str!("../../docs/guides/sip.md"),
         ];
         let examples = guides.iter().flat_map(|guide| guide.split("```toml\n").skip(1));
         let mut count = 0;

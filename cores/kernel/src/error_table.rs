@@ -852,7 +852,7 @@ pub static ROWS: &[ErrorRow] = &[
     row(32604, 0, E, "virtual agent internal"),
     row(32605, 0, E, "virtual agent and PCI"),
     row(32700, 0, E, "user-defined message internal"),
-    row(32701, 400, W, "user-defined message content type"),
+    row(32701, 0, W, "user-defined message content type"),
     row(32702, 400, W, "user-defined message content"),
     row(32703, 400, W, "user-defined message too long"),
     row(32710, 0, W, "message subscription callback internal"),

@@ -9,34 +9,34 @@ use numbering::E164;
 
 use crate::Config;
 
-/// Premium-rate and personal ranges by country, sorted by ISO code; digits without plus sign.
+/// Premium-rate and personal ranges by country, sorted by ISO code: national numbers' beginnings.
 const SPECIAL: &[(&str, &[&str])] = &[
-    ("AT", &["43900", "43901", "43930", "43931", "43939"]),
-    ("AU", &["6119"]),
-    ("BE", &["32900", "32901", "32902", "32903", "32904", "32905", "32906", "32907", "32909"]),
-    ("BR", &["55900"]),
-    ("CA", &["1900"]),
-    ("CH", &["41900", "41901", "41906"]),
-    ("DE", &["49137", "49900"]),
-    ("DK", &["4590"]),
-    ("ES", &["34803", "34806", "34807", "34905", "34907"]),
-    ("FI", &["358600", "358700"]),
-    ("FR", &["3389"]),
-    ("GB", &["4470", "44871", "44872", "44873", "449"]),
-    ("GR", &["30901", "30909"]),
-    ("HK", &["852900"]),
-    ("IE", &["35315"]),
-    ("IT", &["39892", "39893", "39894", "39895", "39899"]),
-    ("JP", &["81990"]),
-    ("LT", &["370900"]),
-    ("LV", &["37190"]),
-    ("NL", &["31900", "31906", "31909"]),
-    ("NO", &["47820", "47829"]),
-    ("NZ", &["64900"]),
-    ("PL", &["48700", "48701", "48703", "48704", "48708"]),
-    ("SE", &["46900", "46939", "46944", "4699"]),
-    ("SG", &["651900"]),
-    ("US", &["1900"]),
+    ("AT", &["900", "901", "930", "931", "939"]),
+    ("AU", &["19"]),
+    ("BE", &["900", "901", "902", "903", "904", "905", "906", "907", "909"]),
+    ("BR", &["900"]),
+    ("CA", &["900"]),
+    ("CH", &["900", "901", "906"]),
+    ("DE", &["137", "900"]),
+    ("DK", &["90"]),
+    ("ES", &["803", "806", "807", "905", "907"]),
+    ("FI", &["600", "700"]),
+    ("FR", &["89"]),
+    ("GB", &["70", "871", "872", "873", "9"]),
+    ("GR", &["901", "909"]),
+    ("HK", &["900"]),
+    ("IE", &["15"]),
+    ("IT", &["892", "893", "894", "895", "899"]),
+    ("JP", &["990"]),
+    ("LT", &["900"]),
+    ("LV", &["90"]),
+    ("NL", &["900", "906", "909"]),
+    ("NO", &["820", "829"]),
+    ("NZ", &["900"]),
+    ("PL", &["700", "701", "703", "704", "708"]),
+    ("SE", &["900", "939", "944", "99"]),
+    ("SG", &["1900"]),
+    ("US", &["900"]),
 ];
 
 /// Plans that calls are sent to for their fees.
@@ -82,9 +82,9 @@ pub(crate) fn special_prefixes(iso: &str, calling_code: u16, config: &Config) ->
     let known = SPECIAL.iter().find(|(known, _)| *known == iso).map_or(&[][..], |(_, all)| all);
     let code = calling_code.to_string();
     let own = config.special_prefixes.iter().map(|prefix| digits(prefix));
-    let own = own.filter(|prefix| prefix.starts_with(&code));
-    let mut all: Vec<String> =
-        known.iter().copied().chain(own).map(|prefix| format!("+{prefix}")).collect();
+    let own = own.filter(|prefix| prefix.starts_with(&code)).map(|prefix| format!("+{prefix}"));
+    let known = known.iter().map(|prefix| format!("+{code}{prefix}"));
+    let mut all: Vec<String> = known.chain(own).collect();
     all.sort();
     all.dedup();
     all
@@ -96,12 +96,14 @@ fn digits(prefix: &str) -> &str {
 
 /// What calling a number risks: special ranges count before the plans that are dangerous whole.
 pub(crate) fn risk(number: E164, config: &Config) -> DialingRisk {
-    let number = number.as_u64().to_string();
-    let begins = |prefix: &str| !digits(prefix).is_empty() && number.starts_with(digits(prefix));
+    let text = number.to_string();
+    let begins = |prefix: &str| !digits(prefix).is_empty() && text[1..].starts_with(digits(prefix));
     let own = |list: &[String]| list.iter().any(|prefix| begins(prefix));
-    if SPECIAL.iter().any(|(_, all)| all.iter().any(|prefix| begins(prefix)))
-        || own(&config.special_prefixes)
-    {
+    let special = number.country().is_some_and(|country| {
+        let all = special_prefixes(country.iso, country.calling_code, config);
+        all.iter().any(|prefix| begins(prefix))
+    });
+    if special || own(&config.special_prefixes) {
         return DialingRisk::HighRiskSpecial;
     }
     if TOLLFRAUD.iter().any(|prefix| begins(prefix)) || own(&config.tollfraud_prefixes) {
@@ -125,13 +127,13 @@ mod tests {
     }
 
     #[test]
-    fn special_ranges_are_in_their_countries_plans() {
-        for (iso, prefixes) in SPECIAL {
-            let country = numbering::Country::by_iso(iso).unwrap();
-            for prefix in *prefixes {
-                assert!(prefix.starts_with(&country.calling_code.to_string()), "{iso} {prefix}");
-            }
+    fn special_ranges_are_countries_and_shown_whole() {
+        for (iso, _) in SPECIAL {
+            assert!(numbering::Country::by_iso(iso).is_some(), "{iso}");
         }
+        let config = Config { special_prefixes: vec!["+49180".into()], ..Config::default() };
+        assert_eq!(special_prefixes("DE", 49, &config), ["+49137", "+49180", "+49900"]);
+        assert_eq!(special_prefixes("FR", 33, &config), ["+3389"]);
     }
 
     #[test]
