@@ -186,17 +186,18 @@ async fn fetch(ctx: &Ctx) -> Result<Reply, ApiError> {
 /// Ends, pauses or resumes a recording; `Twilio.CURRENT` is the one that runs.
 async fn update(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     let call = existing_call(ctx, "CallSid").await?;
-    let running = call.live.map(|live| live.recordings).unwrap_or_default();
+    let running = recording::running(&ctx.store, &call).await;
+    let running = running.map_err(|error| rest::store_error(ctx, error))?;
     let wanted = ctx.param("Sid");
     let recording = match (wanted, &running[..]) {
-        ("Twilio.CURRENT", [one]) => one.sid,
+        ("Twilio.CURRENT", [one]) => *one,
         ("Twilio.CURRENT", [_, _, ..]) => {
             return Err(ApiError::new(16108, "More than one recording runs; name one by its SID"));
         }
         _ => {
             let sid = wanted.parse::<Sid>().map_err(|_| ctx.not_found())?;
-            let running = running.iter().find(|running| running.sid == sid);
-            running.ok_or_else(|| ctx.not_found())?.sid
+            let running = running.into_iter().find(|running| *running == sid);
+            running.ok_or_else(|| ctx.not_found())?
         }
     };
     let skip = ctx.form.text("PauseBehavior") == Some("skip");

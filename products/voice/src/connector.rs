@@ -19,10 +19,6 @@ const CAPTURES: &[&str] = &[
     "postal-code",
     "bank-routing-number",
     "bank-account-number",
-    "payment-card-number-matcher",
-    "expiration-date-matcher",
-    "security-code-matcher",
-    "postal-code-matcher",
 ];
 
 const KEY: Param = Param::text("IdempotencyKey", 255).required(20001);
@@ -62,8 +58,6 @@ pub static PAYMENT: Resource<Voice> = Resource {
             Param::integer("Timeout", 1, 600),
             Param::one_of("TokenType", &["one-time", "reusable", "payment-method"]).code(64006),
             Param::text("ValidCardTypes", 255),
-            Param::text("RequireMatchingInputs", 255),
-            Param::one_of("Confirmation", &["true", "false"]),
         ])
         .by(|_, ctx| Box::pin(pay(ctx))),
         Op::update(&[

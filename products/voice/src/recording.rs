@@ -2,11 +2,11 @@
 
 use contracts::Order;
 use jobs::Failure;
-use kernel::{ApiError, Sid, Timestamp};
+use kernel::{ApiError, Sid, SidGenerator, Timestamp};
 use rest::{Access, Ctx, Doc, Field, Op, Param, Reply, Resource, Table, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
-use store::{AccountBatch, AccountStore};
+use store::{AccountBatch, AccountStore, StoreError};
 use twiml::Method;
 use twiml::voice::{Element, Input, Params, RecordPlan};
 use webhooks::Callback;
@@ -189,6 +189,22 @@ impl Act<'_> {
         }
         Ok(())
     }
+}
+
+/// The recordings of a call that run or are paused, also those that have only just been asked for.
+pub(crate) async fn running(store: &AccountStore, call: &Call) -> Result<Vec<Sid>, StoreError> {
+    // Recordings are younger than their call, and SIDs tell how young.
+    let oldest = format!("RE{:032x}", SidGenerator::lower_bound(call.created));
+    let sql = "SELECT sid, body FROM resource WHERE account_sid = $1 AND kind = $2 AND parent = ''
+               AND sid >= $3 AND body LIKE $4 ORDER BY sid";
+    let params = vec![KIND.into(), oldest.into(), format!("%{}%", call.sid).into()];
+    let rows = store.query(sql, params).await?;
+    let runs = |body: &str| {
+        let body: Json = serde_json::from_str(body).unwrap_or_default();
+        body["call_sid"] == call.sid.to_string()
+            && matches!(body["status"].as_str(), Some("in-progress" | "paused"))
+    };
+    Ok(rows.iter().filter(|row| runs(row.text(1))).map(|row| row.sid(0)).collect())
 }
 
 fn seconds(millis: u64) -> i64 {
