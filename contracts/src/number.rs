@@ -97,6 +97,9 @@ pub trait NumberDirectory: Send + Sync {
         application: Sid,
     ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>>;
 
+    /// Whether `account` has the address `AD…`.
+    fn has_address(&self, account: Sid, address: Sid) -> BoxFuture<'_, Result<bool, Unavailable>>;
+
     /// The numbers whose calls a trunk of `account` takes.
     fn numbers_of_trunk(
         &self,

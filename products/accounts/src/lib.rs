@@ -11,6 +11,7 @@
 mod account;
 mod auth_token;
 mod balance;
+mod credential;
 mod directory;
 mod gate;
 mod key;
@@ -53,6 +54,8 @@ impl Accounts {
             &[
                 &account::ACCOUNT,
                 &balance::BALANCE,
+                &credential::AWS,
+                &credential::PUBLIC_KEY,
                 &key::KEY,
                 &key::SIGNING_KEY,
                 &key::IAM_KEY,

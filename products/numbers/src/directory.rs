@@ -9,7 +9,7 @@ use rest::Doc;
 use serde_json::{Value as Json, json};
 use store::StoreError;
 
-use crate::{Numbers, application, caller_id, incoming, short_code, trunk_number};
+use crate::{Numbers, address, application, caller_id, incoming, short_code, trunk_number};
 
 /// Name of the claims on numbers and short codes.
 pub(crate) const CLAIM: &str = "number";
@@ -191,6 +191,14 @@ impl NumberDirectory for Numbers {
             let found = rest::load(&store, application::KIND, "", &application.to_string()).await;
             let found = found.map_err(unavailable)?;
             Ok(found.map(|doc| call_route_of(&doc, Some(application))))
+        })
+    }
+
+    fn has_address(&self, account: Sid, address: Sid) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move {
+            let store = self.store.account(account);
+            let found = rest::load(&store, address::KIND, "", &address.to_string()).await;
+            Ok(found.map_err(unavailable)?.is_some())
         })
     }
 

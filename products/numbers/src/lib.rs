@@ -4,6 +4,7 @@
 //! implements [`contracts::NumberDirectory`]. Numbers are documents; who owns
 //! which is the `claim` table, in which a number can stand only once.
 
+mod address;
 mod application;
 mod available;
 mod caller_id;
@@ -66,6 +67,8 @@ impl Numbers {
         router.mount(
             self,
             &[
+                &address::ADDRESS,
+                &address::DEPENDENT_NUMBER,
                 &application::APPLICATION,
                 &incoming::INCOMING,
                 &incoming::LOCAL,

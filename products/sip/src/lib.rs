@@ -21,6 +21,7 @@ mod policy;
 mod risk;
 mod shelf;
 mod source;
+mod token;
 mod trunk;
 
 use std::sync::Arc;
@@ -29,6 +30,8 @@ use contracts::{AccountDirectory, NumberDirectory};
 use rest::Router;
 use serde::Deserialize;
 use store::{ByAccount, Sealer};
+
+pub use token::IceServer;
 
 /// What the operator says of calls: the `[voice]` part of the configuration.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -42,6 +45,8 @@ pub struct Config {
     pub special_prefixes: Vec<String>,
     /// Beginnings of numbers that count as toll fraud, beside the known ones.
     pub tollfraud_prefixes: Vec<String>,
+    /// The STUN and TURN servers that programs are told of.
+    pub ice_servers: Vec<IceServer>,
 }
 
 /// What the product stands on.
@@ -95,6 +100,7 @@ impl Sip {
                 &permission::SPECIAL_PREFIXES,
                 &permission::BULK_UPDATE,
                 &permission::SETTINGS,
+                &token::TOKEN,
             ],
         )
     }
