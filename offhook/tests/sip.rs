@@ -454,6 +454,29 @@ async fn what_is_not_permitted_is_not_called() {
     }
 }
 
+/// The operator's own suffixes are taken beside the usual ones, in whatever case they are written.
+#[tokio::test(flavor = "multi_thread")]
+async fn places_may_have_the_operators_suffix() {
+    let config = "[voice]\nsip_suffix = '.SIP.example.com'\ntrunk_suffix = 'pstn.example.com'\n\
+                  tollfraud_prefixes = ['+3706']\nspecial_prefixes = ['+49180']";
+    let config = offhook::config::Config::read_text(config).unwrap();
+    for world in harness::worlds_with(&move |settings| settings.config = config.clone()).await {
+        let form = [("DomainName", "acme.sip.example.com")];
+        let domain = sid(&made(&world, &sip(&world, "Domains.json"), &form).await);
+        let directory = world.platform().sip.clone();
+        assert!(directory.place("acme.sip.example.com").await.unwrap().is_some());
+        let form = [("DomainName", "acme.pstn.example.com")];
+        made(&world, "/_/trunking/v1/Trunks", &form).await;
+        let path = sip(&world, &format!("Domains/{domain}.json"));
+        let named = world.post(&path, &[("FriendlyName", "Acme")]).await;
+        assert_eq!(named.text_of("domain_name"), "acme.sip.example.com", "{named:?}");
+        let prefixes = "/_/voice/v1/DialingPermissions/Countries/DE/HighRiskSpecialPrefixes";
+        let prefixes = world.get(prefixes).await.json();
+        assert_eq!(prefixes["content"][1]["prefix"], "+49180");
+        world.stop().await;
+    }
+}
+
 /// Outside of the development profile the high risks are off until somebody says otherwise.
 #[tokio::test(flavor = "multi_thread")]
 async fn high_risks_are_off_in_production() {

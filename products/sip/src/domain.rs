@@ -87,15 +87,19 @@ async fn check(sip: &Sip, ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> 
     if draft.verb == Verb::Create {
         shelf::check_room(ctx, KIND, "", DOMAINS_MAX, 21230).await?;
     }
-    let mut suffixes = vec![SUFFIX];
-    suffixes.extend(sip.parts.config.sip_suffix.as_deref());
-    let given = draft.text("domain_name").unwrap_or_default();
-    let name = host::checked(given, &suffixes).map_err(|why| ApiError::new(21232, why))?;
-    take_host(sip, draft, &name, 21232).await?;
-    if draft.text("friendly_name").is_none() {
-        draft.set("friendly_name", name.as_str());
+    // A name that is not changed stays, whatever the operator allows now.
+    if ctx.form.has("DomainName") {
+        let mut suffixes = vec![SUFFIX];
+        suffixes.extend(sip.parts.config.sip_suffix.as_deref());
+        let given = draft.text("domain_name").unwrap_or_default();
+        let name = host::checked(given, &suffixes).map_err(|why| ApiError::new(21232, why))?;
+        take_host(sip, draft, &name, 21232).await?;
+        draft.set("domain_name", name);
     }
-    draft.set("domain_name", name);
+    if draft.text("friendly_name").is_none() {
+        let name = draft.text("domain_name").unwrap_or_default().to_owned();
+        draft.set("friendly_name", name);
+    }
     if let Some(trunk) = draft.text("byoc_trunk_sid") {
         shelf::check_exists(ctx, byoc::KIND, "ByocTrunkSid", trunk, 21231).await?;
     }

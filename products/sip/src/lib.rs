@@ -67,7 +67,11 @@ pub struct Sip {
 }
 
 impl Sip {
-    pub fn new(parts: Parts) -> Arc<Self> {
+    pub fn new(mut parts: Parts) -> Arc<Self> {
+        for suffix in [&mut parts.config.sip_suffix, &mut parts.config.trunk_suffix] {
+            let normal = suffix.take().map(|it| it.trim_matches('.').to_ascii_lowercase());
+            *suffix = normal.filter(|suffix| !suffix.is_empty());
+        }
         Arc::new(Self { parts })
     }
 

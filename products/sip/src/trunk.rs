@@ -91,6 +91,8 @@ async fn check(sip: &Sip, ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> 
         shelf::check_room(ctx, KIND, "", TRUNKS_MAX, 21244).await?;
     }
     match draft.text("domain_name") {
+        // A name that is not changed stays, whatever the operator allows now.
+        Some(_) if !ctx.form.has("DomainName") => {}
         Some(given) => {
             let mut suffixes = vec![SUFFIX];
             suffixes.extend(sip.parts.config.trunk_suffix.as_deref());
