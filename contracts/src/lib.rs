@@ -47,8 +47,9 @@ pub use subscriber::{Caller, LineStatus, Person, Pumping, Subscriber, Subscriber
 pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 pub use voice::{
-    AnsweredBy, Ending, InboundCall, Item, LegEvent, LegReport, Order, OutboundCall, Part, Speaker,
-    VoiceCarrier, VoiceSink,
+    AnsweredBy, CallDoor, CallExtras, Detection, Ending, InboundCall, Item, LegEvent, LegReport,
+    Listening, Order, OutboundCall, Part, Recogniser, Speaker, StreamNews, StreamSetup, Tracks,
+    Utterance, Verdict, VoiceCarrier, VoiceSink,
 };
 
 /// What ports answer.

@@ -130,7 +130,7 @@ pub trait SipDirectory: Send + Sync {
     }
 
     /// What a SIP domain says of calls to it: its own URLs or, when it has one, its BYOC trunk's.
-    fn domain_route(
+    fn instructions(
         &self,
         _account: Sid,
         _domain: Sid,

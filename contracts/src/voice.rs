@@ -73,9 +73,9 @@ pub enum Order {
         part: Part,
     },
     Leave,
-    /// Records what the leg says.
     Record {
         recording: Sid,
+        tracks: Tracks,
     },
     StopRecording {
         recording: Sid,
@@ -93,6 +93,61 @@ pub enum Order {
     Message {
         content: String,
     },
+    /// Reports what is said from now on, or no longer.
+    Listen(Option<Listening>),
+    /// Finds out whether a person or a machine answered.
+    Detect(Detection),
+    /// Brings the leg's sound to an application.
+    Stream(Box<StreamSetup>),
+    StopStream {
+        stream: Sid,
+    },
+}
+
+/// What of a leg is recorded or streamed: what it says, what it hears.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tracks {
+    Inbound,
+    Outbound,
+    /// Both, mixed.
+    Both,
+    /// Both, apart: what it says is the first channel.
+    Dual,
+}
+
+/// How a leg is listened to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    /// The words are wanted, not only that somebody speaks.
+    pub words: bool,
+    /// BCP 47.
+    pub language: String,
+    pub hints: Vec<String>,
+}
+
+/// How an answering machine is told from a person, in milliseconds (media §9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Detection {
+    /// Waits for the end of a machine's greeting.
+    pub message_end: bool,
+    pub timeout: u64,
+    pub speech_threshold: u64,
+    pub speech_end_threshold: u64,
+    pub silence_timeout: u64,
+}
+
+/// A stream of a leg's sound to an application (media §1).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StreamSetup {
+    pub stream: Sid,
+    pub url: String,
+    /// `X-Twilio-Signature` of the URL.
+    pub signature: String,
+    pub tracks: Tracks,
+    /// The application's sound is heard on the leg.
+    pub is_bidirectional: bool,
+    pub parameters: Vec<(String, String)>,
 }
 
 /// A call to place.
@@ -106,6 +161,27 @@ pub struct OutboundCall {
     /// E.164, `client:name` or `sip:user@host`.
     pub to: String,
     pub at: Timestamp,
+    /// What only some networks carry.
+    #[serde(default)]
+    pub extras: CallExtras,
+}
+
+/// What goes along with a call on networks that can carry it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallExtras {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub caller_name: Option<String>,
+    /// Answers a challenge of the called party.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+    /// Custom headers of SIP, or parameters of a client, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
+    /// The BYOC trunk (`BY…`) or trunk (`TK…`) to go by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<Sid>,
 }
 
 /// Who or what answered.
@@ -115,6 +191,8 @@ pub enum AnsweredBy {
     Human,
     Machine,
     Fax,
+    /// The network cannot say; [`Order::Detect`] finds out.
+    Somebody,
 }
 
 /// Why a leg ended.
@@ -141,20 +219,61 @@ pub enum LegEvent {
         id: u32,
     },
     Digits(String),
-    /// Somebody began to speak, and will for so long.
+    /// Somebody began to speak; [`LegEvent::Speech`] follows. Networks that know at once what will
+    /// be said leave it out.
+    SpeechBegan,
+    /// Somebody speaks, and will for `millis` more. The words are empty where nobody understands
+    /// them.
     Speech {
         text: String,
         millis: u64,
     },
-    /// A recording has ended; `spoken` is what was said in it.
+    /// A recording has ended.
     Recorded {
         recording: Sid,
         millis: u64,
+        /// What was said in it, where the network knows words.
         spoken: String,
+        /// Where its sound is kept ([`VoiceSink::keep_sound`]), of networks with sound.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sound: Option<String>,
+    },
+    /// What [`Order::Detect`] found.
+    Detected(Verdict),
+    Stream {
+        stream: Sid,
+        news: StreamNews,
     },
     /// The program at the other end sent JSON text.
     Message {
         content: String,
+    },
+}
+
+/// Who answered, as far as sound tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Human,
+    MachineStart,
+    MachineEndBeep,
+    MachineEndSilence,
+    MachineEndOther,
+    Fax,
+    Unknown,
+}
+
+/// What becomes of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StreamNews {
+    Started,
+    /// Its end: the application closed it, the order came, or the leg ended.
+    Stopped,
+    /// It failed (319xx), and has ended when `is_over`.
+    Failed {
+        code: u32,
+        why: String,
+        is_over: bool,
     },
 }
 
@@ -189,6 +308,21 @@ pub struct InboundCall {
     /// Who the caller says to be.
     pub caller_name: Option<String>,
     pub at: Timestamp,
+    pub door: CallDoor,
+    /// What the network adds for the application, named as its requests name it
+    /// (`SipHeader_X-Order`, `SipCallId`, `SipDomain` …).
+    pub params: Vec<(String, String)>,
+}
+
+/// By which door a call came, which says whose instructions it gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CallDoor {
+    /// The owner of the called number says.
+    Number,
+    /// A SIP domain (`SD…`) says.
+    SipDomain { account: Sid, domain: Sid },
+    /// A client's token names the TwiML application (`AP…`).
+    Application { account: Sid, application: Sid },
 }
 
 /// Implemented by Voice; called by carriers.
@@ -203,13 +337,32 @@ pub trait VoiceSink: Send + Sync {
         call: &'a InboundCall,
     ) -> BoxFuture<'a, Result<Option<(Sid, Sid)>, Unavailable>>;
 
+    /// Keeps a WAV file; its name is told with [`LegEvent::Recorded`].
+    fn keep_sound(&self, file: Vec<u8>) -> BoxFuture<'_, Result<String, Unavailable>>;
+
     /// The carrier knows the leg now: what its number says about calls begins.
     fn ring(&self, account: Sid, leg: Sid, at: Timestamp)
     -> BoxFuture<'_, Result<(), Unavailable>>;
 }
 
-/// What turns words into sound, for recordings of what simulated handsets say.
+/// Words to be spoken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Utterance {
+    pub text: String,
+    /// As `<Say voice>` names it.
+    pub voice: Option<String>,
+    /// BCP 47.
+    pub language: Option<String>,
+}
+
+/// What turns words into sound.
 pub trait Speaker: Send + Sync {
     /// A WAV file of 8 kHz mono, 16 bits, or `None` when there is nothing to speak with.
-    fn speak<'a>(&'a self, text: &'a str) -> BoxFuture<'a, Option<Vec<u8>>>;
+    fn speak<'a>(&'a self, utterance: &'a Utterance) -> BoxFuture<'a, Option<Vec<u8>>>;
+}
+
+/// What turns sound into words.
+pub trait Recogniser: Send + Sync {
+    /// The words of a WAV file of 8 kHz mono, 16 bits; `None` when nobody understands it.
+    fn recognise<'a>(&'a self, file: Vec<u8>, how: &'a Listening) -> BoxFuture<'a, Option<String>>;
 }

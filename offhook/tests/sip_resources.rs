@@ -97,7 +97,7 @@ async fn a_domain_is_found_with_what_is_mapped_to_it() {
             let known = directory.password(&place, purpose, user).await.unwrap();
             assert_eq!(known.as_deref(), expected, "{purpose:?} {user}");
         }
-        let route = directory.domain_route(place.account, place.sid).await.unwrap().unwrap();
+        let route = directory.instructions(place.account, place.sid).await.unwrap().unwrap();
         assert_eq!(route.url.as_deref(), Some("https://example.com/voice"));
 
         // What is mapped stays; a domain takes its mappings with it.
@@ -338,7 +338,7 @@ async fn a_brought_carrier_is_known_by_its_address() {
         assert!(place.calls.admits_address(address) && !place.calls.needs_password);
         let elsewhere = "203.0.113.1".parse().unwrap();
         assert!(directory.place_of_address(elsewhere).await.unwrap().is_none());
-        let route = directory.domain_route(place.account, place.sid).await.unwrap().unwrap();
+        let route = directory.instructions(place.account, place.sid).await.unwrap().unwrap();
         assert_eq!(route.url.as_deref(), Some("https://example.com/byoc"));
         let trunk = byoc.parse().unwrap();
         assert_eq!(

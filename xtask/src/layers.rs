@@ -30,6 +30,7 @@ const LAYERS: &[Layer] = &[
         may_import: &[
             "cores/",
             "contracts",
+            "carriers/media",
             "foundation/outbound",
             "foundation/jobs",
             "foundation/telemetry",

@@ -172,7 +172,8 @@ impl Leg {
             Order::Stop => self.cut(at),
             Order::Join { room, part } => self.room = Some((room.clone(), part.clone())),
             Order::Leave => self.room = None,
-            Order::Record { recording } => self.recordings.push(Recording {
+            // What anybody says is written down, whoever says it.
+            Order::Record { recording, .. } => self.recordings.push(Recording {
                 sid: *recording,
                 since: at,
                 spoken: String::new(),
@@ -196,6 +197,8 @@ impl Leg {
                 let text = content.clone();
                 self.hear(Heard { at, sound: Sound::Message, text, millis: None, cut: false });
             }
+            // What is said is always reported, and who answers is known; sound is the engine's.
+            Order::Listen(_) | Order::Detect(_) | Order::Stream(_) | Order::StopStream { .. } => {}
         }
         Vec::new()
     }
@@ -251,7 +254,7 @@ impl Leg {
         running.resume(at);
         let Recording { sid: recording, since, spoken, skipped_millis, .. } = running;
         let millis = millis_since(at, since).saturating_sub(skipped_millis);
-        vec![LegEvent::Recorded { recording, millis, spoken }]
+        vec![LegEvent::Recorded { recording, millis, spoken, sound: None }]
     }
 
     /// Stops what is heard; its line keeps what was heard of it.
@@ -355,12 +358,15 @@ mod tests {
     fn a_recording_ends_with_its_leg() {
         let mut leg = leg();
         let recording = "RE00000000000000000000000000000001".parse().unwrap();
-        leg.follow(&Order::Record { recording }, Timestamp::from_millis(500));
+        leg.follow(
+            &Order::Record { recording, tracks: contracts::Tracks::Both },
+            Timestamp::from_millis(500),
+        );
         leg.record("hello");
         leg.record("there");
         let ended = leg.end(Timestamp::from_millis(2500));
         let spoken = "hello there".to_owned();
-        assert_eq!(ended, [LegEvent::Recorded { recording, millis: 2000, spoken }]);
+        assert_eq!(ended, [LegEvent::Recorded { recording, millis: 2000, spoken, sound: None }]);
         assert!(leg.follow(&say("late"), Timestamp::from_millis(3000)).is_empty());
         assert!(leg.heard.is_empty());
     }

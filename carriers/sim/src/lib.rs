@@ -15,6 +15,7 @@ mod handset;
 mod leg;
 mod line;
 mod mailbox;
+mod sound;
 mod subscriber;
 mod voice;
 
@@ -28,6 +29,8 @@ use contracts::{
     Unavailable, ValidationCalls, VoiceSink,
 };
 use jobs::{NewJob, Queue};
+use media::Engine;
+use sound::Sounds;
 
 pub use call::Calls;
 pub use deliver::DELIVER_QUEUE;
@@ -66,6 +69,7 @@ pub struct Sim {
     sink: OnceLock<Arc<dyn MessageSink>>,
     notices: OnceLock<Arc<dyn NoticeSink>>,
     voice: OnceLock<Arc<dyn VoiceSink>>,
+    sounds: OnceLock<Sounds>,
     /// Held while legs are read and written: what happens on them happens one after the other.
     legs: tokio::sync::Mutex<()>,
     network: Network,
@@ -76,8 +80,9 @@ impl Sim {
     pub fn new(notes: Arc<dyn CarrierNotes>, queue: Queue, network: Network) -> Arc<Self> {
         let submissions = AtomicU64::new(0);
         let (sink, notices, voice) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let sounds = OnceLock::new();
         let legs = tokio::sync::Mutex::default();
-        Arc::new(Self { notes, queue, sink, notices, voice, legs, network, submissions })
+        Arc::new(Self { notes, queue, sink, notices, voice, sounds, legs, network, submissions })
     }
 
     /// Connects the network to the platform; once, before anything is submitted.
@@ -93,6 +98,11 @@ impl Sim {
     /// Connects who is told what happens on calls; once, before the first call.
     pub fn connect_voice(&self, sink: Arc<dyn VoiceSink>) {
         assert!(self.voice.set(sink).is_ok(), "Voice is connected once");
+    }
+
+    /// Connects what makes sound; at most once.
+    pub fn connect_sound(&self, engine: Arc<Engine>) {
+        assert!(self.sounds.set(Sounds::new(engine)).is_ok(), "sound is connected once");
     }
 
     fn sink(&self) -> &Arc<dyn MessageSink> {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{
-    AnsweredBy, BoxFuture, Ending, InboundCall, Item, LegEvent, LegReport, NotesError, Order,
-    OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
+    AnsweredBy, BoxFuture, CallDoor, Ending, InboundCall, Item, LegEvent, LegReport, NotesError,
+    Order, OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
 };
 use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};
@@ -18,6 +18,12 @@ use crate::{Sim, handset};
 pub const LEG_QUEUE: &str = "sim.leg";
 /// Legs that hear one speaker.
 const ROOM_MAX: u32 = 300;
+
+/// A call as the network brings it: to a number, with nothing beside it.
+fn incoming(from: &str, to: &str, caller_name: Option<String>, at: Timestamp) -> InboundCall {
+    let (from, to) = (from.to_owned(), to.to_owned());
+    InboundCall { from, to, caller_name, at, door: CallDoor::Number, params: Vec::new() }
+}
 
 /// What happens on a leg when its time has come.
 #[derive(Serialize, Deserialize)]
@@ -125,7 +131,7 @@ impl Sim {
         let at = self.queue.clock().now();
         let name = self.handset(number).await?.name;
         let caller_name = Some(name).filter(|name| !name.is_empty());
-        let call = InboundCall { from: number.to_owned(), to: to.to_owned(), caller_name, at };
+        let call = incoming(number, to, caller_name, at);
         let Some((account, sid)) = self.voice().inbound(&call).await? else {
             return Err(HandsetCallError::NobodyOwns);
         };
@@ -186,6 +192,9 @@ impl Sim {
     ) -> Result<(), Unavailable> {
         let after = leg.end(at);
         self.keep(leg).await.map_err(unavailable)?;
+        if let Some(sounds) = self.sounds.get() {
+            sounds.end(leg.sid);
+        }
         self.report(leg, at, LegEvent::Ended(ending)).await?;
         for event in after {
             self.report(leg, at, event).await?;
@@ -202,6 +211,9 @@ impl Sim {
         leg.hear(line(Sound::Pressed));
         self.keep(&leg).await?;
         self.report(&leg, at, LegEvent::Digits(keys.to_owned())).await?;
+        if let Some(sounds) = self.sounds.get() {
+            sounds.press(leg.sid, keys);
+        }
         for mut other in self.listeners(&leg).await? {
             other.hear(line(Sound::Tones));
             self.keep(&other).await?;
@@ -221,6 +233,9 @@ impl Sim {
         leg.record(text);
         self.keep(&leg).await?;
         self.report(&leg, at, LegEvent::Speech { text: text.to_owned(), millis }).await?;
+        if let Some(sounds) = self.sounds.get() {
+            sounds.speak(leg.sid, text).await;
+        }
         for mut other in self.listeners(&leg).await? {
             other.hear(line(Sound::Voice));
             other.record(text);
@@ -239,6 +254,29 @@ impl Sim {
         self.keep(&leg).await?;
         self.report(&leg, at, LegEvent::Message { content: content.to_owned() }).await?;
         Ok(leg)
+    }
+
+    /// Somebody with sound is in a room: the handsets in it hear, and are heard.
+    pub async fn sound_in(&self, room: &str) -> Result<(), Unavailable> {
+        let Some(sounds) = self.sounds.get().filter(|sounds| !sounds.is_in(room)) else {
+            return Ok(());
+        };
+        let _guard = self.legs.lock().await;
+        sounds.begin_in(room);
+        let at = self.queue.clock().now();
+        let found = self.notes.newest(&format!("room/{room}/"), ROOM_MAX).await;
+        for (_, sid) in found.map_err(unavailable)? {
+            let Ok(sid) = sid.parse::<Sid>() else { continue };
+            if let Some(leg) = self.leg(sid).await.map_err(unavailable)? {
+                sounds.begin(&leg, at);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a handset has heard of late in a call that has sound: 8 kHz, mono.
+    pub fn sound_of(&self, leg: Sid) -> Option<Vec<i16>> {
+        self.sounds.get()?.heard(leg)
     }
 
     /// The legs that hear what is said on this one.
@@ -267,6 +305,12 @@ impl Sim {
         let was_over = leg.status == LegStatus::Ended;
         let events = leg.follow(order, at);
         self.keep(&leg).await.map_err(unavailable)?;
+        if let Some(sounds) = self.sounds.get().filter(|_| !was_over) {
+            sounds.follow(&leg, at, order);
+            if leg.status == LegStatus::Ended {
+                sounds.end(leg.sid);
+            }
+        }
         let now = leg.room.as_ref().map(|(room, _)| room.clone());
         if before != now {
             let key = |room: &str| format!("room/{room}/{}", leg.sid.hex());
@@ -345,8 +389,7 @@ impl Sim {
 
     async fn ring(&self, mut leg: Leg, at: Timestamp) -> Result<(), Unavailable> {
         // A number of this platform is no handset: it is called like any other caller would.
-        let call =
-            InboundCall { from: leg.peer.clone(), to: leg.handset.clone(), caller_name: None, at };
+        let call = incoming(&leg.peer, &leg.handset, None, at);
         if let Some((account, sid)) = self.voice().inbound(&call).await? {
             let (from, to) = (call.from.as_str(), call.to.as_str());
             let mut other = new_leg(account, sid, from, to, true, LegStatus::Ringing, at);

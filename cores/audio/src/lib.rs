@@ -6,6 +6,7 @@
 //!
 //! | module | does | source |
 //! |---|---|---|
+//! | [`answerer`] | person, machine or fax | media §9 |
 //! | [`g711`] | µ-law and A-law, both ways, bit-exact | ITU-T G.711 |
 //! | [`resample`] | any two rates from 8 to 192 kHz whose ratio is sensible | windowed sinc |
 //! | [`wav`] | reads PCM 8/16/24, µ-law, A-law; writes PCM 16, µ-law, A-law | RIFF |
@@ -26,6 +27,7 @@
 //! * a tone's frames are the same however its time is cut;
 //! * mixing never wraps: it saturates softly.
 
+pub mod answerer;
 pub mod conceal;
 pub mod dtmf;
 pub mod g711;

@@ -3,7 +3,8 @@
 //! [`Client::fetch`] asks an application as Twilio does (webhooks.md §3): the same headers,
 //! signature, timeouts, overrides, retries, redirects and cookies, and the same error codes
 //! when it fails. [`Client::get_media`] takes a picture for an MMS, [`Client::raw`] sends any
-//! other request through the same guard, [`Client::publish`] a message to a NATS server.
+//! other request through the same guard, [`Client::publish`] a message to a NATS server,
+//! [`Client::websocket`] opens a WebSocket.
 //!
 //! It deliberately does not: parse what was answered, choose a fallback URL, keep connections,
 //! cache, use a proxy, offer compression, queue or limit how many requests run at once.
@@ -47,6 +48,7 @@ mod policy;
 mod raw;
 mod target;
 mod tls;
+mod websocket;
 
 pub use client::Client;
 pub use fetch::{Answer, Attempt, Fetch, FetchFailure, Method, Payload, Purpose, TWIML_BYTES_MAX};
@@ -55,3 +57,4 @@ pub use policy::{AddressClass, Policy};
 pub use raw::RawRequest;
 pub use target::encode_form;
 pub use tls::connector as tls_connector;
+pub use websocket::{Received, SocketFault, SocketReceiver, SocketSender, check_socket_url};

@@ -91,6 +91,13 @@ impl Webhooks {
         self.request(account, question, Purpose::Document, batch).await
     }
 
+    /// `X-Twilio-Signature` of a WebSocket's URL; empty when the account is gone.
+    pub async fn signature(&self, account: Sid, url: &str) -> String {
+        let key = self.keys.signing_key(account).await;
+        let none: [(&str, &str); 0] = [];
+        key.map(|key| signature::sign(&key, url, &none)).unwrap_or_default()
+    }
+
     async fn request(
         &self,
         account: Sid,

@@ -65,6 +65,9 @@ pub struct Up {
     /// Requests of one account in flight beyond which 429 answers; 0 is no limit
     #[arg(long, default_value_t = 0)]
     concurrency_max: u32,
+    /// Parties of calls with sound at once; more are refused with 503
+    #[arg(long, default_value_t = 4096)]
+    legs_max: usize,
     /// Days for which events are kept that are neither alerts (30 days) nor of the audit (13
     /// months)
     #[arg(long, env = "OFFHOOK_KEEP_EVENTS", default_value_t = 30,
@@ -140,6 +143,7 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
         enforce_registration: up.enforce_registration,
         guard_pumping: up.guard_pumping,
         concurrency_max: up.concurrency_max,
+        legs_max: up.legs_max,
         keep: monitor::Keep {
             others: Duration::from_secs(u64::from(up.keep_events) * 86_400),
             ..monitor::Keep::default()

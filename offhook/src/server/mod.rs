@@ -29,6 +29,7 @@ use email::Email;
 use events::{Events, Pump};
 use jobs::Runner;
 use lookup::{HttpSource, Lookup};
+use media::Engine;
 use messaging::Messaging;
 use monitor::{Keep, Monitor, Retention};
 use numbers::{Numbers, ValidationWorker};
@@ -54,6 +55,7 @@ use carriers::Networks;
 
 pub use api::Env;
 pub use front::Front;
+pub use speech::Config as SpeechConfig;
 
 /// Everything `offhook up` decides.
 #[derive(Clone)]
@@ -80,6 +82,8 @@ pub struct Settings {
     pub guard_pumping: bool,
     /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
     pub concurrency_max: u32,
+    /// Legs with sound at once.
+    pub legs_max: usize,
     /// How long events are kept.
     pub keep: Keep,
     /// Append every API request and answer to this file, secrets left out.
@@ -117,6 +121,7 @@ impl Settings {
             enforce_registration: false,
             guard_pumping: false,
             concurrency_max: 0,
+            legs_max: 4096,
             keep: Keep::default(),
             wire_log: None,
             authority: None,
@@ -327,6 +332,7 @@ async fn wire(
         development,
     });
     numbers.connect_trunks(sip.clone());
+    let speech = Arc::new(speech::Speech::new(settings.config.speech.clone(), client.clone()));
     let voice = Voice::new(voice::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -337,12 +343,27 @@ async fn wire(
         webhooks: webhooks.clone(),
         client: client.clone(),
         texts: messaging.clone(),
-        speaker: Arc::new(speech::Espeak),
+        speaker: speech.clone(),
+        recogniser: speech.clone(),
         public_url: url.clone(),
         development,
     });
+    let time = clock.clone();
+    let sound = Engine::start(
+        media::Parts {
+            now: Arc::new(move || time.now()),
+            speaker: speech.clone(),
+            recogniser: speech,
+            client: client.clone(),
+            sink: voice.clone(),
+            spool: data.join("recordings"),
+            legs_max: settings.legs_max,
+        },
+        std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+    );
     voice.connect(sim.clone());
     sim.connect_voice(voice.clone());
+    sim.connect_sound(sound);
     let senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),

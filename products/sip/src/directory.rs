@@ -198,7 +198,7 @@ impl SipDirectory for Sip {
         })
     }
 
-    fn domain_route(
+    fn instructions(
         &self,
         account: Sid,
         domain: Sid,

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{AnsweredBy, Ending, Item, LegEvent, Order, OutboundCall, Unavailable};
+use contracts::{AnsweredBy, Ending, Item, LegEvent, Order, OutboundCall, Unavailable, Verdict};
 use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,9 @@ use crate::ask::{Ask, ask};
 use crate::call::{Call, Hook, Live};
 use crate::dial::ChildNews;
 use crate::lifecycle::{self, Event, Status};
+use crate::listen::Transcribing;
 use crate::recording::RecordSetup;
+use crate::stream::StreamPlan;
 use crate::{Voice, params, price};
 
 /// Queue of letters.
@@ -98,6 +100,20 @@ pub(crate) enum What {
     },
     ResumeRecord {
         recording: Sid,
+    },
+    /// The API wants a stream, and no longer.
+    StartStream(Box<StreamPlan>),
+    StopStream {
+        sid: Sid,
+    },
+    StartTranscription(Box<Transcribing>),
+    StopTranscription {
+        /// Or its name.
+        sid: String,
+    },
+    /// The session of a ConversationRelay is over.
+    RelayClosed {
+        failure: Option<(u32, String)>,
     },
     /// The API says so.
     End {
@@ -244,7 +260,16 @@ impl Act<'_> {
             What::StopRecord { recording } => self.order(Order::StopRecording { recording }),
             What::PauseRecord { recording, skip } => self.pause_recording(recording, skip),
             What::ResumeRecord { recording } => self.resume_recording(recording),
-            What::RingTimeout | What::TimeLimit | What::Record { .. } => {}
+            What::StartStream(plan) if self.is_answered() => self.start_stream(*plan).await?,
+            What::StopStream { sid } => self.order(Order::StopStream { stream: sid }),
+            What::StartTranscription(plan) if self.is_answered() => self.transcribe_along(*plan),
+            What::StopTranscription { sid } => self.stop_transcription(Some(&sid)),
+            What::RelayClosed { failure } => self.relay_closed(failure),
+            What::RingTimeout
+            | What::TimeLimit
+            | What::Record { .. }
+            | What::StartStream(_)
+            | What::StartTranscription(_) => {}
         }
         Ok(())
     }
@@ -387,6 +412,7 @@ impl Act<'_> {
             from: caller.unwrap_or_else(|| self.call.from.clone()),
             to: self.call.to.clone(),
             at: self.at,
+            extras: contracts::CallExtras::default(),
         };
         self.voice.errand(&mut self.batch, self.call.sid, &Errand::Place(call));
         let timeout = self.call.setup.timeout_seconds.unwrap_or(60);
@@ -409,12 +435,16 @@ impl Act<'_> {
             LegEvent::Played { id } => self.tell(Input::Played { id }),
             LegEvent::Digits(keys) => self.tell(Input::Digits(keys)),
             LegEvent::Speech { text, millis } => {
+                self.transcribe_live("inbound_track", &text);
                 self.tell(Input::Speech(SpeechText { text, millis }));
             }
-            LegEvent::Recorded { recording, millis, spoken } => {
-                self.recorded(recording, millis, &spoken).await?;
+            LegEvent::SpeechBegan => self.tell(Input::SpeechBegan),
+            LegEvent::Recorded { recording, millis, spoken, sound } => {
+                self.recorded(recording, millis, &spoken, sound).await?;
             }
             LegEvent::Message { content } => self.program_said(&content).await?,
+            LegEvent::Detected(verdict) => self.detected(verdict),
+            LegEvent::Stream { stream, news } => self.on_stream(stream, news).await?,
         }
         Ok(())
     }
@@ -434,6 +464,19 @@ impl Act<'_> {
             return self.join_conference(noun).await;
         }
         match self.call.setup.detection.clone() {
+            Some(detection) if by == AnsweredBy::Somebody => {
+                let thresholds = detection.thresholds.unwrap_or_default();
+                self.order(Order::Detect(contracts::Detection {
+                    message_end: detection.message_end,
+                    timeout: detection.timeout_seconds.saturating_mul(1000),
+                    speech_threshold: thresholds.speech,
+                    speech_end_threshold: thresholds.speech_end,
+                    silence_timeout: thresholds.silence,
+                }));
+                if detection.in_background {
+                    self.begin_documents(true);
+                }
+            }
             Some(detection) => {
                 let machine = by != AnsweredBy::Human;
                 let takes = match machine && detection.message_end {
@@ -460,17 +503,31 @@ impl Act<'_> {
         }
     }
 
+    /// What the network knew.
     fn verdict(&mut self) {
+        let Some(detection) = &self.call.setup.detection else { return };
+        self.detected(match (self.live.answered_by, detection.message_end) {
+            (Some(AnsweredBy::Human), _) => Verdict::Human,
+            (Some(AnsweredBy::Machine), false) => Verdict::MachineStart,
+            (Some(AnsweredBy::Machine), true) => Verdict::MachineEndBeep,
+            (Some(AnsweredBy::Fax), _) => Verdict::Fax,
+            (Some(AnsweredBy::Somebody) | None, _) => Verdict::Unknown,
+        });
+    }
+
+    fn detected(&mut self, verdict: Verdict) {
         let Some(detection) = self.call.setup.detection.clone() else { return };
         if !self.is_answered() || self.call.answered_by.is_some() {
             return;
         }
-        let by = match (self.live.answered_by, detection.message_end) {
-            (Some(AnsweredBy::Human), _) => "human",
-            (Some(AnsweredBy::Machine), false) => "machine_start",
-            (Some(AnsweredBy::Machine), true) => "machine_end_beep",
-            (Some(AnsweredBy::Fax), _) => "fax",
-            (None, _) => "unknown",
+        let by = match verdict {
+            Verdict::Human => "human",
+            Verdict::MachineStart => "machine_start",
+            Verdict::MachineEndBeep => "machine_end_beep",
+            Verdict::MachineEndSilence => "machine_end_silence",
+            Verdict::MachineEndOther => "machine_end_other",
+            Verdict::Fax => "fax",
+            Verdict::Unknown => "unknown",
         };
         self.call.answered_by = Some(by.to_owned());
         if let Some(hook) = &detection.callback {
@@ -608,7 +665,14 @@ impl Act<'_> {
                 let at = self.at;
                 self.ask(Ask::Media { id, url, at });
             }
-            Output::Play { id, sound } => self.order(Order::Play { id, item: item(sound) }),
+            Output::Play { id, sound } => {
+                let item = item(sound);
+                self.note_talking(&item);
+                if let Item::Say { text, .. } = &item {
+                    self.transcribe_live("outbound_track", text);
+                }
+                self.order(Order::Play { id, item });
+            }
             Output::Stop => self.order(Order::Stop),
             Output::Timer { id, millis } => {
                 let after = Duration::from_millis(millis);
@@ -623,6 +687,20 @@ impl Act<'_> {
             Output::StopRecording => self.stop_recordings("RecordVerb"),
             Output::StartRecording(noun) => self.record_noun(&noun),
             Output::StopNamedRecording(_) => self.stop_recordings("StartCallRecordingTwiML"),
+            Output::StartStream { noun, is_bidirectional } => {
+                self.stream_noun(&noun, is_bidirectional).await?;
+            }
+            Output::StopStream { name } => self.stop_streams(name.as_deref()),
+            Output::StartTranscription(noun) => self.start_transcription(&noun),
+            Output::StopTranscription { name } => self.stop_transcription(name.as_deref()),
+            Output::Listen(how) => {
+                self.live.ears.document = how;
+                self.listen();
+            }
+            Output::OpenRelay(noun) => self.open_relay(&noun).await?,
+            Output::Tell(message) => self.tell_relay(message),
+            Output::TellInterrupted { said } => self.tell_relay_interrupted(&said),
+            Output::CloseRelay { code, reason } => self.close_relay(code, reason),
             Output::Dial(plan) => self.dial(*plan).await?,
             Output::EndDial => self.end_dial(),
             Output::JoinConference(noun) => self.join_conference(noun).await?,

@@ -10,8 +10,10 @@ use twiml::voice::{Machine, Source};
 
 use crate::dial::Dialling;
 use crate::lifecycle::Status;
+use crate::listen::Ears;
 use crate::queue::InQueue;
 use crate::recording::{RecordSetup, Running};
+use crate::stream::StreamPlan;
 
 /// A URL and how it is asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +34,24 @@ pub(crate) struct Detection {
     pub in_background: bool,
     pub callback: Option<Hook>,
     pub timeout_seconds: u64,
+    /// In milliseconds; absent in calls of before there was sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thresholds: Option<Thresholds>,
+}
+
+/// What tells a machine's speech from a person's, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Thresholds {
+    pub speech: u64,
+    pub speech_end: u64,
+    pub silence: u64,
+}
+
+impl Default for Thresholds {
+    /// Twilio's.
+    fn default() -> Self {
+        Self { speech: 2400, speech_end: 1200, silence: 5000 }
+    }
 }
 
 /// What a call was made with.
@@ -90,6 +110,17 @@ pub(crate) struct Live {
     /// The recording that the document waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub awaits: Option<Sid>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub streams: Vec<StreamPlan>,
+    /// The session of a ConversationRelay, and since when it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub relay: Option<(Sid, Timestamp)>,
+    /// Who wants to know what is said.
+    #[serde(default)]
+    pub ears: Ears,
+    /// Since when the relay's words are heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub talking_since: Option<Timestamp>,
 }
 
 impl Live {
@@ -105,6 +136,10 @@ impl Live {
             recordings: Vec::new(),
             answered_by: None,
             awaits: None,
+            streams: Vec::new(),
+            relay: None,
+            ears: Ears::default(),
+            talking_since: None,
         }
     }
 }

@@ -9,7 +9,7 @@ use store::AccountStore;
 use twiml::voice::{Element, Source};
 
 use crate::act::{Letter, What, retry};
-use crate::call::{Call, Detection, Hook, Setup};
+use crate::call::{Call, Detection, Hook, Setup, Thresholds};
 use crate::conference::method;
 use crate::lifecycle::Status;
 use crate::recording::RecordSetup;
@@ -173,6 +173,7 @@ fn wishes(ctx: &Ctx, setup: &mut Setup) -> Result<(), ApiError> {
             in_background,
             callback,
             timeout_seconds: positive("MachineDetectionTimeout").unwrap_or(30),
+            thresholds: Some(thresholds(ctx)),
         });
     }
     if form.boolean("Record") == Some(true) {
@@ -333,6 +334,20 @@ fn unavailable(error: Unavailable) -> ApiError {
     ApiError::new(20503, "The service is overloaded or stopping; try again")
 }
 
+/// When speech is a machine's.
+fn thresholds(ctx: &Ctx) -> Thresholds {
+    let millis = |name: &str, default: u64| {
+        let given = ctx.form.integer(name).and_then(|millis| u64::try_from(millis).ok());
+        given.unwrap_or(default)
+    };
+    let usual = Thresholds::default();
+    Thresholds {
+        speech: millis("MachineDetectionSpeechThreshold", usual.speech),
+        speech_end: millis("MachineDetectionSpeechEndThreshold", usual.speech_end),
+        silence: millis("MachineDetectionSilenceTimeout", usual.silence),
+    }
+}
+
 impl contracts::VoiceSink for Voice {
     fn report<'a>(&'a self, report: &'a LegReport) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(async move {
@@ -383,6 +398,13 @@ impl contracts::VoiceSink for Voice {
             let done = store.commit(batch).await;
             done.map_err(|error| Unavailable(error.to_string()))?;
             Ok(Some((owner.account, sid)))
+        })
+    }
+
+    fn keep_sound(&self, file: Vec<u8>) -> BoxFuture<'_, Result<String, Unavailable>> {
+        Box::pin(async move {
+            let kept = self.parts.blobs.put(&file).await;
+            kept.map_err(|error| Unavailable(error.to_string()))
         })
     }
 

@@ -7,10 +7,10 @@ use contracts::Order;
 use jobs::Failure;
 use kernel::Sid;
 use serde::{Deserialize, Serialize};
-use twiml::voice::{DialPlan, Input, Params, Source, Target, TargetKind};
+use twiml::voice::{DialPlan, Element, Input, Params, Source, Target, TargetKind};
 
 use crate::act::{Act, What, retry};
-use crate::call::{Call, Detection, Hook};
+use crate::call::{Call, Detection, Hook, Thresholds};
 use crate::create::{self, CallerError};
 use crate::lifecycle::Status;
 use crate::recording::RecordSetup;
@@ -173,6 +173,7 @@ impl Act<'_> {
             in_background: true,
             callback: hook("amdStatusCallback", "amdStatusCallbackMethod"),
             timeout_seconds: noun.integer("machineDetectionTimeout").unwrap_or(30),
+            thresholds: Some(thresholds_of(noun)),
         });
         child.insert(&mut self.batch);
         self.send(sid, What::Place);
@@ -334,6 +335,17 @@ impl Act<'_> {
 
 fn pair(name: &str, value: impl Into<String>) -> (String, String) {
     (name.to_owned(), value.into())
+}
+
+/// When speech is a machine's, as a noun says.
+fn thresholds_of(noun: &Element) -> Thresholds {
+    let usual = Thresholds::default();
+    let millis = |name: &str, default| noun.integer(name).unwrap_or(default);
+    Thresholds {
+        speech: millis("machineDetectionSpeechThreshold", usual.speech),
+        speech_end: millis("machineDetectionSpeechEndThreshold", usual.speech_end),
+        silence: millis("machineDetectionSilenceTimeout", usual.silence),
+    }
 }
 
 #[cfg(test)]

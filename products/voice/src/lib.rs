@@ -21,21 +21,25 @@ mod dial;
 mod history;
 mod insights;
 mod lifecycle;
+mod listen;
 mod magic;
 mod params;
 mod participant;
 mod price;
 mod queue;
 mod recording;
+mod relay;
 mod resource;
+mod stream;
 mod user_message;
 mod wav;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use clock::Clock;
 use contracts::{
-    AccountDirectory, DialingPermissions, MessageSubmission, NumberDirectory, Speaker, VoiceCarrier,
+    AccountDirectory, DialingPermissions, MessageSubmission, NumberDirectory, Recogniser, Speaker,
+    VoiceCarrier,
 };
 use outbound::Client;
 use rest::Router;
@@ -61,6 +65,8 @@ pub struct Parts {
     pub texts: Arc<dyn MessageSubmission>,
     /// Says what simulated handsets said, for recordings.
     pub speaker: Arc<dyn Speaker>,
+    /// Understands recordings that are to be transcribed.
+    pub recogniser: Arc<dyn Recogniser>,
     /// Where applications reach this platform's recordings: `http://127.0.0.1:4010`.
     pub public_url: String,
     /// Unknown callers are adopted.
@@ -71,11 +77,19 @@ pub struct Parts {
 pub struct Voice {
     parts: Parts,
     carrier: OnceLock<Arc<dyn VoiceCarrier>>,
+    sessions: relay::Sessions,
+    /// Itself, for tasks that outlive a request.
+    this: Weak<Self>,
 }
 
 impl Voice {
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, carrier: OnceLock::new() })
+        Arc::new_cyclic(|this| Self {
+            parts,
+            carrier: OnceLock::new(),
+            sessions: relay::Sessions::default(),
+            this: this.clone(),
+        })
     }
 
     /// Connects the carrier; once, before the runner starts.
@@ -103,6 +117,8 @@ impl Voice {
                 &connector::PAYMENT,
                 &connector::SIPREC,
                 &recording::RECORDING,
+                &stream::STREAM,
+                &listen::LIVE_TRANSCRIPTION,
                 &recording::TRANSCRIPTIONS,
                 &recording::RECORDING_TRANSCRIPTION,
                 &add_on::RESULT,

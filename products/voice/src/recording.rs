@@ -1,6 +1,6 @@
 //! Recordings: begun by verbs, the API or a call's own wish; made when they end (voice-api §10).
 
-use contracts::Order;
+use contracts::{Listening, Order, Tracks, Utterance};
 use jobs::Failure;
 use kernel::{ApiError, Sid, SidGenerator, Timestamp};
 use rest::{Access, Ctx, Doc, Field, Op, Param, Reply, Resource, Table, Wire};
@@ -36,6 +36,16 @@ pub(crate) struct RecordSetup {
 }
 
 impl RecordSetup {
+    /// What of the leg is recorded: of the verb what the caller says, else as the track says.
+    fn tracks(&self) -> Tracks {
+        match (self.source.as_str(), self.track.as_str(), self.dual) {
+            ("RecordVerb", _, _) | (_, "inbound", false) => Tracks::Inbound,
+            (_, "outbound", false) => Tracks::Outbound,
+            (_, _, true) => Tracks::Dual,
+            _ => Tracks::Both,
+        }
+    }
+
     pub fn of_verb(verb: &Element, source: &str, dual: bool) -> Self {
         let callback = verb.get("recordingStatusCallback").map(|url| Hook {
             url: url.to_owned(),
@@ -55,6 +65,10 @@ impl RecordSetup {
             transcribe: false,
         }
     }
+}
+
+fn setup_of(doc: &Doc) -> Option<RecordSetup> {
+    serde_json::from_value(doc.fields.get("setup")?.clone()).ok()
 }
 
 /// A recording that runs on a call.
@@ -88,7 +102,7 @@ impl Act<'_> {
 
     /// A recording that is written down begins.
     pub fn follow_recording(&mut self, sid: Sid, setup: RecordSetup) {
-        self.order(Order::Record { recording: sid });
+        self.order(Order::Record { recording: sid, tracks: setup.tracks() });
         if setup
             .callback
             .as_ref()
@@ -147,7 +161,13 @@ impl Act<'_> {
     }
 
     /// A recording has ended.
-    pub async fn recorded(&mut self, sid: Sid, millis: u64, spoken: &str) -> Result<(), Failure> {
+    pub async fn recorded(
+        &mut self,
+        sid: Sid,
+        millis: u64,
+        spoken: &str,
+        sound: Option<String>,
+    ) -> Result<(), Failure> {
         let Some(at) = self.live.recordings.iter().position(|known| known.sid == sid) else {
             return Ok(());
         };
@@ -158,12 +178,13 @@ impl Act<'_> {
         let is_verb = setup.source == "RecordVerb";
         let is_awaited = is_verb && self.live.awaits == Some(sid);
         // Of silence there is no recording.
-        let is_absent = is_verb && spoken.is_empty();
+        let is_absent = is_verb && spoken.is_empty() && sound.is_none();
         let mut fields = doc.fields.clone();
         fields.insert("status".into(), if is_absent { "absent" } else { "processing" }.into());
         fields.insert("millis".into(), millis.into());
         fields.insert("duration".into(), seconds(millis).to_string().into());
         fields.insert("spoken".into(), spoken.into());
+        fields.insert("blob".into(), sound.into());
         if is_absent {
             fields.insert("error_code".into(), 16102.into());
             fields.insert("duration".into(), "-1".into());
@@ -314,19 +335,27 @@ impl Voice {
         }
         let millis = doc.fields.get("millis").and_then(Json::as_u64).unwrap_or(0);
         let spoken = doc.text("spoken").unwrap_or_default().to_owned();
-        let sound = match spoken.is_empty() {
-            true => None,
-            false => self.parts.speaker.speak(&spoken).await,
+        let blob = match doc.text("blob") {
+            Some(kept) => kept.to_owned(),
+            None => {
+                let utterance = Utterance { text: spoken.clone(), ..Utterance::default() };
+                let sound = match spoken.is_empty() {
+                    true => None,
+                    false => self.parts.speaker.speak(&utterance).await,
+                };
+                self.parts.blobs.put(&wav::padded(sound.as_deref(), millis)).await?
+            }
         };
-        let file = wav::padded(sound.as_deref(), millis);
-        let blob = self.parts.blobs.put(&file).await?;
+        let spoken = match setup_of(&doc).is_some_and(|setup| setup.transcribe) {
+            true if spoken.is_empty() => self.understood(&blob).await?,
+            _ => spoken,
+        };
         let mut fields = doc.fields.clone();
         fields.insert("status".into(), "completed".into());
         fields.insert("blob".into(), blob.into());
         let now = self.parts.clock.now();
         rest::revise(batch, KIND, "", &doc, &fields, now);
-        let setup = doc.fields.get("setup").cloned().unwrap_or_default();
-        let Ok(setup) = serde_json::from_value::<RecordSetup>(setup) else { return Ok(()) };
+        let Some(setup) = setup_of(&doc) else { return Ok(()) };
         let call = doc.text("call_sid").and_then(|sid| sid.parse().ok());
         let since = Timestamp::from_micros(
             doc.fields.get("began").and_then(Json::as_i64).unwrap_or_default(),
@@ -337,6 +366,13 @@ impl Voice {
             self.transcribe(store, &facts, millis, &spoken, batch).await?;
         }
         Ok(())
+    }
+
+    /// The words of a sound that is kept; none when nobody understands it.
+    async fn understood(&self, blob: &str) -> Result<String, Failure> {
+        let Some(file) = self.parts.blobs.get(blob).await? else { return Ok(String::new()) };
+        let how = Listening { words: true, language: "en-US".to_owned(), hints: Vec::new() };
+        Ok(self.parts.recogniser.recognise(file, &how).await.unwrap_or_default())
     }
 
     /// The words of a recording, which a simulated handset knows exactly.

@@ -3,11 +3,14 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{Action, Input, Machine, Output, SpeechText, State, alert, pair};
+use super::machine::{Action, Input, Listening, Machine, Output, SpeechText, State, alert, pair};
 use super::prompt::{Progress, Prompt, Step};
 
 /// The pause after which `speechTimeout="auto"` takes a sentence as said.
 const AUTO_PAUSE_MILLIS: u64 = 1000;
+
+/// How long words may take to be understood.
+const UNDERSTANDING_MILLIS: u64 = 15_000;
 
 /// The kind of input that came first, and stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -82,6 +85,14 @@ impl Machine {
             said: String::new(),
             timer: 0,
         });
+        if gather.hears("speech") {
+            let hints = gather.verb.get("hints").unwrap_or_default();
+            out.push(Output::Listen(Some(Listening {
+                words: true,
+                language: gather.verb.get("language").unwrap_or("en-US").to_owned(),
+                hints: hints.split(',').map(|hint| hint.trim().to_owned()).collect(),
+            })));
+        }
         let mut prompt = Prompt::new(steps);
         match prompt.begin(self, out) {
             Progress::Running => gather.prompt = Some(prompt),
@@ -117,6 +128,9 @@ impl Machine {
             Input::Speech(speech) if gather.hears("speech") && gather.mode != Mode::Keys => {
                 self.speech(&mut gather, &speech, out);
             }
+            Input::SpeechBegan if gather.hears("speech") && gather.mode != Mode::Keys => {
+                self.speech_began(&mut gather, out);
+            }
             Input::Timer { id } if id == gather.timer => {
                 return self.gathered(*gather, None, out);
             }
@@ -132,6 +146,19 @@ impl Machine {
         self.state = State::Gathering(gather);
     }
 
+    /// What is said follows; until then only the longest speech is waited for.
+    fn speech_began(&mut self, gather: &mut Gather, out: &mut Vec<Output>) {
+        if gather.prompt.is_some() {
+            if !gather.verb.flag("bargeIn", true) {
+                return;
+            }
+            gather.prompt = None;
+            out.push(Output::Stop);
+        }
+        let longest = gather.verb.integer("maxSpeechTime").unwrap_or(60).saturating_mul(1000);
+        self.arm_for(gather, longest.saturating_add(UNDERSTANDING_MILLIS), out);
+    }
+
     /// Differs: without barge-in, what is said during the prompt is not heard.
     fn speech(&mut self, gather: &mut Gather, speech: &SpeechText, out: &mut Vec<Output>) {
         if gather.prompt.is_some() {
@@ -140,6 +167,10 @@ impl Machine {
             }
             gather.prompt = None;
             out.push(Output::Stop);
+        }
+        // A noise, or words that nobody understood.
+        if speech.text.is_empty() {
+            return self.arm(gather, out);
         }
         gather.mode = Mode::Speech;
         if !gather.said.is_empty() {
@@ -156,6 +187,9 @@ impl Machine {
     }
 
     fn gathered(&mut self, gather: Gather, key: Option<char>, out: &mut Vec<Output>) {
+        if gather.hears("speech") {
+            out.push(Output::Listen(None));
+        }
         let mut params = Vec::new();
         let is_empty = gather.digits.is_empty() && gather.said.is_empty();
         match gather.mode {

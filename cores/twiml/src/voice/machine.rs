@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::conference::Conference;
+use super::connect::Connect;
 use super::dial::{Dial, DialPlan};
 use super::document::{self, Document, Element};
 use super::gather::Gather;
@@ -58,6 +59,16 @@ pub enum Sound {
     Music,
 }
 
+/// How a caller is listened to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listening {
+    /// The words are wanted, not only that somebody speaks.
+    pub words: bool,
+    /// BCP 47.
+    pub language: String,
+    pub hints: Vec<String>,
+}
+
 /// What somebody said, and for how long.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpeechText {
@@ -97,7 +108,19 @@ pub enum Input {
         id: u32,
     },
     Digits(String),
+    /// Somebody began to speak; what they say follows.
+    SpeechBegan,
     Speech(SpeechText),
+    /// The application has ended the stream that has the call, or it broke.
+    StreamEnded,
+    /// The application of a ConversationRelay is there, said something, or is gone.
+    RelayOpened,
+    RelayHeard(String),
+    RelayClosed {
+        failure: Option<(u32, String)>,
+        /// What is known of the session.
+        params: Params,
+    },
     /// A recording that was asked for has ended; `None`: nothing but silence was in it.
     Recorded(Option<Params>),
     /// The dialled party and this one hear each other.
@@ -165,6 +188,34 @@ pub enum Output {
     /// Records from here on, in the background: the element is `Recording`.
     StartRecording(Element),
     StopNamedRecording(Option<String>),
+    /// The element is `Stream`, its URLs absolute.
+    StartStream {
+        noun: Element,
+        is_bidirectional: bool,
+    },
+    /// Of this name, or all that were started.
+    StopStream {
+        name: Option<String>,
+    },
+    /// The element is `Transcription`.
+    StartTranscription(Element),
+    StopTranscription {
+        name: Option<String>,
+    },
+    /// What is said is to be reported, or not any more.
+    Listen(Option<Listening>),
+    /// The element is `ConversationRelay`.
+    OpenRelay(Element),
+    /// A message for the application of the relay.
+    Tell(String),
+    /// The application is told that these words were interrupted.
+    TellInterrupted {
+        said: String,
+    },
+    CloseRelay {
+        code: u16,
+        reason: String,
+    },
     Dial(Box<DialPlan>),
     /// Hangs up what was dialled; its end is told.
     EndDial,
@@ -200,6 +251,7 @@ pub(super) enum State {
     Dialling(Dial),
     Conferring(Conference),
     Queued(Queued),
+    Connected(Connect),
     Texting {
         action: Option<Action>,
     },
@@ -338,6 +390,7 @@ impl Machine {
             State::Dialling(dial) => self.on_dial(dial, input, out),
             State::Conferring(conference) => self.on_conference(conference, input, out),
             State::Queued(queued) => self.on_queued(queued, input, out),
+            State::Connected(connect) => self.on_connect(connect, input, out),
             State::Texting { action } => match (input, action) {
                 (Input::Texted(params), Some(action)) => self.request(action, params, out),
                 (Input::Texted(_), None) => self.step(out),
@@ -470,22 +523,8 @@ impl Machine {
             }
             "Sms" => self.text(&verb, out),
             "Start" => self.start_nouns(&verb, out),
-            "Stop" => {
-                for noun in &verb.children {
-                    match noun.name.as_str() {
-                        "Recording" => {
-                            let name = noun.get("name").map(str::to_owned);
-                            out.push(Output::StopNamedRecording(name));
-                        }
-                        name => out.push(unsupported(name)),
-                    }
-                }
-            }
-            "Connect" => {
-                let noun = verb.children.first().map_or("nothing", |noun| noun.name.as_str());
-                out.push(unsupported(&format!("Connect> of <{noun}")));
-                self.ask_if_told(&verb, Vec::new(), out);
-            }
+            "Stop" => self.stop_nouns(&verb, out),
+            "Connect" => self.connect(verb, out),
             "Pay" => {
                 out.push(unsupported("Pay"));
                 let result = ("Result".to_owned(), "payment-connector-error".to_owned());
@@ -551,19 +590,6 @@ impl Machine {
             body: verb.text.clone(),
             status_callback,
         });
-    }
-
-    fn start_nouns(&mut self, verb: &Element, out: &mut Vec<Output>) {
-        for noun in &verb.children {
-            match noun.name.as_str() {
-                "Recording" => {
-                    let mut noun = noun.clone();
-                    self.make_absolute(&mut noun, &["recordingStatusCallback"], out);
-                    out.push(Output::StartRecording(noun));
-                }
-                name => out.push(unsupported(name)),
-            }
-        }
     }
 
     /// Asks the action of a verb that could not run, if it has one.
@@ -671,6 +697,7 @@ impl Machine {
                 out.push(Output::LeaveQueue { result: "hangup" });
                 self.state = State::Queued(queued.hung_up());
             }
+            State::Connected(connect) => self.hung_up_while_connected(connect, out),
             _ => {}
         }
     }
@@ -680,7 +707,7 @@ pub(super) fn alert(code: u32, message: String) -> Output {
     Output::Alert { code, message }
 }
 
-fn unsupported(name: &str) -> Output {
+pub(super) fn unsupported(name: &str) -> Output {
     alert(13750, format!("<{name}> needs media or a provider that this platform does not have yet"))
 }
 

@@ -18,6 +18,7 @@
 //! ```
 
 mod conference;
+mod connect;
 mod dial;
 mod document;
 mod gather;
@@ -26,11 +27,12 @@ mod machine;
 mod prompt;
 mod queue;
 mod record;
+mod relay;
 #[cfg(test)]
 mod tests;
 
 pub use dial::{DialPlan, Target, TargetKind};
 pub use document::{Document, Element, parse, parse_text};
-pub use machine::{Input, Machine, Output, Params, Role, Sound, Source, SpeechText};
+pub use machine::{Input, Listening, Machine, Output, Params, Role, Sound, Source, SpeechText};
 pub use queue::EnqueuePlan;
 pub use record::RecordPlan;

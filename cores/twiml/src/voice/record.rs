@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{Action, Input, Machine, Output, Params, Sound, State, alert, pair};
+use super::machine::{
+    Action, Input, Listening, Machine, Output, Params, Sound, State, alert, pair,
+};
 
 /// What a recording needs to know of its verb.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,8 @@ impl Machine {
 
     fn begin_recording(&mut self, record: &mut Record, out: &mut Vec<Output>) {
         out.push(Output::Record(Box::new(record.plan.clone())));
+        let language = "en-US".to_owned();
+        out.push(Output::Listen(Some(Listening { words: false, language, hints: Vec::new() })));
         let silence = self.silence(record, 0, out);
         let longest = if record.plan.transcribe { 120 } else { 3600 };
         let verb = &record.plan.verb;
@@ -87,6 +91,9 @@ impl Machine {
             (Phase::Beep(beep), Input::Played { id }) if id == beep => {
                 self.begin_recording(&mut record, out);
             }
+            (Phase::Running { whole, .. }, Input::SpeechBegan) => {
+                record.phase = Phase::Running { silence: 0, whole };
+            }
             (Phase::Running { whole, .. }, Input::Speech(speech)) => {
                 let silence = self.silence(&record, speech.millis, out);
                 record.phase = Phase::Running { silence, whole };
@@ -96,6 +103,7 @@ impl Machine {
             {
                 record.phase = Phase::Ending;
                 out.push(Output::StopRecording);
+                out.push(Output::Listen(None));
             }
             (Phase::Running { .. }, Input::Digits(keys)) => {
                 let ends = record.plan.verb.get("finishOnKey").unwrap_or("1234567890*#");
@@ -103,6 +111,7 @@ impl Machine {
                     record.phase = Phase::Ending;
                     record.key = Some(key);
                     out.push(Output::StopRecording);
+                    out.push(Output::Listen(None));
                 }
             }
             (Phase::Gone, Input::Recorded(params)) => {

@@ -24,6 +24,7 @@ fn answer(machine: &mut Machine, id: u32, inside: &str) -> Vec<Output> {
 /// One word per output.
 fn words(out: &[Output]) -> Vec<String> {
     out.iter()
+        .filter(|output| !matches!(output, Output::Listen(_)))
         .map(|output| match output {
             Output::Play { sound, .. } => match sound {
                 Sound::Say { text, loops: 1, .. } => format!("say {text}"),
@@ -56,6 +57,9 @@ fn words(out: &[Output]) -> Vec<String> {
             Output::LeaveQueue { result } => format!("leave {result}"),
             Output::Text { body, .. } => format!("text {body}"),
             Output::Record(_) => "record".to_owned(),
+            Output::StartStream { noun, .. } => {
+                format!("stream {}", noun.get("url").unwrap_or_default())
+            }
             other => format!("{other:?}").to_lowercase(),
         })
         .collect()
@@ -117,7 +121,7 @@ fn a_document_begins_with_what_its_first_verb_needs() {
         ("<Echo/>", vec!["alert 12200", "hangup"]),
         (
             "<Connect action=\"/c\"><Stream url=\"wss://x\"/></Connect>",
-            vec!["alert 13750", "POST https://app.example/c"],
+            vec!["answer", "stream wss://x"],
         ),
     ] {
         let (_, out) = begun(Role::Call, false, inside);
@@ -203,12 +207,14 @@ fn record_ends_by_key_silence_length_and_hanging_up() {
     let (mut machine, _) = begun(Role::Call, false, inside);
     let out = machine.on(speech.clone());
     assert_eq!(words(&out), ["timer 4000"]);
-    assert_eq!(machine.on(Input::Timer { id: last_id(&out) }), [Output::StopRecording]);
+    let out = machine.on(Input::Timer { id: last_id(&out) });
+    assert_eq!(out, [Output::StopRecording, Output::Listen(None)]);
     let out = machine.on(Input::Recorded(url()));
     assert_eq!(words(&out), ["POST https://app.example/r RecordingUrl=u&Digits="]);
 
     let (mut machine, _) = begun(Role::Call, false, inside);
-    assert_eq!(machine.on(Input::Digits("5".into())), [Output::StopRecording]);
+    let ended = machine.on(Input::Digits("5".into()));
+    assert_eq!(ended, [Output::StopRecording, Output::Listen(None)]);
     let out = machine.on(Input::Recorded(url()));
     assert_eq!(words(&out), ["POST https://app.example/r RecordingUrl=u&Digits=5"]);
 
@@ -370,4 +376,93 @@ proptest::proptest! {
             machine.on(input);
         }
     }
+}
+
+fn said(text: &str) -> Input {
+    Input::Speech(SpeechText { text: text.into(), millis: 300 })
+}
+
+#[test]
+fn a_stream_goes_along_or_takes_the_call() {
+    let (_, out) = begun(
+        Role::Call,
+        true,
+        "<Start><Stream url='wss://a.example/s' name='n'/></Start><Stop><Stream name='n'/></Stop>\
+         <Connect><Stream url='wss://a.example/b' track='both_tracks'/></Connect><Say>after</Say>",
+    );
+    let names: Vec<&str> = out
+        .iter()
+        .map(|output| match output {
+            Output::StartStream { is_bidirectional: false, .. } => "start",
+            Output::StartStream { is_bidirectional: true, .. } => "connect",
+            Output::StopStream { name: Some(_) } => "stop",
+            Output::Alert { code: 31941, .. } => "track",
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(names, ["start", "stop", "track", "connect"]);
+    let (mut machine, _) =
+        begun(Role::Call, true, "<Connect><Stream url='wss://a.example/b'/></Connect><Say>x</Say>");
+    assert_eq!(words(&machine.on(Input::StreamEnded)), ["say x"]);
+    let (_, out) = begun(Role::Call, true, "<Connect><Stream name='n'/></Connect>");
+    assert_eq!(words(&out), ["alert 31923", "hangup"]);
+}
+
+const RELAY: &str = "<Connect action='/over'><ConversationRelay url='wss://a.example/r' \
+    welcomeGreeting='Hello' dtmfDetection='true'/></Connect>";
+
+fn heard(text: &str) -> Input {
+    Input::RelayHeard(text.to_owned())
+}
+
+#[test]
+fn a_relay_speaks_listens_and_hands_over() {
+    let (mut machine, out) = begun(Role::Call, true, RELAY);
+    assert!(matches!(out.last(), Some(Output::OpenRelay(_))), "{out:?}");
+    let out = machine.on(Input::RelayOpened);
+    assert_eq!(words(&out), ["say Hello"]);
+    let id = last_id(&out);
+    assert_eq!(words(&machine.on(Input::Played { id })), [""; 0]);
+    let [Output::Tell(prompt)] = &machine.on(said("book a table"))[..] else { panic!() };
+    let prompt: serde_json::Value = serde_json::from_str(prompt).expect("JSON");
+    assert_eq!(prompt["voicePrompt"], "book a table");
+    assert_eq!((&prompt["type"], &prompt["last"]), (&"prompt".into(), &true.into()));
+    // Tokens are spoken sentence by sentence.
+    assert_eq!(words(&machine.on(heard(r#"{"type":"text","token":"For how "}"#))), [""; 0]);
+    let out = machine.on(heard(r#"{"type":"text","token":"many? And when"}"#));
+    assert_eq!(words(&out), [""; 0]);
+    let out = machine.on(heard(r#"{"type":"text","token":"?","last":true}"#));
+    assert_eq!(words(&out), ["say For how many? And when?"]);
+    // Speech interrupts, and so does a key, which is told.
+    let out = machine.on(said("two"));
+    assert!(matches!(&out[..], [Output::Stop, Output::TellInterrupted { .. }, Output::Tell(_)]));
+    assert!(
+        matches!(&machine.on(Input::Digits("5".into()))[..], [Output::Tell(key)] if key.contains("dtmf"))
+    );
+    let out = machine.on(heard(r#"{"type":"end","handoffData":"{\"a\":1}"}"#));
+    assert!(matches!(&out[..], [Output::CloseRelay { code: 1000, .. }]));
+    let params = vec![("SessionId".to_owned(), "VX1".to_owned())];
+    let out = machine.on(Input::RelayClosed { failure: None, params });
+    let told =
+        "POST https://app.example/over SessionId=VX1&SessionStatus=ended&HandoffData={\"a\":1}";
+    assert_eq!(words(&out), [told]);
+}
+
+#[test]
+fn a_relay_that_breaks_or_babbles_fails() {
+    let (mut machine, _) = begun(Role::Call, true, RELAY);
+    let failure = Some((39001, "refused".to_owned()));
+    let out = machine.on(Input::RelayClosed { failure, params: Vec::new() });
+    assert_eq!(
+        words(&out),
+        ["POST https://app.example/over SessionStatus=failed&ErrorCode=39001&ErrorMessage=refused"]
+    );
+    let (mut machine, _) = begun(Role::Call, true, RELAY);
+    machine.on(Input::RelayOpened);
+    for _ in 0..9 {
+        let out = machine.on(heard(r#"{"type":"dance"}"#));
+        assert!(matches!(&out[..], [Output::Alert { code: 64107, .. }, Output::Tell(_)]));
+    }
+    let out = machine.on(heard("nonsense"));
+    assert!(out.iter().any(|o| matches!(o, Output::CloseRelay { code: 1007, .. })), "{out:?}");
 }

@@ -1,0 +1,173 @@
+//! The engine: which leg is on which lane.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use audio::dtmf::Key;
+use contracts::{Order, Recogniser, Speaker, Utterance, VoiceSink};
+use kernel::{Sid, Timestamp};
+use outbound::Client;
+
+use crate::fetch::Fetcher;
+use crate::lane::{self, Note};
+use crate::recorder::Recorder;
+use crate::report::Reporter;
+use crate::stream::Streams;
+use crate::{Port, leg::Leg};
+
+/// What the engine needs of others.
+pub struct Parts {
+    /// The platform's time, for reports.
+    pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    pub speaker: Arc<dyn Speaker>,
+    pub recogniser: Arc<dyn Recogniser>,
+    pub client: Arc<Client>,
+    pub sink: Arc<dyn VoiceSink>,
+    /// Where recordings grow; a folder of the engine's own.
+    pub spool: PathBuf,
+    /// Legs at once.
+    pub legs_max: usize,
+}
+
+/// There are as many legs as the engine can carry well (10004, 503).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full;
+
+/// What lanes share.
+pub(crate) struct Shared {
+    pub fetcher: Fetcher,
+    pub reporter: Reporter,
+    pub recorder: Recorder,
+    pub streams: Streams,
+    pub recogniser: Arc<dyn Recogniser>,
+    pub runtime: tokio::runtime::Handle,
+}
+
+/// Legs with sound. Cheap to share.
+pub struct Engine {
+    legs_max: usize,
+    lanes: Vec<SyncSender<Note>>,
+    /// Which lane a leg is on. Notes are sent under this lock, so that each leg gets its own in
+    /// their order.
+    homes: Mutex<HashMap<Sid, usize>>,
+    shared: Arc<Shared>,
+}
+
+impl Engine {
+    /// Starts the threads, one for each of `lanes`. Must be called within a Tokio runtime.
+    pub fn start(parts: Parts, lanes: usize) -> Arc<Self> {
+        let reporter = Reporter::start(parts.now, parts.sink.clone());
+        let shared = Arc::new(Shared {
+            fetcher: Fetcher::new(parts.speaker, parts.client.clone()),
+            recorder: Recorder::start(parts.spool, parts.sink, reporter.clone()),
+            streams: Streams::new(parts.client, reporter.clone()),
+            reporter,
+            recogniser: parts.recogniser,
+            runtime: tokio::runtime::Handle::current(),
+        });
+        let lanes = lane::start(lanes.max(1), &shared);
+        let homes = Mutex::new(HashMap::new());
+        Arc::new(Self { legs_max: parts.legs_max, lanes, homes, shared })
+    }
+
+    /// A leg gets its sound: from now on its port is called. Opening a leg again replaces its port.
+    pub fn open(&self, account: Sid, leg: Sid, port: Box<dyn Port>) -> Result<(), Full> {
+        self.add(Leg::new(account, leg, port, true))
+    }
+
+    /// A leg whose network reports keys, words and ends itself: it is only heard and hears.
+    pub fn open_silent(&self, account: Sid, leg: Sid, port: Box<dyn Port>) -> Result<(), Full> {
+        self.add(Leg::new(account, leg, port, false))
+    }
+
+    fn add(&self, leg: Leg) -> Result<(), Full> {
+        let mut homes = self.homes();
+        let sid = leg.sid;
+        if homes.len() >= self.legs_max && !homes.contains_key(&sid) {
+            return Err(Full);
+        }
+        let home = *homes.entry(sid).or_insert_with(|| self.lane_of(sid.bits()));
+        self.send(home, Note::Open(Box::new(leg)));
+        Ok(())
+    }
+
+    /// Words as samples; `None` when there is nothing to speak with.
+    pub async fn spoken(&self, utterance: Utterance) -> Option<Arc<[i16]>> {
+        self.shared.fetcher.spoken(utterance).await
+    }
+
+    pub fn has(&self, leg: Sid) -> bool {
+        self.homes().contains_key(&leg)
+    }
+
+    /// Legs now.
+    pub fn legs(&self) -> usize {
+        self.homes().len()
+    }
+
+    /// The leg has ended: its recordings end and are reported, its port is dropped.
+    pub fn close(&self, leg: Sid) {
+        let mut homes = self.homes();
+        if let Some(home) = homes.remove(&leg) {
+            self.send(home, Note::Close(leg));
+        }
+    }
+
+    /// Does what the order says of sound. False when it is not about sound (`Answer`, `Reject`,
+    /// `HangUp`), which is the carrier's own. Of a leg that is not here nothing is done.
+    pub fn order(&self, leg: Sid, _at: Timestamp, order: &Order) -> bool {
+        if matches!(order, Order::Answer | Order::Reject { .. } | Order::HangUp) {
+            return false;
+        }
+        let mut homes = self.homes();
+        let Some(home) = homes.get_mut(&leg) else { return true };
+        if let Order::Join { room, .. } = order {
+            let lane = self.lane_of(hash(room));
+            if lane != *home {
+                self.send(*home, Note::Move { leg, to: self.lanes[lane].clone() });
+                *home = lane;
+            }
+        }
+        let home = *home;
+        let order = match order {
+            Order::Play { id, item } => {
+                let sound = self.shared.fetcher.sound(item, &self.shared.runtime);
+                Note::Play { leg, id: *id, sound }
+            }
+            order => Note::Order { leg, order: Box::new(order.clone()) },
+        };
+        self.send(home, order);
+        true
+    }
+
+    /// A key that came by signalling (SIP INFO).
+    pub fn key(&self, leg: Sid, key: Key) {
+        let homes = self.homes();
+        if let Some(home) = homes.get(&leg) {
+            self.send(*home, Note::Key { leg, key });
+        }
+    }
+
+    fn homes(&self) -> MutexGuard<'_, HashMap<Sid, usize>> {
+        self.homes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lane_of(&self, hash: u128) -> usize {
+        (hash % self.lanes.len() as u128) as usize
+    }
+
+    /// Waits when the lane is behind by its whole inbox, which it empties every tick.
+    fn send(&self, lane: usize, note: Note) {
+        // A lane that is gone has nobody to tell.
+        let _ = self.lanes[lane].send(note);
+    }
+}
+
+fn hash(text: &str) -> u128 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    text.hash(&mut hasher);
+    hasher.finish().into()
+}

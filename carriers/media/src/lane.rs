@@ -1,0 +1,239 @@
+//! A lane: a thread that lets its legs hear and say 20 ms at a time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+
+use audio::dtmf::Key;
+use audio::mix::{Heard, Limits, Mixer};
+use contracts::Order;
+use kernel::Sid;
+
+use crate::engine::Shared;
+use crate::fetch::Sound;
+use crate::leg::Leg;
+
+const TICK: Duration = Duration::from_millis(20);
+/// Notes that wait for the next tick.
+const INBOX_MAX: usize = 65_536;
+/// Notes for a leg that is on its way from another lane.
+const EARLY_MAX: usize = 256;
+/// How late a tick may be before what was missed is left out.
+const LATE_MAX: Duration = Duration::from_millis(200);
+
+/// What a lane is told.
+pub(crate) enum Note {
+    Open(Box<Leg>),
+    /// To the lane of the room it joins.
+    Move {
+        leg: Sid,
+        to: SyncSender<Note>,
+    },
+    Close(Sid),
+    Play {
+        leg: Sid,
+        id: u32,
+        sound: Sound,
+    },
+    Order {
+        leg: Sid,
+        order: Box<Order>,
+    },
+    Key {
+        leg: Sid,
+        key: Key,
+    },
+}
+
+impl Note {
+    fn leg(&self) -> Sid {
+        match self {
+            Self::Open(leg) => leg.sid,
+            Self::Close(leg)
+            | Self::Move { leg, .. }
+            | Self::Play { leg, .. }
+            | Self::Order { leg, .. }
+            | Self::Key { leg, .. } => *leg,
+        }
+    }
+}
+
+/// Starts the threads; what they are told by. They end when nobody can tell them anything any more.
+pub(crate) fn start(count: usize, shared: &Arc<Shared>) -> Vec<SyncSender<Note>> {
+    let start = |at| {
+        let (sender, inbox) = sync_channel(INBOX_MAX);
+        let mut lane = Lane {
+            inbox,
+            legs: HashMap::new(),
+            rooms: HashMap::new(),
+            early: HashMap::new(),
+            shared: shared.clone(),
+        };
+        let thread = std::thread::Builder::new().name(format!("sound-{at}"));
+        if let Err(error) = thread.spawn(move || lane.run()) {
+            tracing::error!(%error, "no thread for sound");
+        }
+        sender
+    };
+    (0..count).map(start).collect()
+}
+
+struct Lane {
+    inbox: Receiver<Note>,
+    legs: HashMap<Sid, Box<Leg>>,
+    rooms: HashMap<String, Mixer<Sid>>,
+    /// What was said of legs before they came from their old lane.
+    early: HashMap<Sid, Vec<Note>>,
+    shared: Arc<Shared>,
+}
+
+impl Lane {
+    fn run(&mut self) {
+        let mut next = Instant::now();
+        loop {
+            if !self.read_inbox() {
+                return;
+            }
+            let now = Instant::now();
+            self.tick(now);
+            next += TICK;
+            let late = Instant::now().saturating_duration_since(next);
+            if late > LATE_MAX {
+                next += late;
+            }
+            // Nobody to hear: the next note is waited for.
+            if self.legs.is_empty() {
+                match self.inbox.recv() {
+                    Ok(note) => self.take(note),
+                    Err(_) => return,
+                }
+                next = Instant::now();
+            }
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    /// False when nobody can tell this lane anything any more.
+    fn read_inbox(&mut self) -> bool {
+        use std::sync::mpsc::TryRecvError;
+        loop {
+            match self.inbox.try_recv() {
+                Ok(note) => self.take(note),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return !self.legs.is_empty(),
+            }
+        }
+    }
+
+    fn take(&mut self, note: Note) {
+        let sid = note.leg();
+        match note {
+            Note::Open(mut leg) => {
+                if let Some(old) = self.legs.remove(&sid) {
+                    leg.succeed(*old);
+                }
+                self.legs.insert(sid, leg);
+                for note in self.early.remove(&sid).unwrap_or_default() {
+                    self.take(note);
+                }
+            }
+            note if !self.legs.contains_key(&sid) => {
+                let early = self.early.entry(sid).or_default();
+                if early.len() < EARLY_MAX {
+                    early.push(note);
+                }
+            }
+            Note::Move { to, .. } => {
+                self.leave(sid);
+                if let Some(leg) = self.legs.remove(&sid) {
+                    let _ = to.send(Note::Open(leg));
+                }
+            }
+            Note::Close(_) => {
+                self.leave(sid);
+                if let Some(leg) = self.legs.remove(&sid) {
+                    leg.end(&self.shared);
+                }
+            }
+            Note::Play { id, sound, .. } => {
+                if let Some(leg) = self.legs.get_mut(&sid) {
+                    leg.play(id, sound);
+                }
+            }
+            Note::Order { order, .. } => self.follow(sid, *order),
+            Note::Key { key, .. } => {
+                if let Some(leg) = self.legs.get_mut(&sid) {
+                    leg.pressed(key, &self.shared);
+                }
+            }
+        }
+    }
+
+    fn follow(&mut self, sid: Sid, order: Order) {
+        match order {
+            Order::Join { room, part } => {
+                let is_there =
+                    self.legs.get(&sid).is_some_and(|leg| leg.room.as_deref() == Some(&*room));
+                if !is_there {
+                    self.leave(sid);
+                }
+                let mixer =
+                    self.rooms.entry(room.clone()).or_insert_with(|| Mixer::new(Limits::default()));
+                let place = audio::mix::Part {
+                    muted: !part.speaks,
+                    coaches: part.only_to,
+                    ..audio::mix::Part::default()
+                };
+                if mixer.set(sid, place).is_err() {
+                    tracing::warn!(leg = %sid, "the room is full");
+                    return;
+                }
+                if let Some(leg) = self.legs.get_mut(&sid) {
+                    leg.room = Some(room);
+                    leg.hears = part.hears;
+                }
+            }
+            Order::Leave => self.leave(sid),
+            order => {
+                if let Some(leg) = self.legs.get_mut(&sid) {
+                    leg.follow(order, &self.shared);
+                }
+            }
+        }
+    }
+
+    fn leave(&mut self, sid: Sid) {
+        let room = self.legs.get_mut(&sid).and_then(|leg| leg.room.take());
+        let Some(room) = room else { return };
+        if let Some(mixer) = self.rooms.get_mut(&room) {
+            mixer.remove(sid);
+            if mixer.is_empty() {
+                self.rooms.remove(&room);
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        for leg in self.legs.values_mut() {
+            let frame = leg.hear(now, &self.shared);
+            if let Some(mixer) = leg.room.as_ref().and_then(|room| self.rooms.get_mut(room)) {
+                mixer.put(leg.sid, frame);
+            }
+        }
+        for mixer in self.rooms.values_mut() {
+            mixer.mix(None);
+        }
+        for leg in self.legs.values_mut() {
+            let room = leg.room.as_ref().filter(|_| leg.hears);
+            let others = match room.and_then(|room| self.rooms.get(room)).map(|it| it.hear(leg.sid))
+            {
+                Some(Heard::Common(frame)) => Some(*frame),
+                Some(Heard::Own(frame)) => Some(frame),
+                Some(Heard::Nothing) | None => None,
+            };
+            leg.say(others, now, &self.shared);
+        }
+        self.shared.reporter.flush();
+    }
+}

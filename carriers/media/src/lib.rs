@@ -1,0 +1,23 @@
+//! The sound of calls, for carriers whose legs have some.
+//!
+//! A carrier opens a leg with its [`Port`] and passes on the orders that are about sound; the
+//! [`Engine`] plays, mixes, records and listens, and reports to Voice what Voice waits for
+//! (`Played`, `Digits`, `Speech`, `Recorded` …). Signalling is the carrier's own: the engine knows
+//! no packet.
+//!
+//! Legs live on lanes: threads that tick every 20 ms. Legs of one room are on one lane, so a tick
+//! takes no lock. Whatever may wait (files, voices, recognition, sockets) happens in tasks beside.
+
+mod engine;
+mod fetch;
+mod lane;
+mod leg;
+mod listen;
+mod player;
+mod port;
+mod recorder;
+mod report;
+mod stream;
+
+pub use engine::{Engine, Full, Parts};
+pub use port::{Heard, Port, Wire, WireEnd};

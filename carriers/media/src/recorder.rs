@@ -1,0 +1,221 @@
+//! Recordings: they grow in files, not in memory, and are handed over when they end.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use audio::wav::{self, Encoding};
+use audio::{Frame, RATE, SILENCE};
+use contracts::{LegEvent, Tracks, VoiceSink};
+use kernel::Sid;
+use tokio::runtime::Handle;
+
+use crate::leg::select;
+use crate::report::Reporter;
+
+/// Pieces that wait to be written.
+const WAITING_MAX: usize = 8_192;
+/// Samples of one piece: a second of two channels.
+const PIECE: usize = 2 * RATE as usize;
+const RETRY: Duration = Duration::from_millis(500);
+/// Longest recording, in samples of one channel: a day.
+const SAMPLES_MAX: u64 = 86_400 * RATE as u64;
+
+/// Where pieces of recordings are told to. Cheap to share.
+#[derive(Clone)]
+pub(crate) struct Recorder(SyncSender<Piece>);
+
+enum Piece {
+    Samples { recording: Sid, channels: u16, samples: Vec<i16> },
+    End { account: Sid, leg: Sid, recording: Sid, channels: u16, frames: u64 },
+}
+
+/// A recording that runs on a leg.
+pub(crate) struct Tape {
+    pub recording: Sid,
+    account: Sid,
+    leg: Sid,
+    tracks: Tracks,
+    /// 20 ms each.
+    frames: u64,
+    /// Nothing is kept meanwhile; with `true` the time is left out, too.
+    pub paused: Option<bool>,
+    piece: Vec<i16>,
+}
+
+impl Recorder {
+    /// Starts the thread that writes into `spool`, a folder of its own.
+    pub fn start(spool: PathBuf, sink: Arc<dyn VoiceSink>, reporter: Reporter) -> Self {
+        let (sender, inbox) = sync_channel(WAITING_MAX);
+        let writer =
+            Writer { spool, files: HashMap::new(), sink, reporter, runtime: Handle::current() };
+        let thread = std::thread::Builder::new().name("recorder".to_owned());
+        if let Err(error) = thread.spawn(move || writer.run(&inbox)) {
+            tracing::error!(%error, "no thread for recordings");
+        }
+        Self(sender)
+    }
+
+    pub fn tape(&self, account: Sid, leg: Sid, recording: Sid, tracks: Tracks) -> Tape {
+        Tape {
+            recording,
+            account,
+            leg,
+            tracks,
+            frames: 0,
+            paused: None,
+            piece: Vec::with_capacity(PIECE),
+        }
+    }
+}
+
+impl Tape {
+    fn channels(&self) -> u16 {
+        if self.tracks == Tracks::Dual { 2 } else { 1 }
+    }
+
+    pub fn put(&mut self, inbound: &Frame, outbound: &Frame, recorder: &Recorder) {
+        if self.frames * audio::FRAME as u64 >= SAMPLES_MAX {
+            return;
+        }
+        match self.paused {
+            Some(true) => return,
+            Some(false) => select(self.tracks, &SILENCE, &SILENCE, &mut self.piece),
+            None => select(self.tracks, inbound, outbound, &mut self.piece),
+        }
+        self.frames += 1;
+        if self.piece.len() >= PIECE {
+            self.flush(recorder);
+        }
+    }
+
+    fn flush(&mut self, recorder: &Recorder) {
+        let samples = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
+        let piece =
+            Piece::Samples { recording: self.recording, channels: self.channels(), samples };
+        // A disk that cannot keep up costs the recording a second, not the call its sound.
+        if recorder.0.try_send(piece).is_err() {
+            tracing::error!(recording = %self.recording, "a second of a recording is lost");
+        }
+    }
+
+    pub fn end(&mut self, recorder: &Recorder) {
+        self.flush(recorder);
+        let end = Piece::End {
+            account: self.account,
+            leg: self.leg,
+            recording: self.recording,
+            channels: self.channels(),
+            frames: self.frames,
+        };
+        // Its end must not be lost: it is waited for.
+        let _ = recorder.0.send(end);
+    }
+}
+
+struct Writer {
+    spool: PathBuf,
+    files: HashMap<Sid, BufWriter<File>>,
+    sink: Arc<dyn VoiceSink>,
+    reporter: Reporter,
+    runtime: Handle,
+}
+
+impl Writer {
+    fn run(mut self, inbox: &Receiver<Piece>) {
+        while let Ok(piece) = inbox.recv() {
+            match piece {
+                Piece::Samples { recording, channels, samples } => {
+                    if let Err(error) = self.write(recording, channels, &samples) {
+                        tracing::error!(%error, %recording, "a second of a recording is lost");
+                    }
+                }
+                Piece::End { account, leg, recording, channels, frames } => {
+                    let file = self.finish(recording, channels);
+                    let path = self.path(recording);
+                    self.hand_over(account, leg, recording, frames * 20, file, path);
+                }
+            }
+        }
+    }
+
+    fn path(&self, recording: Sid) -> PathBuf {
+        self.spool.join(format!("{recording}.wav"))
+    }
+
+    fn write(&mut self, recording: Sid, channels: u16, samples: &[i16]) -> io::Result<()> {
+        if !self.files.contains_key(&recording) {
+            std::fs::create_dir_all(&self.spool)?;
+            let mut file = BufWriter::new(File::create(self.path(recording))?);
+            file.write_all(&header(channels, 0)?)?;
+            self.files.insert(recording, file);
+        }
+        let Some(file) = self.files.get_mut(&recording) else { return Ok(()) };
+        let mut octets = Vec::with_capacity(samples.len() * 2);
+        wav::encode_to(Encoding::Pcm16, samples, &mut octets);
+        file.write_all(&octets)
+    }
+
+    /// The whole file, with its length written into its head.
+    fn finish(&mut self, recording: Sid, channels: u16) -> io::Result<Vec<u8>> {
+        let file = self.files.remove(&recording);
+        let mut file = file.ok_or(io::ErrorKind::NotFound)?;
+        file.flush()?;
+        let mut file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let head = header(channels, 0)?.len() as u64;
+        let length = file.metadata()?.len().saturating_sub(head);
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&header(channels, u32::try_from(length).unwrap_or(u32::MAX))?)?;
+        drop(file);
+        read(&self.path(recording))
+    }
+
+    /// Keeps it and says that it is there; until then the file stays.
+    fn hand_over(
+        &self,
+        account: Sid,
+        leg: Sid,
+        recording: Sid,
+        millis: u64,
+        file: io::Result<Vec<u8>>,
+        path: PathBuf,
+    ) {
+        let (sink, reporter) = (self.sink.clone(), self.reporter.clone());
+        self.runtime.spawn(async move {
+            let sound = match file {
+                Ok(file) => loop {
+                    match sink.keep_sound(file.clone()).await {
+                        Ok(name) => break Some(name),
+                        Err(error) => {
+                            tracing::warn!(%error, %recording, "a recording cannot be kept now");
+                            tokio::time::sleep(RETRY).await;
+                        }
+                    }
+                },
+                Err(error) => {
+                    tracing::error!(%error, %recording, "a recording is lost");
+                    None
+                }
+            };
+            let spoken = String::new();
+            reporter.report(account, leg, LegEvent::Recorded { recording, millis, spoken, sound });
+            if let Err(error) = tokio::fs::remove_file(&path).await {
+                tracing::debug!(%error, "the spooled recording is left");
+            }
+        });
+    }
+}
+
+fn header(channels: u16, octets: u32) -> io::Result<Vec<u8>> {
+    wav::header(Encoding::Pcm16, RATE, channels, octets).map_err(io::Error::other)
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut octets = Vec::new();
+    File::open(path)?.read_to_end(&mut octets)?;
+    Ok(octets)
+}

@@ -1,0 +1,344 @@
+//! Legs on wires: what they hear of each other, what is recorded, and what applications get.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use audio::dtmf::Key;
+use audio::level::dbfs;
+use audio::tone::Tone;
+use contracts::{
+    BoxFuture, InboundCall, Item, LegEvent, LegReport, Listening, Order, Part, Recogniser, Speaker,
+    StreamNews, StreamSetup, Tracks, Unavailable, Utterance, VoiceSink,
+};
+use futures_util::{SinkExt, StreamExt};
+use kernel::{Sid, Timestamp};
+use media::{Engine, Parts, Wire, WireEnd};
+use serde_json::{Value as Json, json};
+use tokio_tungstenite::tungstenite::Message;
+
+/// What Voice was told.
+#[derive(Default)]
+struct Told {
+    events: Mutex<Vec<(Sid, LegEvent)>>,
+    sounds: Mutex<Vec<Vec<u8>>>,
+}
+
+impl VoiceSink for Told {
+    fn report<'a>(&'a self, report: &'a LegReport) -> BoxFuture<'a, Result<(), Unavailable>> {
+        self.events.lock().unwrap().push((report.leg, report.event.clone()));
+        Box::pin(async { Ok(()) })
+    }
+
+    fn inbound<'a>(
+        &'a self,
+        _call: &'a InboundCall,
+    ) -> BoxFuture<'a, Result<Option<(Sid, Sid)>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn keep_sound(&self, file: Vec<u8>) -> BoxFuture<'_, Result<String, Unavailable>> {
+        let mut sounds = self.sounds.lock().unwrap();
+        sounds.push(file);
+        let name = (sounds.len() - 1).to_string();
+        Box::pin(async { Ok(name) })
+    }
+
+    fn ring(&self, _: Sid, _: Sid, _: Timestamp) -> BoxFuture<'_, Result<(), Unavailable>> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// Speaks half a second of 700 Hz, whatever the words.
+struct Hum;
+
+impl Speaker for Hum {
+    fn speak<'a>(&'a self, _: &'a Utterance) -> BoxFuture<'a, Option<Vec<u8>>> {
+        let file = audio::wav::write(audio::wav::Encoding::Pcm16, 8000, 1, &tone(700, 500));
+        Box::pin(async { file.ok() })
+    }
+}
+
+impl Recogniser for Hum {
+    fn recognise<'a>(&'a self, file: Vec<u8>, how: &'a Listening) -> BoxFuture<'a, Option<String>> {
+        let millis = audio::wav::read(&file).unwrap().samples.len() / 8;
+        let text = format!("{} for {}", how.language, millis / 500);
+        Box::pin(async { Some(text) })
+    }
+}
+
+struct World {
+    engine: Arc<Engine>,
+    told: Arc<Told>,
+    _spool: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let told = Arc::new(Told::default());
+        let spool = tempfile::tempdir().unwrap();
+        let clock = clock::Clock::fixed();
+        let client = outbound::Client::new(outbound::Policy::Open, clock).unwrap();
+        let parts = Parts {
+            now: Arc::new(|| Timestamp::EPOCH),
+            speaker: Arc::new(Hum),
+            recogniser: Arc::new(Hum),
+            client: Arc::new(client),
+            sink: told.clone(),
+            spool: spool.path().to_owned(),
+            legs_max: 100,
+        };
+        Self { engine: Engine::start(parts, 2), told, _spool: spool }
+    }
+
+    fn leg(&self, number: u32) -> (Sid, WireEnd) {
+        let leg = sid("CA", number);
+        let (port, end) = Wire::new(true);
+        self.engine.open(sid("AC", 1), leg, Box::new(port)).unwrap();
+        (leg, end)
+    }
+
+    fn order(&self, leg: Sid, order: Order) {
+        assert!(self.engine.order(leg, Timestamp::EPOCH, &order));
+    }
+
+    /// Waits for an event of a leg.
+    async fn event(&self, leg: Sid, wanted: impl Fn(&LegEvent) -> bool) -> LegEvent {
+        for _ in 0..500 {
+            let found = {
+                let mut events = self.told.events.lock().unwrap();
+                let at = events.iter().position(|(of, event)| *of == leg && wanted(event));
+                at.map(|at| events.remove(at).1)
+            };
+            if let Some(event) = found {
+                return event;
+            }
+            pause(20).await;
+        }
+        panic!("not told; but {:?}", self.told.events.lock().unwrap());
+    }
+}
+
+fn sid(prefix: &str, number: u32) -> Sid {
+    format!("{prefix}{number:032x}").parse().unwrap()
+}
+
+fn tone(hz: u32, millis: usize) -> Vec<i16> {
+    let mut samples = vec![0; millis * 8];
+    Tone::parse(&hz.to_string()).unwrap().fill(&mut samples);
+    samples
+}
+
+/// How loud one frequency is, in dBFS.
+fn loudness(samples: &[i16], hz: f32) -> f32 {
+    let (mut sine, mut cosine) = (0.0f32, 0.0f32);
+    for (at, sample) in samples.iter().enumerate() {
+        let turn = std::f32::consts::TAU * hz * at as f32 / 8000.0;
+        sine += turn.sin() * f32::from(*sample);
+        cosine += turn.cos() * f32::from(*sample);
+    }
+    let amplitude = (sine * sine + cosine * cosine).sqrt() * 2.0 / samples.len().max(1) as f32;
+    20.0 * (amplitude / 32_768.0).max(1e-6).log10()
+}
+
+async fn pause(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+fn part(speaks: bool, hears: bool, only_to: Option<Sid>) -> Part {
+    Part { speaks, hears, only_to }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_played_is_heard_to_its_end() {
+    let world = World::new();
+    let (leg, end) = world.leg(1);
+    let say = |text: &str| Item::Say { text: text.into(), voice: None, language: None, loops: 2 };
+    world.order(leg, Order::Play { id: 7, item: say("hello") });
+    world.event(leg, |event| *event == LegEvent::Played { id: 7 }).await;
+    let heard = end.take();
+    let loud: Vec<i16> = heard.iter().copied().skip_while(|sample| *sample == 0).collect();
+    // Twice half a second.
+    assert!(loudness(&loud[..7900], 700.0) > -20.0);
+    assert!((7800..8800).contains(&loud.len()), "{}", loud.len());
+
+    world.order(leg, Order::Play { id: 8, item: Item::Music });
+    pause(200).await;
+    assert!(dbfs(&end.take()) > -50.0);
+    world.order(leg, Order::Stop);
+    pause(60).await;
+    end.take();
+    pause(100).await;
+    assert!(end.take().iter().all(|sample| *sample == 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_hears_whom() {
+    let world = World::new();
+    let legs: Vec<_> = (1..=4).map(|number| world.leg(number)).collect();
+    let pitch = [500u32, 700, 900, 1100];
+    let join = |at: usize, part| {
+        world.order(legs[at].0, Order::Join { room: "CF1".into(), part });
+    };
+    join(0, part(true, true, None));
+    join(1, part(false, true, None));
+    join(2, part(true, true, Some(legs[0].0)));
+    join(3, part(true, true, None));
+    for ((_, end), hz) in legs.iter().zip(pitch) {
+        end.put(&tone(hz, 1500));
+    }
+    pause(400).await;
+    for (_, end) in &legs {
+        end.take();
+    }
+    pause(600).await;
+    let heard: Vec<Vec<i16>> = legs.iter().map(|(_, end)| end.take()).collect();
+    let table: Vec<Vec<bool>> = heard
+        .iter()
+        .map(|heard| pitch.iter().map(|hz| loudness(heard, *hz as f32) > -35.0).collect())
+        .collect();
+    // The second is muted, the third is heard by the first alone.
+    assert_eq!(table[0], [false, false, true, true]);
+    assert_eq!(table[1], [true, false, false, true]);
+    assert_eq!(table[2], [true, false, false, true]);
+    assert_eq!(table[3], [true, false, false, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn recordings_hold_what_was_said() {
+    let world = World::new();
+    let (leg, end) = world.leg(1);
+    let recording = sid("RE", 1);
+    world.order(leg, Order::Record { recording, tracks: Tracks::Dual });
+    world.order(leg, Order::Play { id: 1, item: Item::Beep });
+    end.put(&tone(600, 800));
+    pause(1200).await;
+    world.order(leg, Order::StopRecording { recording });
+    let event = world.event(leg, |event| matches!(event, LegEvent::Recorded { .. })).await;
+    let LegEvent::Recorded { millis, sound, .. } = event else { unreachable!() };
+    assert!((1100..1500).contains(&millis), "{millis}");
+    let file = world.told.sounds.lock().unwrap()[sound.unwrap().parse::<usize>().unwrap()].clone();
+    let wav = audio::wav::read(&file).unwrap();
+    assert_eq!((wav.rate, wav.channels), (8000, 2));
+    assert_eq!(wav.samples.len() as u64 / 2, millis * 8);
+    let channel = |at: usize| -> Vec<i16> {
+        wav.samples.chunks_exact(2).map(|pair| pair[at]).take(6400).collect()
+    };
+    assert!(loudness(&channel(0), 600.0) > -20.0 && loudness(&channel(0), 1400.0) < -50.0);
+    assert!(loudness(&channel(1), 1400.0) > -26.0 && loudness(&channel(1), 600.0) < -50.0);
+    // A leg that ends, ends its recordings.
+    let second = sid("RE", 2);
+    world.order(leg, Order::Record { recording: second, tracks: Tracks::Inbound });
+    pause(100).await;
+    world.engine.close(leg);
+    let ended = |event: &LegEvent| matches!(event, LegEvent::Recorded { recording, .. } if *recording == second);
+    world.event(leg, ended).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_words_are_reported() {
+    let world = World::new();
+    let (leg, end) = world.leg(1);
+    let how = Listening { words: true, language: "de-DE".into(), hints: Vec::new() };
+    world.order(leg, Order::Listen(Some(how)));
+    end.press(Key::new('5').unwrap());
+    world.event(leg, |event| *event == LegEvent::Digits("5".into())).await;
+    pause(200).await;
+    end.put(&tone(600, 1000));
+    world.event(leg, |event| *event == LegEvent::SpeechBegan).await;
+    let event = world.event(leg, |event| matches!(event, LegEvent::Speech { .. })).await;
+    assert_eq!(event, LegEvent::Speech { text: "de-DE for 3".into(), millis: 0 });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_brings_sound_both_ways() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    // An application that sends back what it hears, and marks it.
+    let application = tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut socket = tokio_tungstenite::accept_async(socket).await.unwrap();
+        let mut got: Vec<Json> = Vec::new();
+        while let Some(Ok(message)) = socket.next().await {
+            let Message::Text(text) = message else { break };
+            let message: Json = serde_json::from_str(text.as_str()).unwrap();
+            if message["event"] == "media" {
+                let sid = &message["streamSid"];
+                let payload = &message["media"]["payload"];
+                let back =
+                    json!({ "event": "media", "streamSid": sid, "media": { "payload": payload } });
+                socket.send(Message::text(back.to_string())).await.unwrap();
+                if message["media"]["chunk"] == "10" {
+                    let mark =
+                        json!({ "event": "mark", "streamSid": sid, "mark": { "name": "ten" } });
+                    socket.send(Message::text(mark.to_string())).await.unwrap();
+                }
+            }
+            got.push(message);
+        }
+        got
+    });
+    let world = World::new();
+    let (leg, end) = world.leg(1);
+    let stream = sid("MZ", 1);
+    let setup = StreamSetup {
+        stream,
+        url: format!("ws://{address}/media"),
+        signature: "signed".into(),
+        tracks: Tracks::Inbound,
+        is_bidirectional: true,
+        parameters: vec![("name".into(), "value".into())],
+    };
+    world.order(leg, Order::Stream(Box::new(setup)));
+    let news = |wanted: StreamNews| {
+        move |event: &LegEvent| *event == LegEvent::Stream { stream, news: wanted.clone() }
+    };
+    world.event(leg, news(StreamNews::Started)).await;
+    end.take();
+    end.put(&tone(800, 1000));
+    end.press(Key::new('#').unwrap());
+    pause(1200).await;
+    assert!(loudness(&end.take(), 800.0) > -25.0, "the echo is heard");
+    world.order(leg, Order::StopStream { stream });
+    world.event(leg, news(StreamNews::Stopped)).await;
+    let got = application.await.unwrap();
+    assert_eq!(got[0], json!({ "event": "connected", "protocol": "Call", "version": "1.0.0" }));
+    assert_eq!(got[1]["sequenceNumber"], "1");
+    assert_eq!(got[1]["start"]["customParameters"], json!({ "name": "value" }));
+    assert_eq!(got[1]["start"]["tracks"], json!(["inbound"]));
+    assert!(got.iter().any(|m| m["event"] == "dtmf" && m["dtmf"]["digit"] == "#"));
+    assert!(got.iter().any(|m| m["event"] == "mark" && m["mark"]["name"] == "ten"));
+    assert_eq!(got.last().unwrap()["event"], "stop");
+    let numbers = got[1..].iter().map(|m| m["sequenceNumber"].as_str().unwrap().to_owned());
+    assert!(numbers.enumerate().all(|(at, number)| number == (at + 1).to_string()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nobody_takes_fails() {
+    let world = World::new();
+    let (leg, _end) = world.leg(1);
+    let stream = sid("MZ", 1);
+    let setup = StreamSetup {
+        stream,
+        url: "ws://127.0.0.1:9/".into(),
+        signature: String::new(),
+        tracks: Tracks::Both,
+        is_bidirectional: false,
+        parameters: Vec::new(),
+    };
+    world.order(leg, Order::Stream(Box::new(setup)));
+    let event = world.event(leg, |event| matches!(event, LegEvent::Stream { .. })).await;
+    let LegEvent::Stream { news: StreamNews::Failed { code, is_over, .. }, .. } = event else {
+        panic!("{event:?}");
+    };
+    assert_eq!((code, is_over), (31902, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_is_a_ceiling() {
+    let world = World::new();
+    let legs: Vec<_> = (0..100).map(|number| world.leg(number)).collect();
+    let (port, _end) = Wire::new(false);
+    assert!(world.engine.open(sid("AC", 1), sid("CA", 1000), Box::new(port)).is_err());
+    world.engine.close(legs[0].0);
+    assert_eq!(world.engine.legs(), 99);
+}

@@ -1,0 +1,138 @@
+//! Start, Stop and Connect: what goes along with a call, and what takes it over for a while.
+
+use serde::{Deserialize, Serialize};
+
+use super::document::Element;
+use super::machine::{Action, Input, Machine, Output, Params, State, alert, unsupported};
+use super::relay::Relay;
+
+/// What a call was handed over to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Connect {
+    action: Option<Action>,
+    to: To,
+    /// The caller has gone.
+    gone: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum To {
+    Stream,
+    Relay(Box<Relay>),
+}
+
+impl Machine {
+    pub(super) fn start_nouns(&mut self, verb: &Element, out: &mut Vec<Output>) {
+        for noun in &verb.children {
+            let mut noun = noun.clone();
+            let urls = ["recordingStatusCallback", "statusCallback", "statusCallbackUrl"];
+            self.make_absolute(&mut noun, &urls, out);
+            match noun.name.as_str() {
+                "Recording" => out.push(Output::StartRecording(noun)),
+                "Stream" => {
+                    if let Some(noun) = with_url(noun, out) {
+                        out.push(Output::StartStream { noun, is_bidirectional: false });
+                    }
+                }
+                "Transcription" => out.push(Output::StartTranscription(noun)),
+                name => out.push(unsupported(name)),
+            }
+        }
+    }
+
+    pub(super) fn stop_nouns(&mut self, verb: &Element, out: &mut Vec<Output>) {
+        for noun in &verb.children {
+            let name = noun.get("name").map(str::to_owned);
+            match noun.name.as_str() {
+                "Recording" => out.push(Output::StopNamedRecording(name)),
+                "Stream" => out.push(Output::StopStream { name }),
+                "Transcription" => out.push(Output::StopTranscription { name }),
+                other => out.push(unsupported(other)),
+            }
+        }
+    }
+
+    /// Differs: of several nouns the first is taken, with 12200.
+    pub(super) fn connect(&mut self, verb: Element, out: &mut Vec<Output>) {
+        if verb.children.len() > 1 {
+            let message = "<Connect> takes one noun; the others are left out".to_owned();
+            out.push(alert(12200, message));
+        }
+        let action = self.action(&verb, out);
+        let Some(mut noun) = verb.children.into_iter().next() else {
+            return out.push(alert(12200, "<Connect> has no noun".to_owned()));
+        };
+        self.make_absolute(&mut noun, &["statusCallback"], out);
+        let to = match noun.name.as_str() {
+            "Stream" => {
+                if noun.get("track").is_some_and(|track| track != "inbound_track") {
+                    let message = "<Stream> in <Connect> has the track inbound_track alone";
+                    out.push(alert(31941, message.to_owned()));
+                }
+                let Some(noun) = with_url(noun, out) else { return };
+                self.answer(out);
+                out.push(Output::StartStream { noun, is_bidirectional: true });
+                To::Stream
+            }
+            "ConversationRelay" => {
+                let Some(noun) = with_url(noun, out) else { return };
+                self.answer(out);
+                let relay = Relay::of(&noun);
+                out.push(Output::Listen(Some(relay.listening())));
+                out.push(Output::OpenRelay(noun));
+                To::Relay(Box::new(relay))
+            }
+            name => return out.push(unsupported(&format!("Connect> of <{name}"))),
+        };
+        self.state = State::Connected(Connect { action, to, gone: false });
+    }
+
+    pub(super) fn on_connect(&mut self, mut connect: Connect, input: Input, out: &mut Vec<Output>) {
+        let ended = match (&mut connect.to, input) {
+            (To::Stream, Input::StreamEnded) => Some(Params::new()),
+            (To::Relay(relay), Input::RelayClosed { failure, params }) => {
+                out.push(Output::Listen(None));
+                if relay.is_talking() {
+                    out.push(Output::Stop);
+                }
+                Some(relay.outcome(failure, params, connect.gone))
+            }
+            (To::Relay(relay), input) if !connect.gone => {
+                relay.on(input, self, out);
+                None
+            }
+            _ => None,
+        };
+        match (ended, connect.action.clone()) {
+            (None, _) => self.state = State::Connected(connect),
+            (Some(params), Some(Action { url, method })) if connect.gone => {
+                self.state = State::Over;
+                out.push(Output::Post { url, method, params });
+            }
+            (Some(_), _) if connect.gone => self.state = State::Over,
+            (Some(params), Some(action)) => self.request(action, params, out),
+            (Some(_), None) => self.step(out),
+        }
+    }
+
+    pub(super) fn hung_up_while_connected(&mut self, connect: Connect, out: &mut Vec<Output>) {
+        if let To::Relay(_) = &connect.to {
+            out.push(Output::CloseRelay { code: 1000, reason: "Closing websocket session".into() });
+            self.state = State::Connected(Connect { gone: true, ..connect });
+        }
+    }
+}
+
+/// A noun with an address to connect to.
+fn with_url(noun: Element, out: &mut Vec<Output>) -> Option<Element> {
+    if noun.get("connectorName").is_some() {
+        let message = format!("<{}> by connectorName: no connector is configured", noun.name);
+        out.push(alert(31940, message));
+        return None;
+    }
+    if noun.get("url").is_none() {
+        out.push(alert(31923, format!("<{}> has no url", noun.name)));
+        return None;
+    }
+    Some(noun)
+}
