@@ -219,3 +219,26 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     File::open(path)?.read_to_end(&mut octets)?;
     Ok(octets)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paused_tape_keeps_silence_or_nothing() {
+        let (sender, _inbox) = sync_channel(8);
+        let recorder = Recorder(sender);
+        let sid = |text: &str| text.parse::<Sid>().unwrap();
+        let account = sid("AC00000000000000000000000000000001");
+        let leg = sid("CA00000000000000000000000000000001");
+        let recording = sid("RE00000000000000000000000000000001");
+        let loud: Frame = [9; audio::FRAME];
+        for (pause, frames, last) in [(None, 2, 9), (Some(false), 2, 0), (Some(true), 1, 9)] {
+            let mut tape = recorder.tape(account, leg, recording, Tracks::Inbound);
+            tape.put(&loud, &SILENCE, &recorder);
+            tape.paused = pause;
+            tape.put(&loud, &SILENCE, &recorder);
+            assert_eq!((tape.frames, tape.piece.last()), (frames, Some(&last)), "{pause:?}");
+        }
+    }
+}

@@ -342,7 +342,10 @@ mod tests {
         let recording = "RE00000000000000000000000000000001".parse().unwrap();
         for (skip, expected) in [(true, 3000), (false, 5000)] {
             let mut leg = leg();
-            leg.follow(&Order::Record { recording }, Timestamp::EPOCH);
+            leg.follow(
+                &Order::Record { recording, tracks: contracts::Tracks::Both },
+                Timestamp::EPOCH,
+            );
             leg.record("one");
             leg.follow(&Order::PauseRecording { recording, skip }, Timestamp::from_millis(2000));
             leg.record("secret");
@@ -350,7 +353,10 @@ mod tests {
             leg.record("two");
             let ended = leg.end(Timestamp::from_millis(5000));
             let spoken = "one two".to_owned();
-            assert_eq!(ended, [LegEvent::Recorded { recording, millis: expected, spoken }]);
+            assert_eq!(
+                ended,
+                [LegEvent::Recorded { recording, millis: expected, spoken, sound: None }]
+            );
         }
     }
 
