@@ -157,8 +157,10 @@ fn is_date(text: &str) -> bool {
 /// Absolute, or a path as the 2010 API writes it.
 fn is_uri(text: &str) -> bool {
     let is_clean = !text.contains(|c: char| c.is_whitespace() || c.is_control());
+    let sip = ["sip:", "sips:"].into_iter().find_map(|scheme| text.strip_prefix(scheme));
     is_clean
         && (text.starts_with('/')
+            || sip.is_some_and(|rest| !rest.is_empty())
             || text.split_once("://").is_some_and(|(_, rest)| !rest.is_empty()))
 }
 

@@ -50,6 +50,8 @@ pub struct CallRoute {
     pub status_callback_method: String,
     /// The application whose URLs these are.
     pub application: Option<Sid>,
+    /// The trunk that takes the call; nobody is asked then.
+    pub trunk: Option<Sid>,
 }
 
 /// Implemented by the numbers product.
@@ -94,6 +96,16 @@ pub trait NumberDirectory: Send + Sync {
         account: Sid,
         application: Sid,
     ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>>;
+
+    /// Whether `account` has the address `AD…`.
+    fn has_address(&self, account: Sid, address: Sid) -> BoxFuture<'_, Result<bool, Unavailable>>;
+
+    /// The numbers whose calls a trunk of `account` takes.
+    fn numbers_of_trunk(
+        &self,
+        account: Sid,
+        trunk: Sid,
+    ) -> BoxFuture<'_, Result<Vec<Sid>, Unavailable>>;
 
     /// Whether `account` has shown that `number`, which is not its own, may be its caller id.
     fn is_caller_id<'a>(

@@ -120,15 +120,36 @@ pub trait SipDirectory: Send + Sync {
         number: &'a str,
     ) -> BoxFuture<'a, Result<Option<Sid>, Unavailable>>;
 
-    /// What a domain (`SD…`) says about calls that come in to it; `None`: it says nothing, and such
-    /// calls are refused.
+    /// The domain that calls from an address belong to whose URI names none: of the carrier that a
+    /// customer brought, whose address is mapped to the domain. It needs no other proof.
+    fn place_of_address(
+        &self,
+        _address: IpAddr,
+    ) -> BoxFuture<'_, Result<Option<SipPlace>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// What a SIP domain says of calls to it: its own URLs or, when it has one, its BYOC trunk's.
     fn instructions(
         &self,
-        account: Sid,
-        domain: Sid,
+        _account: Sid,
+        _domain: Sid,
     ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>> {
-        let _ = (account, domain);
         Box::pin(async { Ok(None) })
+    }
+
+    /// What is asked when no target of a trunk takes a call (disaster recovery).
+    fn recovery_route(
+        &self,
+        _account: Sid,
+        _trunk: Sid,
+    ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    /// Whether the account has this trunk (`TK…`) or BYOC trunk (`BY…`).
+    fn has_trunk(&self, _account: Sid, _trunk: Sid) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async { Ok(false) })
     }
 }
 

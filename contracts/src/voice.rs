@@ -80,6 +80,19 @@ pub enum Order {
     StopRecording {
         recording: Sid,
     },
+    /// What follows is not recorded; with `skip` it takes no time in the recording either,
+    /// otherwise it is silence there.
+    PauseRecording {
+        recording: Sid,
+        skip: bool,
+    },
+    ResumeRecording {
+        recording: Sid,
+    },
+    /// JSON text for the program at the other end; networks without programs drop it.
+    Message {
+        content: String,
+    },
     /// Reports what is said from now on, or no longer.
     Listen(Option<Listening>),
     /// Finds out whether a person or a machine answered.
@@ -233,6 +246,10 @@ pub enum LegEvent {
     },
     /// What the network said about the call.
     Signal(Signal),
+    /// The program at the other end sent JSON text.
+    Message {
+        content: String,
+    },
 }
 
 /// Who answered, as far as sound tells.

@@ -22,6 +22,8 @@ pub struct Config {
     pub lookup: Option<lookup::HttpSourceConfig>,
     /// Who codes and other notices come from.
     pub notices: NoticeSenders,
+    /// What places of SIP may be named, and which numbers are dangerous.
+    pub voice: trunking::Config,
     /// Which carrier takes what; none: everything goes to the simulated network.
     pub routes: Vec<Route>,
     /// Who may bind to the listeners of `carriers.smpp`.
@@ -88,6 +90,7 @@ mod tests {
             include_str!("../../docs/guides/carriers.md"),
             include_str!("../../docs/guides/email.md"),
             include_str!("../../docs/guides/sip-carrier.md"),
+            include_str!("../../docs/guides/sip.md"),
         ];
         let examples = guides.iter().flat_map(|guide| guide.split("```toml\n").skip(1));
         let mut count = 0;

@@ -48,6 +48,22 @@ async fn furnish(world: &World, sink: &WebhookSink) -> Owned {
         .login(&world.login)
         .body("application/json", template.to_vec());
     sids.insert("HX", made(world.send(template).await));
+    for (prefix, path, form) in [
+        ("SD", "SIP/Domains.json", vec![("DomainName", "classified.sip.twilio.com")]),
+        ("CL", "SIP/CredentialLists.json", vec![("FriendlyName", "classified")]),
+        ("AL", "SIP/IpAccessControlLists.json", vec![("FriendlyName", "classified")]),
+        ("CA", "Calls.json", vec![("From", &*world.number), ("To", TO), ("Twiml", "<Response/>")]),
+    ] {
+        sids.insert(prefix, made(world.post(&world.path(path), &form).await));
+    }
+    for (prefix, path, form) in [
+        ("TK", "trunking/v1/Trunks", ("FriendlyName", "classified")),
+        ("NY", "voice/v1/ConnectionPolicies", ("FriendlyName", "classified")),
+        ("BY", "voice/v1/ByocTrunks", ("FriendlyName", "classified")),
+        ("IL", "voice/v1/IpRecords", ("IpAddress", "192.0.2.1")),
+    ] {
+        sids.insert(prefix, made(world.post(&format!("/_/{path}"), &[form]).await));
+    }
     sids.insert("AC", world.sid().to_owned());
     let form = [("PhoneNumber", TO), ("StatusCallback", &*sink.at("/validated"))];
     world.post(&world.path("OutgoingCallerIds.json"), &form).await;

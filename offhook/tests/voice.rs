@@ -572,7 +572,7 @@ async fn a_running_call_is_recorded_by_the_api() {
         world.advance(2).await;
         settle(&world).await;
         let current = world.path(&format!("Calls/{sid}/Recordings/Twilio.CURRENT.json"));
-        assert_error(&world.post(&current, &[("Status", "paused")]).await, 20001, 400, "Status");
+        assert_error(&world.post(&current, &[("Status", "absent")]).await, 20001, 400, "Status");
         let stopped = world.post(&current, &[("Status", "stopped")]).await;
         assert_eq!(stopped.text_of("sid"), recording, "{stopped:?}");
         let told = sink.first("/rec").await;

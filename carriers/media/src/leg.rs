@@ -86,6 +86,18 @@ impl Leg {
                     !is_it
                 });
             }
+            Order::PauseRecording { recording, skip } => {
+                let found = self.tapes.iter_mut().find(|tape| tape.recording == recording);
+                if let Some(tape) = found {
+                    tape.paused.get_or_insert(skip);
+                }
+            }
+            Order::ResumeRecording { recording } => {
+                let found = self.tapes.iter_mut().find(|tape| tape.recording == recording);
+                if let Some(tape) = found {
+                    tape.paused = None;
+                }
+            }
             Order::Listen(how) => self.ear = how.filter(|_| self.reports).map(Ear::new),
             Order::Detect(how) => self.judge = self.reports.then(|| Judge::new(how)),
             Order::Stream(setup) => {
@@ -105,7 +117,8 @@ impl Leg {
             | Order::HangUp
             | Order::Play { .. }
             | Order::Join { .. }
-            | Order::Leave => {}
+            | Order::Leave
+            | Order::Message { .. } => {}
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
 use audio::wav::{self, Encoding};
-use audio::{Frame, RATE};
+use audio::{Frame, RATE, SILENCE};
 use contracts::{LegEvent, Tracks, VoiceSink};
 use kernel::Sid;
 use tokio::runtime::Handle;
@@ -42,6 +42,8 @@ pub(crate) struct Tape {
     tracks: Tracks,
     /// 20 ms each.
     frames: u64,
+    /// Nothing is kept meanwhile; with `true` the time is left out, too.
+    pub paused: Option<bool>,
     piece: Vec<i16>,
 }
 
@@ -59,7 +61,15 @@ impl Recorder {
     }
 
     pub fn tape(&self, account: Sid, leg: Sid, recording: Sid, tracks: Tracks) -> Tape {
-        Tape { recording, account, leg, tracks, frames: 0, piece: Vec::with_capacity(PIECE) }
+        Tape {
+            recording,
+            account,
+            leg,
+            tracks,
+            frames: 0,
+            paused: None,
+            piece: Vec::with_capacity(PIECE),
+        }
     }
 }
 
@@ -72,7 +82,11 @@ impl Tape {
         if self.frames * audio::FRAME as u64 >= SAMPLES_MAX {
             return;
         }
-        select(self.tracks, inbound, outbound, &mut self.piece);
+        match self.paused {
+            Some(true) => return,
+            Some(false) => select(self.tracks, &SILENCE, &SILENCE, &mut self.piece),
+            None => select(self.tracks, inbound, outbound, &mut self.piece),
+        }
         self.frames += 1;
         if self.piece.len() >= PIECE {
             self.flush(recorder);
@@ -204,4 +218,27 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     let mut octets = Vec::new();
     File::open(path)?.read_to_end(&mut octets)?;
     Ok(octets)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_paused_tape_keeps_silence_or_nothing() {
+        let (sender, _inbox) = sync_channel(8);
+        let recorder = Recorder(sender);
+        let sid = |text: &str| text.parse::<Sid>().unwrap();
+        let account = sid("AC00000000000000000000000000000001");
+        let leg = sid("CA00000000000000000000000000000001");
+        let recording = sid("RE00000000000000000000000000000001");
+        let loud: Frame = [9; audio::FRAME];
+        for (pause, frames, last) in [(None, 2, 9), (Some(false), 2, 0), (Some(true), 1, 9)] {
+            let mut tape = recorder.tape(account, leg, recording, Tracks::Inbound);
+            tape.put(&loud, &SILENCE, &recorder);
+            tape.paused = pause;
+            tape.put(&loud, &SILENCE, &recorder);
+            assert_eq!((tape.frames, tape.piece.last()), (frames, Some(&last)), "{pause:?}");
+        }
+    }
 }

@@ -38,6 +38,10 @@ pub enum Sound {
     Pressed,
     /// What was said here.
     Spoke,
+    /// JSON that came for the program here.
+    Message,
+    /// JSON that the program here sent.
+    Sent,
 }
 
 /// A line of what a call sounded like.
@@ -68,6 +72,24 @@ pub(crate) struct Recording {
     pub sid: Sid,
     since: Timestamp,
     spoken: String,
+    /// Since when it is paused, and whether that time is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    paused: Option<(Timestamp, bool)>,
+    /// Time that was left out.
+    #[serde(default)]
+    skipped_millis: u64,
+}
+
+impl Recording {
+    fn resume(&mut self, at: Timestamp) {
+        if let Some((since, true)) = self.paused.take() {
+            self.skipped_millis = self.skipped_millis.saturating_add(millis_since(at, since));
+        }
+    }
+}
+
+fn millis_since(at: Timestamp, since: Timestamp) -> u64 {
+    u64::try_from(at.since(since).as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A handset's part of a call.
@@ -155,8 +177,26 @@ impl Leg {
                 sid: *recording,
                 since: at,
                 spoken: String::new(),
+                paused: None,
+                skipped_millis: 0,
             }),
             Order::StopRecording { recording } => return self.stop_recording(*recording, at),
+            Order::PauseRecording { recording, skip } => {
+                let found = self.recordings.iter_mut().find(|known| known.sid == *recording);
+                if let Some(running) = found {
+                    running.paused.get_or_insert((at, *skip));
+                }
+            }
+            Order::ResumeRecording { recording } => {
+                let found = self.recordings.iter_mut().find(|known| known.sid == *recording);
+                if let Some(running) = found {
+                    running.resume(at);
+                }
+            }
+            Order::Message { content } => {
+                let text = content.clone();
+                self.hear(Heard { at, sound: Sound::Message, text, millis: None, cut: false });
+            }
             // What is said is always reported, and who answers is known; sound is the engine's.
             Order::Listen(_) | Order::Detect(_) | Order::Stream(_) | Order::StopStream { .. } => {}
         }
@@ -198,7 +238,7 @@ impl Leg {
 
     /// Words that are in every recording that runs.
     pub(crate) fn record(&mut self, text: &str) {
-        for recording in &mut self.recordings {
+        for recording in self.recordings.iter_mut().filter(|known| known.paused.is_none()) {
             if !recording.spoken.is_empty() {
                 recording.spoken.push(' ');
             }
@@ -210,8 +250,10 @@ impl Leg {
         let Some(found) = self.recordings.iter().position(|recording| recording.sid == sid) else {
             return Vec::new();
         };
-        let Recording { sid: recording, since, spoken } = self.recordings.remove(found);
-        let millis = u64::try_from(at.since(since).as_millis()).unwrap_or(u64::MAX);
+        let mut running = self.recordings.remove(found);
+        running.resume(at);
+        let Recording { sid: recording, since, spoken, skipped_millis, .. } = running;
+        let millis = millis_since(at, since).saturating_sub(skipped_millis);
         vec![LegEvent::Recorded { recording, millis, spoken, sound: None }]
     }
 
@@ -293,6 +335,29 @@ mod tests {
         leg.follow(&say("a"), at(3000));
         assert!(!leg.played(2));
         assert!(leg.played(1));
+    }
+
+    #[test]
+    fn a_paused_recording_hears_nothing_and_may_leave_the_time_out() {
+        let recording = "RE00000000000000000000000000000001".parse().unwrap();
+        for (skip, expected) in [(true, 3000), (false, 5000)] {
+            let mut leg = leg();
+            leg.follow(
+                &Order::Record { recording, tracks: contracts::Tracks::Both },
+                Timestamp::EPOCH,
+            );
+            leg.record("one");
+            leg.follow(&Order::PauseRecording { recording, skip }, Timestamp::from_millis(2000));
+            leg.record("secret");
+            leg.follow(&Order::ResumeRecording { recording }, Timestamp::from_millis(4000));
+            leg.record("two");
+            let ended = leg.end(Timestamp::from_millis(5000));
+            let spoken = "one two".to_owned();
+            assert_eq!(
+                ended,
+                [LegEvent::Recorded { recording, millis: expected, spoken, sound: None }]
+            );
+        }
     }
 
     #[test]

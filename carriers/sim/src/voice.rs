@@ -244,6 +244,18 @@ impl Sim {
         Ok(leg)
     }
 
+    /// The program on a handset sends JSON text.
+    pub async fn message(&self, number: &str, content: &str) -> Result<Leg, HandsetCallError> {
+        let _guard = self.legs.lock().await;
+        let mut leg = self.current(number, false).await?;
+        let at = self.queue.clock().now();
+        let text = content.to_owned();
+        leg.hear(Heard { at, sound: Sound::Sent, text, millis: None, cut: false });
+        self.keep(&leg).await?;
+        self.report(&leg, at, LegEvent::Message { content: content.to_owned() }).await?;
+        Ok(leg)
+    }
+
     /// Somebody with sound is in a room: the handsets in it hear, and are heard.
     async fn begin_sound_in(&self, room: &str) -> Result<(), Unavailable> {
         let Some(sounds) = self.sounds.get().filter(|sounds| !sounds.is_in(room)) else {

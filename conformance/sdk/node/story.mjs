@@ -776,5 +776,69 @@ await check("a Dial that nobody answers goes to voicemail", async () => {
   expect(sound.subarray(0, 4).toString(), "RIFF", "the sound");
 });
 
+await check("a SIP domain with its lists", async () => {
+  const people = await client.sip.credentialLists.create({ friendlyName: "Node's" });
+  const credentials = client.sip.credentialLists(people.sid).credentials;
+  const ann = await credentials.create({ username: "ann", password: "Correct-Horse-9" });
+  expect(ann.username, "ann", "username");
+  await refused(21243, 400, () => credentials.create({ username: "bob", password: "weak" }));
+  const domain = await client.sip.domains.create({ domainName: "node.sip.twilio.com" });
+  const context = client.sip.domains(domain.sid);
+  await context.auth.calls.credentialListMappings.create({ credentialListSid: people.sid });
+  const [mapped] = await context.credentialListMappings.list();
+  expect([mapped.sid, mapped.domainSid], [people.sid, domain.sid], "the mapping's old name");
+  expect((await context.fetch()).authType, "CREDENTIAL_LIST", "auth type");
+  const taken = () => client.sip.domains.create({ domainName: "node.sip.twilio.com" });
+  await refused(21232, 400, taken);
+  ensure(await context.remove(), "not removed");
+  ensure(await client.sip.credentialLists(people.sid).remove(), "not removed");
+});
+
+await check("a trunk with a number", async () => {
+  const trunk = await client.trunking.v1.trunks.create({ domainName: "node.pstn.twilio.com" });
+  const context = client.trunking.v1.trunks(trunk.sid);
+  await context.originationUrls.create({
+    weight: 1,
+    priority: 1,
+    enabled: true,
+    friendlyName: "main",
+    sipUrl: "sip:pbx.example.com",
+  });
+  const { sid } = await (await numberOf()).fetch();
+  const taken = await context.phoneNumbers.create({ phoneNumberSid: sid });
+  expect(taken.trunkSid, trunk.sid, "trunk");
+  ensure(await context.phoneNumbers(sid).remove(), "not taken away");
+  ensure(await context.remove(), "not removed");
+});
+
+await check("dialing permissions", async () => {
+  const permissions = client.voice.v1.dialingPermissions;
+  const permit = (flag) =>
+    permissions.bulkCountryUpdates.create({
+      updateRequest: JSON.stringify([{ iso_code: "FR", low_risk_numbers_enabled: flag }]),
+    });
+  expect((await permit("false")).updateCount, 1, "count");
+  expect((await permissions.countries("FR").fetch()).lowRiskNumbersEnabled, false, "low risk");
+  const twiml = voiceDocument((response) => response.say("x"));
+  const call = () =>
+    client.calls.create({ to: "+33142685300", from: TWILIO_PHONE_NUMBER, twiml });
+  await refused(21215, 400, call);
+  await permit("true");
+  expect((await call()).status, "queued", "status");
+});
+
+await check("insights of a call", async () => {
+  const twiml = voiceDocument((response) => response.say("Hello"));
+  const call = await client.calls.create({ to: "+14155550175", from: TWILIO_PHONE_NUMBER, twiml });
+  await callIs(call.sid, "completed");
+  const context = client.insights.v1.calls(call.sid);
+  const summary = await context.summary().fetch();
+  expect([summary.callState, summary.processingState], ["completed", "complete"], "states");
+  const noted = await context.annotation().update({ callScore: 5, comment: "fine" });
+  expect([noted.callScore, noted.comment], [5, "fine"], "annotation");
+  const events = await context.events.list();
+  expect(events.at(-1).name, "completed", "the last event");
+});
+
 console.log(`node: ${passed} passed, ${failed} failed`);
 process.exit(failed ? 1 : 0);

@@ -1042,5 +1042,146 @@ def _():
     expect(client.conferences.list(limit=5), [], "conferences")
 
 
+@check("a SIP domain with its lists")
+def _():
+    people = client.sip.credential_lists.create(friendly_name="People")
+    credentials = client.sip.credential_lists(people.sid).credentials
+    ann = credentials.create(username="ann", password="Correct-Horse-9")
+    expect((ann.username, ann.credential_list_sid), ("ann", people.sid), "credential")
+    refused(21243, 400, lambda: credentials.create(username="bob", password="weak"))
+    office = client.sip.ip_access_control_lists.create(friendly_name="Office")
+    addresses = client.sip.ip_access_control_lists(office.sid).ip_addresses
+    block = addresses.create(friendly_name="All", ip_address="192.0.2.0", cidr_prefix_length=24)
+    expect((block.ip_address, block.cidr_prefix_length), ("192.0.2.0", 24), "address")
+    domain = client.sip.domains.create(
+        domain_name="python.sip.twilio.com", voice_url=f"{HOOK}/sip", sip_registration=True
+    )
+    expect((domain.auth_type, domain.sip_registration), ("", True), "auth type and registration")
+    context = client.sip.domains(domain.sid)
+    context.credential_list_mappings.create(credential_list_sid=people.sid)
+    auth = context.auth
+    [mapped] = auth.calls.credential_list_mappings.list()
+    expect((mapped.sid, mapped.friendly_name), (people.sid, "People"), "the mapping's other name")
+    auth.calls.ip_access_control_list_mappings.create(ip_access_control_list_sid=office.sid)
+    auth.registrations.credential_list_mappings.create(credential_list_sid=people.sid)
+    expect(context.fetch().auth_type, "CREDENTIAL_LIST,IP_ACL", "auth type")
+    refused(21241, 400, lambda: client.sip.credential_lists(people.sid).delete())
+    assert context.update(domain_name="python2.sip.twilio.com").domain_name.startswith("python2")
+    assert context.delete(), "not deleted"
+    assert client.sip.credential_lists(people.sid).delete(), "not deleted"
+    assert client.sip.ip_access_control_lists(office.sid).delete(), "not deleted"
+
+
+@check("a trunk with a number")
+def _():
+    trunk = client.trunking.v1.trunks.create(
+        friendly_name="PBX", domain_name="python.pstn.twilio.com", secure=True
+    )
+    expect((trunk.secure, trunk.transfer_mode), (True, "disable-all"), "secure and transfer mode")
+    context = client.trunking.v1.trunks(trunk.sid)
+    url = context.origination_urls.create(
+        weight=10, priority=20, enabled=True, friendly_name="main", sip_url="sip:pbx.example.com"
+    )
+    expect((url.priority, url.sip_url), (20, "sip:pbx.example.com"), "origination")
+    expect(context.recordings().update(mode="record-from-answer").mode, "record-from-answer", "mode")
+    number = own_number().fetch().sid
+    taken = context.phone_numbers.create(phone_number_sid=number)
+    expect((taken.trunk_sid, taken.phone_number), (trunk.sid, NUMBER), "the number")
+    expect([found.sid for found in context.phone_numbers.list()], [number], "numbers")
+    refused(21247, 400, context.delete)
+    assert context.phone_numbers(number).delete(), "not taken away"
+    assert context.delete(), "not deleted"
+
+
+@check("a carrier of one's own")
+def _():
+    voice = client.voice.v1
+    policy = voice.connection_policies.create(friendly_name="Out")
+    target = voice.connection_policies(policy.sid).targets.create(target="sip:carrier.example.com")
+    expect((target.priority, target.weight, target.enabled), (10, 10, True), "target")
+    trunk = voice.byoc_trunks.create(connection_policy_sid=policy.sid, friendly_name="Mine")
+    domain = client.sip.domains.create(
+        domain_name="byoc-python.sip.twilio.com", byoc_trunk_sid=trunk.sid
+    )
+    record = voice.ip_records.create(ip_address="198.51.100.7", friendly_name="Carrier")
+    mapping = voice.source_ip_mappings.create(ip_record_sid=record.sid, sip_domain_sid=domain.sid)
+    expect(mapping.sip_domain_sid, domain.sid, "domain")
+    refused(21233, 400, lambda: client.sip.domains(domain.sid).delete())
+    for context in [
+        voice.source_ip_mappings(mapping.sid),
+        voice.ip_records(record.sid),
+        client.sip.domains(domain.sid),
+        voice.byoc_trunks(trunk.sid),
+        voice.connection_policies(policy.sid),
+    ]:
+        assert context.delete(), "not deleted"
+
+
+@check("dialing permissions")
+def _():
+    permissions = client.voice.v1.dialing_permissions
+    say = document(lambda response: response.say("x"))
+
+    def permit(flag):
+        update = [{"iso_code": "DE", "low_risk_numbers_enabled": flag}]
+        made = permissions.bulk_country_updates.create(update_request=json.dumps(update))
+        expect(made.update_count, 1, "count")
+
+    permit("false")
+    country = permissions.countries("DE").fetch()
+    expect((country.continent, country.low_risk_numbers_enabled), ("EUROPE", False), "country")
+    prefixes = permissions.countries("DE").highrisk_special_prefixes.list()
+    assert "+49900" in [one.prefix for one in prefixes], prefixes
+    call = lambda: client.calls.create(to="+4930123456", from_=NUMBER, twiml=say)
+    refused(21215, 400, call)
+    permit("true")
+    expect(call().status, "queued", "status")
+    expect(permissions.settings().fetch().dialing_permissions_inheritance, True, "inheritance")
+    assert len(permissions.countries.list(continent="EUROPE", page_size=100)) > 40, "countries"
+
+
+@check("a recording that pauses, and messages of programs")
+def _():
+    wait = document(lambda response: response.pause(length=600))
+    call = client.calls.create(to="client:python", from_=NUMBER, twiml=wait)
+    ended(call.sid, "in-progress")
+    context = client.calls(call.sid)
+    recording = context.recordings.create()
+    paused = context.recordings("Twilio.CURRENT").update(status="paused", pause_behavior="skip")
+    expect((paused.sid, paused.status), (recording.sid, "paused"), "paused")
+    resumed = context.recordings(recording.sid).update(status="in-progress")
+    expect(resumed.status, "in-progress", "resumed")
+    context.user_defined_message_subscriptions.create(callback=f"{HOOK}/said")
+    offhook("/handsets/client:python/user-messages", {"hello": "world"})
+    said = until("what the program said", lambda: hooks("/said"))[0]
+    expect(json.loads(said["form"]["Content"]), {"hello": "world"}, "Content")
+    assert validator.validate(said["url"], said["form"], said["signature"]), "not signed"
+    sent = context.user_defined_messages.create(content='{"step":1}', idempotency_key="a")
+    assert sent.sid.startswith("KX"), sent.sid
+    until("the message", lambda: heard("client:python", "message", '{"step":1}'))
+    pay = lambda: context.payments.create(idempotency_key="p", status_callback=f"{HOOK}/pay")
+    refused(64004, 400, pay)
+    context.update(status="completed")
+
+
+@check("insights of a call")
+def _():
+    say = document(lambda response: response.say("Hello"))
+    call = client.calls.create(to="+14155550175", from_=NUMBER, twiml=say)
+    ended(call.sid)
+    context = client.insights.v1.calls(call.sid)
+    summary = context.summary().fetch()
+    expect((summary.call_state, summary.call_type), ("completed", "carrier"), "state and type")
+    expect((summary.processing_state, summary.carrier_edge), ("complete", None), "processing, edge")
+    names = [event.name for event in context.events.list()]
+    expect(names[-2:], ["in_progress", "completed"], "events")
+    expect(context.metrics.list(), [], "metrics")
+    noted = context.annotation().update(call_score=4, quality_issues="echo", spam=False)
+    expect((noted.call_score, noted.quality_issues), (4, ["echo"]), "annotation")
+    summaries = client.insights.v1.call_summaries.list(to="+14155550175", start_time="1h", limit=5)
+    expect([one.call_sid for one in summaries], [call.sid], "summaries")
+    expect(client.insights.v1.settings().fetch().advanced_features, True, "features")
+
+
 print(f"python: {passed} passed, {failed} failed")
 sys.exit(1 if failed else 0)

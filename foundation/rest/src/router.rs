@@ -230,9 +230,10 @@ impl Router {
         }
         let _in_flight = self.enter(account, extra)?;
 
-        let pairs = read_pairs(request, op.json)?;
+        let json = op.json || (op.json_too && is_json(request));
+        let pairs = read_pairs(request, json)?;
         let page = PageRequest::parse(&pairs, table)?;
-        let form = Form::parse(&op, pairs).map_err(|error| match op.json {
+        let form = Form::parse(&op, pairs).map_err(|error| match json {
             true => error,
             false => hint_at_encoding(error, request),
         })?;

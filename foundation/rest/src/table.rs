@@ -382,6 +382,8 @@ pub struct OpDecl {
     pub at_instance: bool,
     /// The body is a JSON object whose members are the parameters.
     pub json: bool,
+    /// The body may be such an object instead of a form.
+    pub json_too: bool,
     /// Fields of this operation's answer, where they are not the table's.
     pub fields: Option<&'static [Field]>,
 }
@@ -401,6 +403,7 @@ impl<S> Op<S> {
             with_test_credentials: false,
             at_instance: false,
             json: false,
+            json_too: false,
             fields: None,
         };
         Self { decl, run: Run::Document }
@@ -458,6 +461,12 @@ impl<S> Op<S> {
 
     pub const fn json(mut self) -> Self {
         self.decl.json = true;
+        self
+    }
+
+    /// Takes a JSON object as well as a form.
+    pub const fn or_json(mut self) -> Self {
+        self.decl.json_too = true;
         self
     }
 

@@ -78,6 +78,7 @@ pub fn router(platform: App) -> Router {
         .route("/handsets/{number}/hangup", post(calls::hang_up))
         .route("/handsets/{number}/digits", post(calls::press))
         .route("/handsets/{number}/speak", post(calls::speak))
+        .route("/handsets/{number}/user-messages", post(calls::message))
         .route("/events", get(events))
         .route("/events/stream", get(stream))
         .route("/clock", get(clock_now).post(move_clock))

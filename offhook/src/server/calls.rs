@@ -17,6 +17,8 @@ const CALLS_MAX: u32 = 200;
 /// Characters of a sentence.
 const SENTENCE_CHARS_MAX: usize = 1000;
 const KEYS_MAX: usize = 64;
+/// Characters of a program's message.
+const MESSAGE_CHARS_MAX: usize = 10_000;
 
 impl From<HandsetCallError> for Refusal {
     fn from(error: HandsetCallError) -> Self {
@@ -58,7 +60,7 @@ fn shown(leg: &Leg) -> Value {
     })
 }
 
-/// Clients have names instead of numbers.
+/// A handset's number; clients have names instead.
 fn handset_of(number: String) -> Result<String, Refusal> {
     match number.starts_with("client:") {
         true => Ok(number),
@@ -157,6 +159,21 @@ pub(super) async fn press(
         return Err(bad(format!("'digits' must be 1 to {KEYS_MAX} of 0-9, * and #")));
     }
     Ok(Json(shown(&app.sim.press(&number_of(&number)?, &digits).await?)))
+}
+
+/// The program on a handset sends a message of its own: any JSON.
+pub(super) async fn message(
+    State(app): State<App>,
+    Path(number): Path<String>,
+    body: String,
+) -> Result<Json<Value>, Refusal> {
+    let content: Value = read(&body)?;
+    let content = content.to_string();
+    if content.chars().count() > MESSAGE_CHARS_MAX {
+        return Err(bad(format!("at most {MESSAGE_CHARS_MAX} characters of JSON")));
+    }
+    let handset = handset_of(number)?;
+    Ok(Json(shown(&app.sim.message(&handset, &content).await?)))
 }
 
 #[derive(Deserialize)]

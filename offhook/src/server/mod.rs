@@ -45,6 +45,7 @@ use store::{BlobStore, Location, Sealer, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use trunking::Trunking;
 use trust::Trust;
 use twilio::Twilio;
 use verify::Verify;
@@ -146,6 +147,7 @@ pub struct Platform {
     pub numbers: Arc<Numbers>,
     pub messaging: Arc<Messaging>,
     pub voice: Arc<Voice>,
+    pub trunking: Arc<Trunking>,
     pub sim: Arc<Sim>,
     pub mailboxes: Arc<Mailboxes>,
     pub email: Arc<Email>,
@@ -335,10 +337,19 @@ async fn wire(
         notice_senders: settings.config.notices.clone(),
     });
     networks.connect(&messaging)?;
+    let trunking = Trunking::new(trunking::Parts {
+        store: background.by_account(),
+        sealer: sealer.clone(),
+        numbers: numbers.clone(),
+        accounts: accounts.clone(),
+        config: settings.config.voice.clone(),
+        development,
+    });
+    numbers.connect_trunks(trunking.clone());
     let speech = Arc::new(speech::Speech::new(settings.config.speech.clone(), client.clone()));
     let directory: Arc<dyn contracts::SipDirectory> = match &settings.sip_directory {
         Some(directory) => directory.clone(),
-        None => Arc::new(ports::NoDomains),
+        None => trunking.clone(),
     };
     let voice = Voice::new(voice::Parts {
         store: background.by_account(),
@@ -346,6 +357,7 @@ async fn wire(
         blobs,
         numbers: numbers.clone(),
         accounts: accounts.clone(),
+        permissions: trunking.clone(),
         webhooks: webhooks.clone(),
         client: client.clone(),
         texts: messaging.clone(),
@@ -430,6 +442,7 @@ async fn wire(
     let router = content.mount(messaging.mount(router));
     let router = usage::mount(monitor.mount(router));
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
+    let router = trunking.mount(router);
     let router = lookup.mount(voice.mount(verify.mount(events.mount(router))));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
@@ -439,6 +452,7 @@ async fn wire(
         numbers,
         messaging,
         voice,
+        trunking,
         sim,
         mailboxes: networks.mailboxes.clone(),
         email,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use accounts::Accounts;
 use contracts::{
     AccountDirectory, BoxFuture, CarrierNotes, MailNames, MessageContent, MessageContents,
-    NotesError, SipDirectory, SipPlace, SipPurpose, SipTarget, Unavailable,
+    NotesError, Unavailable,
 };
 use kernel::{ApiError, Sid};
 use rest::{Gate, Login, Principal, Verb};
@@ -183,35 +183,5 @@ impl MailNames for Claims {
             let main = self.accounts.main_account().await;
             main.map(|main| main.sid).map_err(|error| Unavailable(error.to_string()))
         })
-    }
-}
-
-/// No SIP domains and no trunks: of those, only what the operator configured is there.
-pub struct NoDomains;
-
-impl SipDirectory for NoDomains {
-    fn place<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<SipPlace>, Unavailable>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn password<'a>(
-        &'a self,
-        _: &'a SipPlace,
-        _: SipPurpose,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
-        Box::pin(async { Ok(None) })
-    }
-
-    fn targets(&self, _: Sid, _: Sid) -> BoxFuture<'_, Result<Vec<SipTarget>, Unavailable>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
-    fn trunk_of<'a>(
-        &'a self,
-        _: Sid,
-        _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Sid>, Unavailable>> {
-        Box::pin(async { Ok(None) })
     }
 }

@@ -7,6 +7,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 
+mod calls;
 mod http;
 mod sink;
 

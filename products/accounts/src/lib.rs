@@ -12,6 +12,7 @@ mod access_token;
 mod account;
 mod auth_token;
 mod balance;
+mod credential;
 mod directory;
 mod gate;
 mod key;
@@ -54,6 +55,8 @@ impl Accounts {
             &[
                 &account::ACCOUNT,
                 &balance::BALANCE,
+                &credential::AWS,
+                &credential::PUBLIC_KEY,
                 &key::KEY,
                 &key::SIGNING_KEY,
                 &key::IAM_KEY,

@@ -9,7 +9,7 @@ use rest::Doc;
 use serde_json::{Value as Json, json};
 use store::StoreError;
 
-use crate::{Numbers, application, caller_id, incoming, short_code};
+use crate::{Numbers, address, application, caller_id, incoming, short_code, trunk_number};
 
 /// Name of the claims on numbers and short codes.
 pub(crate) const CLAIM: &str = "number";
@@ -101,6 +101,7 @@ fn call_route_of(doc: &Doc, application: Option<Sid>) -> CallRoute {
         status_callback: text("status_callback"),
         status_callback_method: method("status_callback_method"),
         application,
+        trunk: None,
     }
 }
 
@@ -167,6 +168,9 @@ impl NumberDirectory for Numbers {
             let Some(doc) = self.doc(account, number).await.map_err(unavailable)? else {
                 return Ok(CallRoute::default());
             };
+            if let Some(trunk) = doc.text("trunk_sid").and_then(|sid| sid.parse().ok()) {
+                return Ok(CallRoute { trunk: Some(trunk), ..CallRoute::default() });
+            }
             match doc.text("voice_application_sid").and_then(|sid| sid.parse().ok()) {
                 Some(application) => {
                     let route = self.application_call_route(account, application).await?;
@@ -187,6 +191,25 @@ impl NumberDirectory for Numbers {
             let found = rest::load(&store, application::KIND, "", &application.to_string()).await;
             let found = found.map_err(unavailable)?;
             Ok(found.map(|doc| call_route_of(&doc, Some(application))))
+        })
+    }
+
+    fn has_address(&self, account: Sid, address: Sid) -> BoxFuture<'_, Result<bool, Unavailable>> {
+        Box::pin(async move {
+            let store = self.store.account(account);
+            let found = rest::load(&store, address::KIND, "", &address.to_string()).await;
+            Ok(found.map_err(unavailable)?.is_some())
+        })
+    }
+
+    fn numbers_of_trunk(
+        &self,
+        account: Sid,
+        trunk: Sid,
+    ) -> BoxFuture<'_, Result<Vec<Sid>, Unavailable>> {
+        Box::pin(async move {
+            let store = self.store.account(account);
+            trunk_number::of(&store, trunk).await.map_err(unavailable)
         })
     }
 

@@ -8,7 +8,7 @@ use store::StoreError;
 
 use crate::directory::CLAIM;
 use crate::incoming_fields::{CREATE, CREATE_TYPED, FIELDS, LIST, UPDATE};
-use crate::{Numbers, application};
+use crate::{Numbers, application, trunk_number};
 
 pub(crate) const KIND: &str = "IncomingPhoneNumber";
 
@@ -99,6 +99,7 @@ async fn buy(
     let mut draft = fields_of_form(ctx, &mut fields);
     check_exclusive(ctx, &mut draft);
     check_applications(ctx, &draft).await?;
+    trunk_number::check(numbers, ctx).await?;
     let sid = ctx.clock.sid("PN");
     match numbers.insert(ctx.account, KIND, sid, &number.to_string(), Json::Object(draft)).await {
         Ok(()) => {}
@@ -205,6 +206,7 @@ async fn before_update(numbers: &Numbers, ctx: &Ctx, draft: &mut Draft) -> Resul
     draft.fields.remove("account_sid");
     check_exclusive(ctx, &mut draft.fields);
     check_applications(ctx, &draft.fields).await?;
+    trunk_number::check(numbers, ctx).await?;
     application::check_fallbacks(draft)?;
     if let Some(target) = ctx.form.sid("AccountSid").filter(|target| *target != ctx.account) {
         return transfer(numbers, ctx, draft, target).await;

@@ -4,6 +4,7 @@
 //! implements [`contracts::NumberDirectory`]. Numbers are documents; who owns
 //! which is the `claim` table, in which a number can stand only once.
 
+mod address;
 mod application;
 mod available;
 mod caller_id;
@@ -11,12 +12,13 @@ mod directory;
 mod incoming;
 mod incoming_fields;
 mod short_code;
+mod trunk_number;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bus::Cache;
 use clock::Clock;
-use contracts::{AccountDirectory, NumberOwner, ValidationCalls};
+use contracts::{AccountDirectory, NumberOwner, SipDirectory, ValidationCalls};
 use rest::Router;
 use store::Store;
 
@@ -30,6 +32,8 @@ pub struct Numbers {
     owners: Arc<Cache<String, NumberOwner>>,
     accounts: Arc<dyn AccountDirectory>,
     calls: Arc<dyn ValidationCalls>,
+    /// Who knows the trunks that numbers may belong to.
+    trunks: OnceLock<Arc<dyn SipDirectory>>,
     development: bool,
 }
 
@@ -42,7 +46,20 @@ impl Numbers {
         development: bool,
     ) -> Arc<Self> {
         let owners = Cache::new(store.bus(), "numbers");
-        Arc::new(Self { store, clock, owners, accounts, calls, development })
+        Arc::new(Self {
+            store,
+            clock,
+            owners,
+            accounts,
+            calls,
+            trunks: OnceLock::new(),
+            development,
+        })
+    }
+
+    /// Connects who knows the trunks; once, before the first request.
+    pub fn connect_trunks(&self, trunks: Arc<dyn SipDirectory>) {
+        assert!(self.trunks.set(trunks).is_ok(), "trunks are connected once");
     }
 
     /// Adds this product's resources.
@@ -50,11 +67,14 @@ impl Numbers {
         router.mount(
             self,
             &[
+                &address::ADDRESS,
+                &address::DEPENDENT_NUMBER,
                 &application::APPLICATION,
                 &incoming::INCOMING,
                 &incoming::LOCAL,
                 &incoming::MOBILE,
                 &incoming::TOLL_FREE,
+                &trunk_number::TRUNK_NUMBER,
                 &available::COUNTRY,
                 &available::LOCAL,
                 &available::MOBILE,

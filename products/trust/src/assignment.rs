@@ -49,7 +49,7 @@ const fn endpoint_fields(parent: &'static str) -> [Field; 7] {
 }
 
 const ENTITY_OPS: &[Op<Trust>] = &[
-    Op::create(ENTITY_CREATE).with(|_, ctx, draft| Box::pin(assign_entity(ctx, draft))),
+    Op::create(ENTITY_CREATE).with(|trust, ctx, draft| Box::pin(assign_entity(trust, ctx, draft))),
     Op::list(ENTITY_LIST),
     Op::fetch(),
     Op::delete(),
@@ -145,11 +145,21 @@ pub(crate) async fn objects(store: &AccountStore, bundle: &str) -> Result<Vec<St
 /// # Errors
 /// 22205 for an object that the account does not have, is assigned already, or is one too many;
 /// 22206 for what no bundle holds.
-async fn assign_entity(ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
+async fn assign_entity(trust: &Trust, ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
     let (field, bundle) = parent_of(ctx);
     let object = draft.text("object_sid").unwrap_or_default().to_owned();
-    let kind = object_type(&ctx.store, &object).await;
-    let kind = kind.map_err(|error| rest::store_error(ctx, error))?;
+    let kind = match object.parse::<Sid>() {
+        Ok(address) if address.prefix() == "AD" => {
+            let known = trust.numbers.has_address(ctx.account, address).await.map_err(|error| {
+                ApiError::new(20503, format!("The addresses cannot be asked now: {error}"))
+            })?;
+            known.then(|| "address".to_owned())
+        }
+        _ => {
+            let found = object_type(&ctx.store, &object).await;
+            found.map_err(|error| rest::store_error(ctx, error))?
+        }
+    };
     let Some(kind) = kind.filter(|_| object != bundle) else {
         return Err(ApiError::new(22205, format!("The account has no {object} to assign")));
     };
@@ -166,12 +176,7 @@ async fn assign_entity(ctx: &Ctx, draft: &mut Draft) -> Result<(), ApiError> {
 }
 
 /// What `ObjectType` filters by.
-///
-// Differs: addresses are assigned unseen; no product of this platform has them yet.
 async fn object_type(store: &AccountStore, object: &str) -> Result<Option<String>, StoreError> {
-    if object.starts_with("AD") {
-        return Ok(Some("address".to_owned()));
-    }
     if let Some(doc) = party::find(store, object).await? {
         return Ok(doc.text("type").map(str::to_owned));
     }

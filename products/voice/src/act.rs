@@ -96,6 +96,13 @@ pub(crate) enum What {
     StopRecord {
         recording: Sid,
     },
+    PauseRecord {
+        recording: Sid,
+        skip: bool,
+    },
+    ResumeRecord {
+        recording: Sid,
+    },
     /// The API wants a stream, and no longer.
     StartStream(Box<StreamPlan>),
     StopStream {
@@ -256,6 +263,8 @@ impl Act<'_> {
                 self.follow_recording(recording, setup);
             }
             What::StopRecord { recording } => self.order(Order::StopRecording { recording }),
+            What::PauseRecord { recording, skip } => self.pause_recording(recording, skip),
+            What::ResumeRecord { recording } => self.resume_recording(recording),
             What::StartStream(plan) if self.is_answered() => self.start_stream(*plan).await?,
             What::StopStream { sid } => self.order(Order::StopStream { stream: sid }),
             What::StartTranscription(plan) if self.is_answered() => self.transcribe_along(*plan),
@@ -439,6 +448,7 @@ impl Act<'_> {
                 self.recorded(recording, millis, &spoken, sound).await?;
             }
             LegEvent::Signal(signal) => self.signalled(signal),
+            LegEvent::Message { content } => self.program_said(&content).await?,
             LegEvent::Detected(verdict) => self.detected(verdict),
             LegEvent::Stream { stream, news } => self.on_stream(stream, news).await?,
         }

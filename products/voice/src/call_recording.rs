@@ -3,14 +3,18 @@
 
 use kernel::{ApiError, Sid};
 use rest::{Access, Ctx, Doc, Field, Op, Page, Param, Reply, Resource, Table, Wire};
+use store::StoreError;
 
 use crate::Voice;
 use crate::act::{Letter, What};
 use crate::call::Hook;
-use crate::conference::method;
+use crate::conference::{self, method};
 use crate::lifecycle::Status;
 use crate::recording::{self, KIND, RecordSetup};
 use crate::resource::existing as existing_call;
+
+/// Times a change is decided again.
+const DECISIONS_MAX: usize = 4;
 
 const STATUSES: &[&str] =
     &["in-progress", "paused", "stopped", "processing", "completed", "absent"];
@@ -79,6 +83,54 @@ pub static CALL_RECORDING: Resource<Voice> = Resource {
     ],
 };
 
+/// What was recorded of a conference as a whole.
+///
+/// Differs: conferences are not recorded as a whole yet, so there are none; the recordings of their
+/// participants are their calls'.
+pub static CONFERENCE_RECORDING: Resource<Voice> = Resource {
+    table: Table::v2010(
+        "ConferenceRecording",
+        "/2010-04-01/Accounts/{AccountSid}/Conferences/{ConferenceSid}/Recordings",
+        "/2010-04-01/Accounts/{AccountSid}/Conferences/{ConferenceSid}/Recordings/{Sid}",
+    )
+    .key("recordings")
+    .sid("RE")
+    .under(conference::KIND)
+    .fields(&[
+        Field::sid("account_sid", &["AC"]),
+        Field::text("api_version").empty("\"2010-04-01\""),
+        Field::sid("call_sid", &["CA"]),
+        Field::sid("conference_sid", &["CF"]),
+        Field::new("date_created", Wire::Rfc2822),
+        Field::new("date_updated", Wire::Rfc2822),
+        Field::new("start_time", Wire::Rfc2822),
+        Field::text("duration"),
+        Field::sid("sid", &["RE"]),
+        Field::text("price"),
+        Field::text("price_unit").empty("\"USD\""),
+        Field::new("status", Wire::Enum(STATUSES)),
+        Field::new("channels", Wire::Integer(0, i64::MAX)),
+        Field::new("source", Wire::Enum(SOURCES)),
+        Field::new("error_code", Wire::Integer(0, i64::MAX)),
+        Field::new("encryption_details", Wire::Json),
+        Field::text("uri"),
+    ])
+    .access(Access::Keys("voice/recordings")),
+    ops: &[
+        Op::list(&[
+            Param::date_time("DateCreated"),
+            Param::date_time("DateCreated<"),
+            Param::date_time("DateCreated>"),
+        ]),
+        Op::fetch(),
+        Op::update(&[
+            Param::one_of("Status", STATUSES).required(20001),
+            Param::one_of("PauseBehavior", &["skip", "silence"]),
+        ]),
+        Op::delete(),
+    ],
+};
+
 /// Begins to record a running call.
 async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     let call = existing_call(ctx, "CallSid").await?;
@@ -131,35 +183,58 @@ async fn fetch(ctx: &Ctx) -> Result<Reply, ApiError> {
     Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)))
 }
 
-/// Ends a recording; `Twilio.CURRENT` is the one that runs.
-///
-/// Differs: recordings cannot be paused.
+/// Ends, pauses or resumes a recording; `Twilio.CURRENT` is the one that runs.
 async fn update(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
-    if ctx.form.text("Status") != Some("stopped") {
-        let why = "Status: recordings can be stopped here, but not paused and resumed";
-        return Err(ApiError::new(20001, why));
-    }
     let call = existing_call(ctx, "CallSid").await?;
-    let running = call.live.map(|live| live.recordings).unwrap_or_default();
+    let running = recording::running(&ctx.store, &call).await;
+    let running = running.map_err(|error| rest::store_error(ctx, error))?;
     let wanted = ctx.param("Sid");
-    let found = match (wanted, &running[..]) {
-        ("Twilio.CURRENT", [one]) => one.sid,
+    let recording = match (wanted, &running[..]) {
+        ("Twilio.CURRENT", [one]) => *one,
         ("Twilio.CURRENT", [_, _, ..]) => {
             return Err(ApiError::new(16108, "More than one recording runs; name one by its SID"));
         }
         _ => {
             let sid = wanted.parse::<Sid>().map_err(|_| ctx.not_found())?;
-            let running = running.iter().find(|running| running.sid == sid);
-            running.ok_or_else(|| ctx.not_found())?.sid
+            let running = running.into_iter().find(|running| *running == sid);
+            running.ok_or_else(|| ctx.not_found())?
         }
     };
-    let mut batch = ctx.store.batch();
-    let what = What::StopRecord { recording: found };
-    voice.send(&mut batch, Letter { call: call.sid, at: ctx.now, what });
-    ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
-    let doc = rest::load(&ctx.store, KIND, "", &found.to_string()).await;
-    let doc = doc.map_err(|error| rest::store_error(ctx, error))?;
-    let mut doc = doc.ok_or_else(|| ctx.not_found())?;
-    doc.fields.insert("status".into(), "stopped".into());
-    Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)))
+    let skip = ctx.form.text("PauseBehavior") == Some("skip");
+    for _ in 0..DECISIONS_MAX {
+        let doc = rest::load(&ctx.store, KIND, "", &recording.to_string()).await;
+        let doc = doc.map_err(|error| rest::store_error(ctx, error))?;
+        let mut doc = doc.ok_or_else(|| ctx.not_found())?;
+        let before = doc.text("status").unwrap_or_default().to_owned();
+        let after = ctx.form.text("Status").unwrap_or_default();
+        let what = match (before.as_str(), after) {
+            ("in-progress" | "paused", "stopped") => What::StopRecord { recording },
+            ("in-progress", "paused") => What::PauseRecord { recording, skip },
+            ("paused", "in-progress") => What::ResumeRecord { recording },
+            ("paused", "paused") | ("in-progress", "in-progress") => {
+                return Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)));
+            }
+            _ => {
+                let why = format!("Status: a recording that is {before} cannot become {after}");
+                return Err(ApiError::new(20001, why));
+            }
+        };
+        let mut batch = ctx.store.batch();
+        let mut fields = doc.fields.clone();
+        fields.insert("status".into(), after.into());
+        // What has been stopped is shown so, and becomes what the carrier makes of it.
+        if after != "stopped" {
+            rest::revise(&mut batch, KIND, "", &doc, &fields, ctx.now);
+        }
+        voice.send(&mut batch, Letter { call: call.sid, at: ctx.now, what });
+        match ctx.store.commit(batch).await {
+            Ok(_) => {
+                doc.fields = fields;
+                return Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)));
+            }
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(rest::store_error(ctx, error)),
+        }
+    }
+    Err(ApiError::new(20409, "The recording is being changed by others; try again"))
 }

@@ -13,8 +13,8 @@ use twiml::Method;
 use twiml::voice::{Element, Input, Params, Source};
 use webhooks::Callback;
 
-use crate::Voice;
 use crate::act::{Act, Letter, What};
+use crate::{Voice, insights};
 
 pub(crate) const KIND: &str = "Conference";
 pub(crate) const PARTICIPANT: &str = "Participant";
@@ -205,6 +205,7 @@ impl Room {
         by: Option<&Doc>,
     ) {
         self.fields.insert("status".into(), "completed".into());
+        self.fields.insert("ended_at".into(), at.as_micros().into());
         self.fields.insert("reason_conference_ended".into(), why.into());
         let mut params = vec![("ReasonConferenceEnded".to_owned(), why.to_owned())];
         if let Some(by) = by {
@@ -250,6 +251,7 @@ impl Room {
         reason: &str,
     ) {
         self.participants.retain(|known| known.sid != doc.sid);
+        insights::left(batch, self.sid, doc, at);
         batch.run(
             "DELETE FROM resource WHERE account_sid = $1 AND kind = $2 AND parent = $3
              AND sid = $4",
@@ -316,6 +318,7 @@ impl Act<'_> {
         room.tell(self.voice, &mut self.batch, self.at, ("join", "participant-join"), about);
         if begins {
             room.fields.insert("started".into(), true.into());
+            room.fields.insert("started_at".into(), self.at.as_micros().into());
             let event = ("start", "conference-start");
             room.tell(self.voice, &mut self.batch, self.at, event, Params::new());
             for other in &room.participants {

@@ -1,6 +1,6 @@
 //! Deciding whether a call is placed (voice-api §2.1), and taking those that come in.
 
-use contracts::{BoxFuture, InboundCall, LegReport, Unavailable};
+use contracts::{BoxFuture, DialingRisk, InboundCall, LegReport, Unavailable};
 use jobs::Failure;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::E164;
@@ -231,6 +231,9 @@ impl Voice {
     /// Who calls, who is called, and the SID of the caller's number.
     async fn parties(&self, ctx: &Ctx) -> Result<(String, String, Option<Sid>), ApiError> {
         let to = called(ctx.form.text("To").unwrap_or_default())?;
+        if let Some(why) = self.refusal(ctx.account, &to).await.map_err(unavailable)? {
+            return Err(ApiError::new(21215, why));
+        }
         let from = ctx.form.text("From").unwrap_or_default();
         // Networks that show whatever the caller says to be.
         let is_client = to.starts_with("client:") || sip::is_address(&to);
@@ -287,6 +290,25 @@ impl Voice {
         }
         let why = format!("'From' {number} is neither a number nor a verified caller id of yours");
         Ok(Err(CallerError { code: 21210, why }))
+    }
+
+    /// Why the account's dialing permissions do not let it call somebody.
+    pub(crate) async fn refusal(
+        &self,
+        account: Sid,
+        to: &str,
+    ) -> Result<Option<String>, Unavailable> {
+        let refused = self.parts.permissions.refusal(account, to).await?;
+        Ok(refused.map(|risk| {
+            let what = match risk {
+                DialingRisk::Low => "numbers of that country",
+                DialingRisk::HighRiskSpecial => "high-risk special numbers of that country",
+                DialingRisk::HighRiskTollfraud => "numbers there, which toll fraud is done with",
+            };
+            format!(
+                "Account not authorized to call {to}: its dialing permissions do not allow {what}"
+            )
+        }))
     }
 
     async fn insert(

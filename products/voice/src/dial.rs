@@ -9,7 +9,7 @@ use kernel::Sid;
 use serde::{Deserialize, Serialize};
 use twiml::voice::{DialPlan, Element, Input, Params, Source, Target, TargetKind};
 
-use crate::act::{Act, What};
+use crate::act::{Act, What, retry};
 use crate::call::{Call, Detection, Hook, Thresholds};
 use crate::create::{self, CallerError};
 use crate::lifecycle::Status;
@@ -131,6 +131,9 @@ impl Act<'_> {
             },
             TargetKind::Queue => return Ok(Ok(self.call.sid)),
         };
+        if let Some(why) = self.voice.refusal(self.store.account(), &to).await.map_err(retry)? {
+            return Ok(Err(CallerError { code: 13227, why }));
+        }
         // Whoever calls in is shown to the one who is dialled.
         let own = match self.call.is_incoming() {
             true => self.call.from.clone(),

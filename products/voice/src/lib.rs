@@ -9,13 +9,17 @@
 //! knows no sound: it says what is to be played, and puts legs that hear each other into one room.
 
 mod act;
+mod add_on;
+mod archive;
 mod ask;
 mod call;
 mod call_recording;
 mod conference;
+mod connector;
 mod create;
 mod dial;
 mod history;
+mod insights;
 mod lifecycle;
 mod listen;
 mod magic;
@@ -28,14 +32,15 @@ mod relay;
 mod resource;
 mod sip;
 mod stream;
+mod user_message;
 mod wav;
 
 use std::sync::{Arc, OnceLock, Weak};
 
 use clock::Clock;
 use contracts::{
-    AccountDirectory, MessageSubmission, NumberDirectory, Recogniser, SipDirectory, Speaker,
-    VoiceCarrier,
+    AccountDirectory, DialingPermissions, MessageSubmission, NumberDirectory, Recogniser,
+    SipDirectory, Speaker, VoiceCarrier,
 };
 use outbound::Client;
 use rest::Router;
@@ -52,6 +57,8 @@ pub struct Parts {
     pub blobs: BlobStore,
     pub numbers: Arc<dyn NumberDirectory>,
     pub accounts: Arc<dyn AccountDirectory>,
+    /// Where an account may call.
+    pub permissions: Arc<dyn DialingPermissions>,
     pub webhooks: Arc<Webhooks>,
     /// Fetches what is to be played.
     pub client: Arc<Client>,
@@ -109,13 +116,31 @@ impl Voice {
                 &history::CALL_NOTIFICATION,
                 &history::NOTIFICATION,
                 &call_recording::CALL_RECORDING,
+                &call_recording::CONFERENCE_RECORDING,
+                &user_message::MESSAGE,
+                &user_message::SUBSCRIPTION,
+                &connector::PAYMENT,
+                &connector::SIPREC,
                 &recording::RECORDING,
                 &stream::STREAM,
                 &listen::LIVE_TRANSCRIPTION,
                 &recording::TRANSCRIPTIONS,
                 &recording::RECORDING_TRANSCRIPTION,
+                &add_on::RESULT,
+                &add_on::PAYLOAD,
+                &add_on::DATA,
+                &archive::ARCHIVED_CALL,
                 &participant::CONFERENCE,
                 &participant::PARTICIPANTS,
+                &insights::SETTINGS,
+                &insights::SUMMARIES,
+                &insights::SUMMARY,
+                &insights::CALL,
+                &insights::EVENTS,
+                &insights::METRICS,
+                &insights::ANNOTATION,
+                &insights::CONFERENCES,
+                &insights::PARTICIPANTS,
                 &queue::QUEUES,
                 &queue::MEMBERS,
             ],

@@ -2,11 +2,11 @@
 
 use contracts::{Listening, Order, Tracks, Utterance};
 use jobs::Failure;
-use kernel::{ApiError, Sid, Timestamp};
+use kernel::{ApiError, Sid, SidGenerator, Timestamp};
 use rest::{Access, Ctx, Doc, Field, Op, Param, Reply, Resource, Table, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
-use store::{AccountBatch, AccountStore};
+use store::{AccountBatch, AccountStore, StoreError};
 use twiml::Method;
 use twiml::voice::{Element, Input, Params, RecordPlan};
 use webhooks::Callback;
@@ -114,6 +114,30 @@ impl Act<'_> {
         self.live.recordings.push(Running { sid, setup, since: self.at });
     }
 
+    pub fn pause_recording(&mut self, recording: Sid, skip: bool) {
+        if self.tell_of_running(recording, "paused") {
+            self.order(Order::PauseRecording { recording, skip });
+        }
+    }
+
+    pub fn resume_recording(&mut self, recording: Sid) {
+        if self.tell_of_running(recording, "resumed") {
+            self.order(Order::ResumeRecording { recording });
+        }
+    }
+
+    /// Whoever asked for it is told what became of a recording; false when it does not run.
+    fn tell_of_running(&mut self, sid: Sid, status: &str) -> bool {
+        let Some(running) = self.live.recordings.iter().find(|known| known.sid == sid) else {
+            return false;
+        };
+        let Running { setup, since, .. } = running.clone();
+        let facts = Facts { sid, setup: &setup, call: Some(self.call.sid), since };
+        let so_far = u64::try_from(self.at.since(since).as_millis()).unwrap_or(u64::MAX);
+        tell(self.voice, &mut self.batch, &facts, status, seconds(so_far), None);
+        true
+    }
+
     pub fn stop_recordings(&mut self, source: &str) {
         let sids: Vec<Sid> = self
             .live
@@ -186,6 +210,22 @@ impl Act<'_> {
         }
         Ok(())
     }
+}
+
+/// The recordings of a call that run or are paused, also those that have only just been asked for.
+pub(crate) async fn running(store: &AccountStore, call: &Call) -> Result<Vec<Sid>, StoreError> {
+    // Recordings are younger than their call, and SIDs tell how young.
+    let oldest = format!("RE{:032x}", SidGenerator::lower_bound(call.created));
+    let sql = "SELECT sid, body FROM resource WHERE account_sid = $1 AND kind = $2 AND parent = ''
+               AND sid >= $3 AND body LIKE $4 ORDER BY sid";
+    let params = vec![KIND.into(), oldest.into(), format!("%{}%", call.sid).into()];
+    let rows = store.query(sql, params).await?;
+    let runs = |body: &str| {
+        let body: Json = serde_json::from_str(body).unwrap_or_default();
+        body["call_sid"] == call.sid.to_string()
+            && matches!(body["status"].as_str(), Some("in-progress" | "paused"))
+    };
+    Ok(rows.iter().filter(|row| runs(row.text(1))).map(|row| row.sid(0)).collect())
 }
 
 fn seconds(millis: u64) -> i64 {
@@ -516,7 +556,7 @@ async fn fetch(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
 /// The sound goes, what is known of it stays, marked.
 pub(crate) async fn delete(ctx: &Ctx) -> Result<Reply, ApiError> {
     let doc = existing(ctx).await?;
-    if matches!(doc.text("status"), Some("in-progress" | "processing")) {
+    if matches!(doc.text("status"), Some("in-progress" | "paused" | "processing")) {
         let why = "The recording is not over; stop it first";
         return Err(ApiError::new(20009, why).with_status(409));
     }

@@ -121,6 +121,10 @@ pub static CALL: Resource<Voice> = Resource {
         ("events", "/Events"),
         ("notifications", "/Notifications"),
         ("recordings", "/Recordings"),
+        ("payments", "/Payments"),
+        ("siprec", "/Siprec"),
+        ("user_defined_message_subscriptions", "/UserDefinedMessageSubscriptions"),
+        ("user_defined_messages", "/UserDefinedMessages"),
     ])
     .access(Access::Keys("voice/calls")),
     ops: &[
@@ -298,13 +302,28 @@ impl Voice {
 }
 
 async fn delete(ctx: &Ctx) -> Result<Reply, ApiError> {
-    let call = existing(ctx, "Sid").await?;
+    forget(ctx, existing(ctx, "Sid").await?).await
+}
+
+/// Removes a call that is over, with what belongs to it alone.
+pub(crate) async fn forget(ctx: &Ctx, call: Call) -> Result<Reply, ApiError> {
     if !call.status.is_final() {
         let why = format!("The call is {}; end it first", call.status);
         return Err(ApiError::new(20009, why).with_status(409));
     }
     let mut batch = ctx.store.batch();
     batch.must("DELETE FROM call WHERE account_sid = $1 AND id = $2", vec![call.sid.hex().into()]);
+    batch.run(
+        "DELETE FROM claim WHERE account_sid = $1 AND sid IN
+         (SELECT sid FROM resource WHERE account_sid = $1 AND parent = $2
+          AND kind IN ('UserDefinedMessage', 'UserDefinedMessageSubscription'))",
+        vec![call.sid.into()],
+    );
+    batch.run(
+        "DELETE FROM resource WHERE account_sid = $1 AND parent = $2
+         AND kind IN ('UserDefinedMessage', 'UserDefinedMessageSubscription')",
+        vec![call.sid.into()],
+    );
     batch.run(
         "UPDATE event SET body = '{}' WHERE account_sid = $1 AND sid = $2 AND kind = 'webhook'",
         vec![call.sid.into()],

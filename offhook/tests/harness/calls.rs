@@ -1,0 +1,68 @@
+//! Calls of a world: moving the clock through them, and what handsets do.
+
+use serde_json::{Value, json};
+
+use super::World;
+
+impl World {
+    /// A call by the main account that must be placed; its SID.
+    pub async fn called(&self, to: &str, form: &[(&str, &str)]) -> String {
+        let mut all = vec![("From", self.number.as_str()), ("To", to)];
+        all.extend_from_slice(form);
+        let reply = self.post(&self.path("Calls.json"), &all).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        reply.text_of("sid")
+    }
+
+    pub async fn fetch_call(&self, sid: &str) -> Value {
+        self.get(&self.path(&format!("Calls/{sid}.json"))).await.json()
+    }
+
+    /// Waits until everything that is due has been done, so that the clock does not outrun calls.
+    pub async fn settle(&self) {
+        let platform = self.platform();
+        for _ in 0..500 {
+            let now = platform.clock.now();
+            let sql = "SELECT count(*) FROM job WHERE ready_at <= $1";
+            let row = platform.store.point(sql, vec![now.into()]).await.expect("the store answers");
+            if row.is_none_or(|row| row.int(0) == 0) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+        }
+    }
+
+    /// Moves the clock a second at a time until the call has this status.
+    pub async fn through_call(&self, sid: &str, status: &str) -> Value {
+        for _ in 0..600 {
+            self.settle().await;
+            let call = self.fetch_call(sid).await;
+            if call["status"] == status {
+                return call;
+            }
+            self.advance(1).await;
+        }
+        panic!("{sid} is not {status} but {}", self.fetch_call(sid).await);
+    }
+
+    /// Somebody does something on a handset.
+    pub async fn deed(&self, handset: &str, what: &str, body: Value) {
+        let reply = self.own("POST", &format!("handsets/{handset}/{what}"), body).await;
+        assert_eq!(reply.status, 200, "{what}: {reply:?}");
+    }
+
+    /// Somebody calls the main account's number; the SID of the call.
+    pub async fn dial_in(&self, handset: &str) -> String {
+        let reply = self.own("POST", &format!("handsets/{handset}/calls"), json!({})).await;
+        assert_eq!(reply.status, 201, "{reply:?}");
+        reply.text_of("sid")
+    }
+
+    /// Lines of the newest call of a handset.
+    pub async fn lines(&self, handset: &str) -> Vec<(String, String)> {
+        let reply = self.own("GET", &format!("handsets/{handset}/calls"), Value::Null).await;
+        let heard = reply.json()["calls"][0]["heard"].as_array().cloned().unwrap_or_default();
+        let text = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
+        heard.iter().map(|line| (text(line, "sound"), text(line, "text"))).collect()
+    }
+}
