@@ -13,6 +13,8 @@ mod client;
 mod config;
 mod dns;
 mod listener;
+#[cfg(test)]
+mod mx_tests;
 mod session;
 mod tls;
 
@@ -46,6 +48,8 @@ pub struct Smtp {
     pub(crate) config: Config,
     pub(crate) policy: Policy,
     pub(crate) dns: dns::Dns,
+    /// Where servers that the DNS names listen: 25, but for tests.
+    pub(crate) port: u16,
     pub(crate) tls: tls::Tls,
     pub(crate) ports: OnceLock<Ports>,
     /// Where the listeners listen.
@@ -67,6 +71,7 @@ impl Smtp {
         Ok(Arc::new(Self {
             tls: tls::Tls::new(&config, local)?,
             dns: dns::Dns::new(),
+            port: 25,
             config,
             policy,
             ports: OnceLock::new(),
