@@ -13,8 +13,6 @@ mod client;
 mod config;
 mod dns;
 mod listener;
-#[cfg(test)]
-mod mx_tests;
 mod session;
 mod tls;
 
@@ -141,3 +139,6 @@ impl MailDns for Smtp {
         Box::pin(self.dns.txt(name))
     }
 }
+
+#[cfg(test)]
+mod tests;
