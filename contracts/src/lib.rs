@@ -33,7 +33,9 @@ pub use message::{
     InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageContent, MessageContents,
     MessageSink, OutboundMedia, OutboundMessage, Place, Receipt, ReceiptStatus, Submission, Tap,
 };
-pub use notice::{Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink};
+pub use notice::{
+    Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink, Speech,
+};
 pub use number::{CallRoute, InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use sip::{
     DialingPermissions, DialingRisk, IpBlock, SipAccess, SipDirectory, SipPlace, SipPlaceKind,

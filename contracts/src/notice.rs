@@ -2,6 +2,7 @@
 //! on a channel sends them for products that cannot.
 
 use kernel::Sid;
+use serde::{Deserialize, Serialize};
 
 use crate::{BoxFuture, Unavailable};
 
@@ -31,6 +32,19 @@ pub struct Notice {
     pub text: String,
     /// Of a mail only.
     pub html: Option<String>,
+    /// Of a call only: how it is said.
+    pub speech: Option<Speech>,
+}
+
+/// How a text is said in a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Speech {
+    pub language: Option<String>,
+    pub voice: Option<String>,
+    /// Dialled when somebody answers: an extension.
+    pub digits: Option<String>,
+    /// Said first; the text follows when a key is pressed.
+    pub prompt: Option<String>,
 }
 
 /// Why a notice was not taken.

@@ -98,6 +98,9 @@ pub const REVIEW_DELAY: Duration = Duration::from_secs(5);
 /// How long Event Webhooks collect: as SendGrid does, but on a laptop, where somebody waits.
 const EVENT_WEBHOOK_DELAY: Duration = Duration::from_secs(30);
 
+/// Who calls codes out in development where `[notices] call` is not set.
+const NOTICE_CALLER: &str = "+18445550100";
+
 impl Settings {
     /// As `offhook up` starts it when nothing is asked for, but without TLS and for no other
     /// host's traffic.
@@ -316,6 +319,8 @@ async fn wire(
         notice_senders: settings.config.notices.clone(),
     });
     networks.connect(&messaging)?;
+    let notice_caller = settings.config.notices.call.clone();
+    let notice_caller = notice_caller.or_else(|| development.then(|| NOTICE_CALLER.to_owned()));
     let voice = Voice::new(voice::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -328,15 +333,19 @@ async fn wire(
         speaker: Arc::new(speech::Espeak),
         public_url: url.clone(),
         development,
+        sealer: sealer.clone(),
+        notice_caller: notice_caller.clone(),
     });
     voice.connect(sim.clone());
     sim.connect_voice(voice.clone());
-    let senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
+    let mut senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
-        (NoticeChannel::Call, sim.clone()),
         (NoticeChannel::Email, email.clone()),
     ]);
+    if notice_caller.is_some() {
+        senders.insert(NoticeChannel::Call, voice.clone());
+    }
     let lookup = Lookup::new(match settings.config.lookup.clone() {
         Some(config) => lookup::Source::Http(HttpSource::new(config, client.clone())),
         None => lookup::Source::Network(sim.clone()),
@@ -353,7 +362,7 @@ async fn wire(
         development,
     });
     messaging.connect_notices(verify.clone());
-    sim.connect_notices(verify.clone());
+    voice.connect_notices(verify.clone());
     email.connect_notices(verify.clone());
     networks.connect_mail(&email);
 

@@ -308,6 +308,7 @@ impl Lookout {
                     doc.fields.get("triggerValue").map_or(String::new(), Json::to_string),
                 ),
                 html: None,
+                speech: None,
             };
             match self.0.mail.send(&notice).await {
                 Ok(()) => {}

@@ -294,7 +294,7 @@ fn custom_code(ctx: &Ctx, service: &Service) -> Result<Option<String>, ApiError>
     Ok(Some(code.to_owned()))
 }
 
-// Differs: DeviceIp is checked and not used; digits of SendDigits are not dialled on simulated calls.
+// Differs: DeviceIp is checked and not used.
 fn choices(ctx: &Ctx) -> Result<Choices, ApiError> {
     let form = &ctx.form;
     let text = |name: &str| form.text(name).map(str::to_owned);
@@ -345,6 +345,7 @@ fn choices(ctx: &Ctx) -> Result<Choices, ApiError> {
         app_hash,
         amount: text("Amount"),
         payee: text("Payee"),
+        send_digits: text("SendDigits"),
         mail_from: match (mail_text("from"), mail_text("from_name")) {
             (Some(from), Some(name)) if !name.contains(['<', '>', '\r', '\n', '"']) => {
                 Some(format!("\"{name}\" <{from}>"))

@@ -202,6 +202,7 @@ impl Verify {
             subject: sending.plan.subject(&code),
             text: sending.plan.text(&code),
             html: None,
+            speech: sending.plan.speech.clone(),
         };
         match sender.send(&notice).await {
             Ok(()) => Ok(store.batch()),

@@ -18,6 +18,7 @@ mod dial;
 mod history;
 mod lifecycle;
 mod magic;
+mod notice;
 mod params;
 mod participant;
 mod price;
@@ -29,10 +30,12 @@ mod wav;
 use std::sync::{Arc, OnceLock};
 
 use clock::Clock;
-use contracts::{AccountDirectory, MessageSubmission, NumberDirectory, Speaker, VoiceCarrier};
+use contracts::{
+    AccountDirectory, MessageSubmission, NoticeSink, NumberDirectory, Speaker, VoiceCarrier,
+};
 use outbound::Client;
 use rest::Router;
-use store::{BlobStore, ByAccount};
+use store::{BlobStore, ByAccount, Sealer};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
@@ -56,22 +59,31 @@ pub struct Parts {
     pub public_url: String,
     /// Unknown callers are adopted.
     pub development: bool,
+    pub sealer: Sealer,
+    /// Who spoken notices come from where their asker does not say.
+    pub notice_caller: Option<String>,
 }
 
 /// The product's state.
 pub struct Voice {
     parts: Parts,
     carrier: OnceLock<Arc<dyn VoiceCarrier>>,
+    notices: OnceLock<Arc<dyn NoticeSink>>,
 }
 
 impl Voice {
     pub fn new(parts: Parts) -> Arc<Self> {
-        Arc::new(Self { parts, carrier: OnceLock::new() })
+        Arc::new(Self { parts, carrier: OnceLock::new(), notices: OnceLock::new() })
     }
 
     /// Connects the carrier; once, before the runner starts.
     pub fn connect(&self, carrier: Arc<dyn VoiceCarrier>) {
         assert!(self.carrier.set(carrier).is_ok(), "a carrier is connected once");
+    }
+
+    /// Connects who is told what became of spoken notices; at most once.
+    pub fn connect_notices(&self, sink: Arc<dyn NoticeSink>) {
+        assert!(self.notices.set(sink).is_ok(), "a sink of notices is connected once");
     }
 
     fn carrier(&self) -> &Arc<dyn VoiceCarrier> {
@@ -105,5 +117,6 @@ impl Voice {
             .with(Arc::new(act::Postman(self.clone())))
             .with(Arc::new(act::Runner(self.clone())))
             .with(Arc::new(ask::Asker(self.clone())))
+            .with(Arc::new(notice::Crier(self.clone())))
     }
 }
