@@ -5,6 +5,7 @@
 
 mod account;
 mod carrier;
+mod clearing;
 mod content;
 mod line;
 mod mail;
@@ -23,6 +24,7 @@ use std::pin::Pin;
 
 pub use account::{AccountDirectory, AccountFacts};
 pub use carrier::{CarrierNotes, ConfigError, NotesError};
+pub use clearing::Clearing;
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
 pub use line::{Line, LineKind, Lines};
 pub use mail::{

@@ -776,3 +776,36 @@ async fn a_code_comes_by_mail_and_its_fate_is_known() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verifications_are_forgotten_in_time() {
+    for world in worlds().await {
+        let owl = service(&world, &[("DtmfInputRequired", "false")]).await;
+        started(&world, &owl, &[]).await;
+        let code = code_on(&world, USER, 1).await;
+        assert_eq!(checked(&world, &owl, &code).await, "approved");
+        started(&world, &owl, &[("To", OTHER), ("Channel", "call")]).await;
+        attempt_is(&world, OTHER, "sent").await;
+        let count = async |sql: &'static str| {
+            let row = world.platform().store.point(sql, vec![]).await;
+            row.expect("the store answers").expect("a count").int(0)
+        };
+        let claims = "SELECT count(*) FROM claim WHERE name IN ('notice', 'notice-call')";
+        assert_eq!(count(claims).await, 2);
+        world.advance(29 * 86_400).await;
+        let young = started(&world, &owl, &[]).await;
+        code_on(&world, USER, 2).await;
+        let attempts = world.get(&at("/Attempts")).await.json();
+        assert_eq!(attempts["attempts"].as_array().map(Vec::len), Some(3));
+        world.advance(2 * 86_400).await;
+        eventually("they are forgotten", || async {
+            (count("SELECT count(*) FROM verification_attempt").await == 1).then_some(())
+        })
+        .await;
+        assert_eq!(count("SELECT count(*) FROM verification").await, 1);
+        assert_eq!(count(claims).await, 1);
+        let attempts = world.get(&at("/Attempts")).await.json();
+        assert_eq!(attempts["attempts"][0]["verification_sid"], young["sid"]);
+        world.stop().await;
+    }
+}

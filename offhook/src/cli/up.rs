@@ -65,8 +65,8 @@ pub struct Up {
     /// Requests of one account in flight beyond which 429 answers; 0 is no limit
     #[arg(long, default_value_t = 0)]
     concurrency_max: u32,
-    /// Days for which events are kept that are neither alerts (30 days) nor of the audit (13
-    /// months)
+    /// Days for which mails, verifications and events are kept that are neither alerts (30 days)
+    /// nor of the audit (13 months)
     #[arg(long, env = "OFFHOOK_KEEP_EVENTS", default_value_t = 30,
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     keep_events: u32,

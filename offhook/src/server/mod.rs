@@ -140,6 +140,7 @@ pub struct Platform {
     pub sim: Arc<Sim>,
     pub mailboxes: Arc<Mailboxes>,
     pub email: Arc<Email>,
+    pub verify: Arc<Verify>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
     pub whatsapp: Option<Arc<WhatsApp>>,
@@ -204,7 +205,13 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let stop = platform.stop.clone();
     let stopped = stop.subscribe();
     let journal = platform.store.background().journal();
-    let retention = Retention::new(journal, platform.clock.clone(), settings.keep);
+    let retention = Retention::new(
+        journal,
+        platform.store.background().census(),
+        vec![platform.email.clone(), platform.verify.clone()],
+        platform.clock.clone(),
+        settings.keep,
+    );
     let pump = Pump::new(platform.events.clone(), platform.store.bus().clone());
     let mut tasks = Vec::new();
     if let Some(smpp) = &platform.smpp {
@@ -405,6 +412,7 @@ async fn wire(
         sim,
         mailboxes: networks.mailboxes.clone(),
         email,
+        verify,
         smpp: networks.smpp.clone(),
         twilio: networks.twilio.clone(),
         whatsapp: networks.whatsapp.clone(),

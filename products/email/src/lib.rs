@@ -22,6 +22,7 @@ mod notice;
 mod parse;
 mod reader;
 mod relay;
+mod retention;
 mod schedule;
 mod send;
 mod setting;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use jobs::NewJob;
+use serde::Serialize;
 use serde_json::Value;
 use store::{AccountStore, StoreError};
 
@@ -115,7 +116,8 @@ impl Email {
     ) -> Result<String, StoreError> {
         let id = self.token(16);
         let now = self.parts.clock.now();
-        let body = serde_json::to_vec(letter).expect("a letter is plain data");
+        let kept = Kept { mail: id.clone(), letter };
+        let body = serde_json::to_vec(&kept).expect("a letter is plain data");
         let blob = self.parts.blobs.put(&body).await?;
         let mut batch = store.batch();
         batch.run(
@@ -192,6 +194,19 @@ fn meta_of(letter: &Letter, one: &Personalization, notice: Option<&str>) -> Meta
         send_at: None,
         notice: notice.map(str::to_owned),
     }
+}
+
+/// A letter as it is kept: it names its mail, so that no other mail's is the same blob.
+#[derive(Serialize)]
+struct Kept<'a> {
+    mail: String,
+    #[serde(flatten)]
+    letter: &'a Letter,
+}
+
+/// Whether these bytes are the letter of this mail and of no other.
+pub(crate) fn is_of(bytes: &[u8], mail: &str) -> bool {
+    bytes.starts_with(format!("{{\"mail\":\"{mail}\",").as_bytes())
 }
 
 /// The letter of a mail.
