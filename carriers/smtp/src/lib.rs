@@ -33,6 +33,9 @@ pub use config::{Config, Smarthost};
 
 /// Destinations that are remembered; beyond, those at rest are forgotten.
 const DESTINATIONS_MAX: usize = 10_000;
+/// How long a mail waits for a connection: a server that is quick is kept busy, one that is slow
+/// does not keep the others' mail waiting.
+const SEAT_TIME: Duration = Duration::from_secs(1);
 const READY: Duration = Duration::from_secs(1);
 
 /// Who takes what comes in.
@@ -126,7 +129,7 @@ impl MailCarrier for Smtp {
             let domain = mail::domain_of(&mail.to);
             let name = self.config.smarthost.as_ref().map_or(domain.as_str(), |host| &host.host);
             let seats = self.destination(name);
-            let Ok(_seat) = seats.try_acquire() else {
+            let Ok(Ok(_seat)) = tokio::time::timeout(SEAT_TIME, seats.acquire()).await else {
                 return MailAttempt::Busy(Unavailable(format!("{name} has its connections")));
             };
             self.attempt(mail, &domain).await
