@@ -401,6 +401,7 @@ async fn wire(
     let router = usage::mount(monitor.mount(router));
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
     let router = lookup.mount(voice.mount(verify.mount(events.mount(router))));
+    let router = email.mount(router);
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,

@@ -15,7 +15,7 @@ use crate::lifecycle::{self, Event, Status};
 use crate::reader::{Reader, Recorder};
 use crate::schedule::{self, Hold};
 use crate::send::letter_of;
-use crate::{Email, stats, suppression, template};
+use crate::{Email, compose, stats, suppression, template};
 
 pub const PROCESS_QUEUE: &str = "email.process";
 const DELIVER_QUEUE: &str = "email.deliver";
@@ -130,7 +130,7 @@ impl Email {
             }
             reader.meta.template_name =
                 version.as_ref().map(|version| version.template_name.clone());
-            let found = match drop_all {
+            let found = match drop_all.or_else(|| compose::unrenderable(&letter, reader.part)) {
                 Some(reason) => Some((reason, "")),
                 None => suppression::reason(store, &reader.email, &letter).await?,
             };

@@ -7,7 +7,7 @@ use contracts::{BoxFuture, Clearing, Unavailable};
 use kernel::{Sid, Timestamp};
 use store::{AccountStore, StoreError};
 
-use crate::{Email, notice, send};
+use crate::{Email, comms, notice, send};
 
 /// Readers of one commit.
 const READERS_MAX: usize = 200;
@@ -58,7 +58,8 @@ impl Email {
                 vec![mail.into(), notice::CLAIM.into()],
             );
         }
-        if !rows.is_empty() {
+        let operations = comms::forget(store, before, &mut batch).await?;
+        if rows.len() + operations > 0 {
             store.commit(batch).await?;
         }
         Ok(rows.len() == READERS_MAX)

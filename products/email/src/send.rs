@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use jobs::NewJob;
 use serde::Serialize;
 use serde_json::Value;
-use store::{AccountStore, StoreError};
+use store::{AccountBatch, AccountStore, StoreError};
 
 use crate::dispatch::{PROCESS_QUEUE, Process};
 use crate::fault::{Fault, Item};
-use crate::letter::{Letter, Personalization};
+use crate::letter::{Letter, Person, Personalization};
 use crate::lifecycle::Status;
 use crate::reader::{Meta, Reader};
 use crate::wire::{Answer, Call, Route, route};
@@ -114,12 +114,23 @@ impl Email {
         letter: &Letter,
         notice: Option<&str>,
     ) -> Result<String, StoreError> {
+        let mut batch = store.batch();
+        let id = self.enqueue(letter, notice, &mut batch).await?;
+        store.commit(batch).await?;
+        Ok(id)
+    }
+
+    /// As [`Email::accept`], in a batch of the caller's.
+    pub(crate) async fn enqueue(
+        &self,
+        letter: &Letter,
+        notice: Option<&str>,
+        batch: &mut AccountBatch,
+    ) -> Result<String, StoreError> {
         let id = self.token(16);
         let now = self.parts.clock.now();
-        let kept = Kept { mail: id.clone(), letter };
-        let body = serde_json::to_vec(&kept).expect("a letter is plain data");
+        let body = bytes_of(&id, letter);
         let blob = self.parts.blobs.put(&body).await?;
-        let mut batch = store.batch();
         batch.run(
             "INSERT INTO mail (account_sid, id, blob, batch_id, send_at, date_created)
              VALUES ($1, $2, $3, $4, $5, $6)",
@@ -132,7 +143,7 @@ impl Email {
             ],
         );
         if let Some(reference) = notice {
-            shelf::claim(&mut batch, notice::CLAIM, reference, &id);
+            shelf::claim(batch, notice::CLAIM, reference, &id);
         }
         let mut times = BTreeSet::new();
         for (part, one) in letter.personalizations.iter().enumerate() {
@@ -152,15 +163,15 @@ impl Email {
                         .or_else(|| letter.subject.clone())
                         .unwrap_or_default(),
                     status: Status::Queued,
-                    meta: Meta { send_at, ..meta.clone() },
+                    meta: Meta { send_at, to_name: comms_name(one, person), ..meta.clone() },
                     attempt: 0,
                     opens: 0,
                     clicks: 0,
                     created: now,
                     last_event: now,
                 };
-                reader.insert(&mut batch);
-                stats::count(&mut batch, &letter.categories, "requests", now);
+                reader.insert(batch);
+                stats::count(batch, &letter.categories, "requests", now);
             }
         }
         for send_at in times {
@@ -169,9 +180,8 @@ impl Email {
             if let Some(at) = send_at.map(kernel::Timestamp::from_seconds) {
                 job = job.at(at.max(now));
             }
-            jobs::add(&mut batch, &self.parts.clock, job);
+            jobs::add(batch, &self.parts.clock, job);
         }
-        store.commit(batch).await?;
         Ok(id)
     }
 }
@@ -193,15 +203,26 @@ fn meta_of(letter: &Letter, one: &Personalization, notice: Option<&str>) -> Meta
         template_name: None,
         send_at: None,
         notice: notice.map(str::to_owned),
+        comms_id: one.comms_id.clone(),
+        from_name: comms_name(one, &letter.from),
+        to_name: None,
     }
 }
 
+/// The name of a person where Twilio's own Email API will show it.
+fn comms_name(one: &Personalization, person: &Person) -> Option<String> {
+    one.comms_id.as_ref().and(person.name.clone())
+}
+
 /// A letter as it is kept: it names its mail, so that no other mail's is the same blob.
-#[derive(Serialize)]
-struct Kept<'a> {
-    mail: String,
-    #[serde(flatten)]
-    letter: &'a Letter,
+pub(crate) fn bytes_of(mail: &str, letter: &Letter) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Kept<'a> {
+        mail: &'a str,
+        #[serde(flatten)]
+        letter: &'a Letter,
+    }
+    serde_json::to_vec(&Kept { mail, letter }).expect("a letter is plain data")
 }
 
 /// Whether these bytes are the letter of this mail and of no other.
