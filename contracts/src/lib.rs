@@ -36,7 +36,8 @@ pub use message::{
     MessageSink, OutboundMedia, OutboundMessage, Place, Receipt, ReceiptStatus, Submission, Tap,
 };
 pub use notice::{
-    Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink, Speech,
+    Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink, NoticeTemplate,
+    Speech,
 };
 pub use number::{CallRoute, InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use sip::{

@@ -1,6 +1,8 @@
 //! Short notices to one person: a login code, an alarm. Whoever can reach people
 //! on a channel sends them for products that cannot.
 
+use std::collections::BTreeMap;
+
 use kernel::Sid;
 use serde::{Deserialize, Serialize};
 
@@ -34,6 +36,15 @@ pub struct Notice {
     pub html: Option<String>,
     /// Of a call only: how it is said.
     pub speech: Option<Speech>,
+    /// Of a mail only: a template of the account's, which takes the place of the texts.
+    pub template: Option<NoticeTemplate>,
+}
+
+/// A template and what fills it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeTemplate {
+    pub id: String,
+    pub data: BTreeMap<String, String>,
 }
 
 /// How a text is said in a call.
@@ -71,6 +82,19 @@ pub enum NoticeOutcome {
 pub trait NoticeSender: Send + Sync {
     /// Accepts durably before it answers.
     fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<(), NoticeError>>;
+
+    /// Whether a notice may name this template: it is there, and shows one of `needed`.
+    ///
+    /// # Errors
+    /// 60218 for one that is not there, 60219 for one that shows none of them.
+    fn check_template<'a>(
+        &'a self,
+        _account: Sid,
+        _id: &'a str,
+        _needed: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<(), NoticeError>> {
+        Box::pin(async { Err(NoticeError::Refused { code: 60218 }) })
+    }
 }
 
 /// Implemented by who asks. Outcomes may come twice, late, or never.

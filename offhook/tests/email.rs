@@ -558,6 +558,7 @@ async fn a_notice_of_another_product_is_sent_once() {
             text: "Your code is 123456".into(),
             html: None,
             speech: None,
+            template: None,
         };
         for _ in 0..2 {
             assert_eq!(world.platform().email.send(&notice).await, Ok(()));

@@ -215,9 +215,12 @@ async fn a_code_is_called_out_to_who_presses_a_key() {
         // It is no call of the account, and no table but the simulated phone's has the code.
         let none = world.get(&world.path("Calls.json")).await.json();
         assert_eq!(none["calls"], json!([]));
-        let left = "SELECT count(*) FROM resource WHERE kind = $1";
-        let row = world.platform().store.point(left, vec!["VoiceNotice".into()]).await;
-        assert_eq!(row.expect("the store answers").expect("a count").int(0), 0);
+        eventually("it is forgotten", || async {
+            let left = "SELECT count(*) FROM resource WHERE kind = $1";
+            let row = world.platform().store.point(left, vec!["VoiceNotice".into()]).await;
+            (row.expect("the store answers").expect("a count").int(0) == 0).then_some(())
+        })
+        .await;
         assert_eq!(checked(&world, &owl, code).await, "approved");
 
         // Who does not answer, or is not there, is told of.
@@ -806,6 +809,72 @@ async fn verifications_are_forgotten_in_time() {
         assert_eq!(count(claims).await, 1);
         let attempts = world.get(&at("/Attempts")).await.json();
         assert_eq!(attempts["attempts"][0]["verification_sid"], young["sid"]);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_comes_in_a_mail_template_of_the_account() {
+    for world in worlds().await {
+        let owl = service(&world, &[]).await;
+        let mail = async |path: &str, body: Value| {
+            let request = harness::Request::new("POST", path).login(&world.login);
+            world.send(request.body("application/json", body.to_string().into_bytes())).await
+        };
+        let made =
+            mail("/_/sendgrid/v3/templates", json!({"name": "Codes", "generation": "dynamic"}))
+                .await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let id = made.text_of("id");
+        let versions = format!("/_/sendgrid/v3/templates/{id}/versions");
+        let address = "bea@owl.example";
+        let configuration = json!({"template_id": id, "substitutions": {"who": "Bea"}}).to_string();
+        let wish = [
+            ("Channel", "email"),
+            ("To", address),
+            ("ChannelConfiguration", configuration.as_str()),
+        ];
+        assert_error(&start(&world, &owl, &wish).await, 60218, 400, &id);
+        let version = |html: &str| json!({"name": "v", "subject": "Hello {{who}}", "active": 1, "html_content": html});
+        assert_eq!(mail(&versions, version("<p>no code</p>")).await.status, 201);
+        assert_error(&start(&world, &owl, &wish).await, 60219, 400, "twilio_code");
+        let html = "<p>{{who}}, your code of {{friendly_name}}: {{ twilio_code }}</p>";
+        assert_eq!(mail(&versions, version(html)).await.status, 201);
+        assert_eq!(start(&world, &owl, &wish).await.status, 201);
+        let mail = eventually("the mail", || async {
+            let mails = world.own("GET", &format!("mailboxes/{address}/mails"), Value::Null).await;
+            mails.json()["mails"].get(0).cloned()
+        })
+        .await;
+        assert_eq!(mail["subject"], "Hello Bea");
+        let html = mail["html"].as_str().unwrap();
+        assert!(html.contains("Bea, your code of "), "{html}");
+        let code: String =
+            mail["text"].as_str().unwrap().chars().filter(char::is_ascii_digit).collect();
+        let fine = check(&world, &owl, &[("To", address), ("Code", &code)]).await;
+        assert_eq!(fine.text_of("status"), "approved");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_is_fetched_so_often() {
+    for world in worlds().await {
+        let owl = service(&world, &[]).await;
+        let sid = started(&world, &owl, &[]).await["sid"].as_str().unwrap().to_owned();
+        let path = at(&format!("/Services/{owl}/Verifications/{sid}"));
+        for (count, pause) in [(60, 61), (60, 61), (60, 61)] {
+            for _ in 0..count {
+                assert_eq!(world.get(&path).await.status, 200);
+            }
+            let refused = world.get(&path).await;
+            assert_error(&refused, 20429, 429, "Too many requests");
+            let wait: u64 = refused.header("retry-after").expect("a time").parse().unwrap();
+            assert!((1..=3600).contains(&wait), "{wait}");
+            world.advance(pause).await;
+        }
+        // Three minutes' worth is an hour's.
+        assert_error(&world.get(&path).await, 20429, 429, "Too many requests");
         world.stop().await;
     }
 }

@@ -309,6 +309,7 @@ impl Lookout {
                 ),
                 html: None,
                 speech: None,
+                template: None,
             };
             match self.0.mail.send(&notice).await {
                 Ok(()) => {}

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use contracts::Speech;
+use contracts::{NoticeTemplate, Speech};
 use kernel::ApiError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -36,6 +36,7 @@ pub(crate) struct Choices {
     /// An extension that calls dial.
     pub send_digits: Option<String>,
     pub mail_from: Option<String>,
+    pub mail_template: Option<String>,
     pub mail_substitutions: BTreeMap<String, String>,
 }
 
@@ -49,6 +50,9 @@ pub(crate) struct Plan {
     /// The code is said digit by digit, in this way.
     #[serde(default)]
     pub speech: Option<Speech>,
+    /// The mail template that takes the place of the text.
+    #[serde(default)]
+    pub template: Option<String>,
     pub from: Option<String>,
 }
 
@@ -126,7 +130,8 @@ impl Plan {
             digits: choices.send_digits.clone(),
             prompt: service.asks_for_key().then(|| words.press.to_owned()),
         });
-        let plan = Self { locale, text, subject, values, speech, from };
+        let template = choices.mail_template.clone().filter(|_| channel == "email");
+        let plan = Self { locale, text, subject, values, speech, template, from };
         let length = plan.text(LONGEST_CODE).chars().count();
         if length > TEXT_MAX {
             let why = format!("The text would have {length} characters: {TEXT_MAX} are possible");
@@ -142,6 +147,16 @@ impl Plan {
 
     pub fn subject(&self, code: &str) -> Option<String> {
         Some(self.worded(self.subject.as_deref()?, code))
+    }
+
+    /// The template with all that it may show.
+    pub fn template(&self, code: &str) -> Option<NoticeTemplate> {
+        let mut data = self.values.clone();
+        for (name, value) in [("twilio_code", code.to_owned()), ("twilio_message", self.text(code))]
+        {
+            data.insert(name.to_owned(), value);
+        }
+        Some(NoticeTemplate { id: self.template.clone()?, data })
     }
 
     fn worded(&self, text: &str, code: &str) -> String {

@@ -203,6 +203,7 @@ impl Verify {
             text: sending.plan.text(&code),
             html: None,
             speech: sending.plan.speech.clone(),
+            template: sending.plan.template(&code),
         };
         match sender.send(&notice).await {
             Ok(()) => Ok(store.batch()),
