@@ -73,7 +73,18 @@ struct Manner {
 const UNREACHED: NoticeOutcome = NoticeOutcome::Failed { code: 30003 };
 const UNKNOWN: NoticeOutcome = NoticeOutcome::Failed { code: 30005 };
 
-/// The whole state machine. Who hangs up while it is said has heard it.
+/// The number of the item that is heard in a stage.
+fn item_of(stage: Stage) -> u32 {
+    match stage {
+        Stage::Ringing | Stage::Over => 0,
+        Stage::Dialling => 1,
+        Stage::Asking(times) => 1 + times,
+        Stage::Saying => 2 + ASKED_MAX,
+    }
+}
+
+/// The whole state machine. An item that has ended counts only where it is the one that is heard:
+/// the end of a prompt may come after the key that cut it off. Who hangs up while it is said has heard it.
 fn apply(stage: Stage, event: &Event, manner: Manner) -> (Stage, Vec<Deed>) {
     use Stage::{Asking, Dialling, Over, Ringing, Saying};
     let next = match manner.asks_for_key {
@@ -82,6 +93,7 @@ fn apply(stage: Stage, event: &Event, manner: Manner) -> (Stage, Vec<Deed>) {
     };
     let over = |outcome| (Over, vec![Deed::HangUp, Deed::Tell(outcome)]);
     match (stage, event) {
+        (_, Event::Leg(LegEvent::Played { id })) if *id != item_of(stage) => (stage, Vec::new()),
         (Ringing, Event::Leg(LegEvent::Answered { .. })) if manner.has_extension => {
             (Dialling, vec![Deed::Tell(NoticeOutcome::Sent), Deed::Dial])
         }
@@ -277,16 +289,16 @@ impl Voice {
             Deed::HangUp => Order::HangUp,
             Deed::Dial => {
                 let digits = kept.speech.digits.clone().unwrap_or_default();
-                Order::Play { id: 1, item: Item::Tones { digits } }
+                Order::Play { id: item_of(Stage::Dialling), item: Item::Tones { digits } }
             }
             Deed::Ask(times) => {
                 let prompt = kept.speech.prompt.clone().unwrap_or_default();
-                Order::Play { id: 1 + times, item: kept.say(prompt) }
+                Order::Play { id: item_of(Stage::Asking(times)), item: kept.say(prompt) }
             }
             Deed::Say => {
                 let text = self.parts.sealer.open(&unhex(&kept.sealed));
                 let text = text.map_err(|error| Failure::Hopeless(error.to_string()))?;
-                Order::Play { id: 2 + ASKED_MAX, item: kept.say(text) }
+                Order::Play { id: item_of(Stage::Saying), item: kept.say(text) }
             }
         };
         self.carrier().order(account, notice, kept.at, &order).await.map_err(retry)
@@ -316,7 +328,7 @@ mod tests {
         let asks = Manner { asks_for_key: true, ..plain };
         let dials = Manner { has_extension: true, ..asks };
         let answered = Event::Leg(LegEvent::Answered { by: AnsweredBy::Human });
-        let played = Event::Leg(LegEvent::Played { id: 1 });
+        let played = |stage| Event::Leg(LegEvent::Played { id: item_of(stage) });
         let key = Event::Leg(LegEvent::Digits("5".into()));
         let ended = |why| Event::Leg(LegEvent::Ended(why));
         let (sent, heard) = (Deed::Tell(NoticeOutcome::Sent), Deed::Tell(NoticeOutcome::Delivered));
@@ -329,8 +341,10 @@ mod tests {
             (Ringing, ended(Ending::Failed), plain, Over, vec![Deed::Tell(UNKNOWN)]),
             (Ringing, Event::RingTimeout, plain, Over, vec![Deed::HangUp, unreached]),
             (Saying, Event::RingTimeout, plain, Saying, vec![]),
-            (Dialling, played.clone(), dials, Asking(1), vec![Deed::Ask(1)]),
-            (Asking(2), played.clone(), asks, Asking(2), vec![Deed::AwaitKey(2)]),
+            (Dialling, played(Dialling), dials, Asking(1), vec![Deed::Ask(1)]),
+            (Asking(2), played(Asking(2)), asks, Asking(2), vec![Deed::AwaitKey(2)]),
+            (Asking(2), played(Asking(1)), asks, Asking(2), vec![]),
+            (Saying, played(Asking(2)), asks, Saying, vec![]),
             (Asking(1), key.clone(), asks, Saying, vec![Deed::Say]),
             (Asking(1), Event::KeyTimeout(1), asks, Asking(2), vec![Deed::Ask(2)]),
             (Asking(2), Event::KeyTimeout(1), asks, Asking(2), vec![]),
@@ -338,7 +352,7 @@ mod tests {
             (Asking(1), ended(Ending::HungUp), asks, Over, vec![unreached]),
             (Saying, Event::KeyTimeout(1), asks, Saying, vec![]),
             (Saying, key, asks, Saying, vec![]),
-            (Saying, played, plain, Over, vec![Deed::HangUp, heard]),
+            (Saying, played(Saying), plain, Over, vec![Deed::HangUp, heard]),
             (Saying, ended(Ending::HungUp), plain, Over, vec![heard]),
             (Over, answered, plain, Over, vec![]),
         ] {
