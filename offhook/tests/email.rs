@@ -632,6 +632,8 @@ async fn mail_is_forgotten_in_time_and_its_links_still_lead() {
         let html = "<p><a href=\"https://example.com/deal\">here</a></p>";
         let mut mail = letter("old@example.com");
         mail["content"] = json!([{"type": "text/html", "value": html}]);
+        // Long enough for a file of its own.
+        mail["attachments"] = json!([{"content": "aGVs".repeat(12_000), "filename": "a.txt"}]);
         mail["tracking_settings"] = json!({
             "click_tracking": {"enable": true}, "open_tracking": {"enable": true},
             "subscription_tracking": {"enable": true},

@@ -14,7 +14,7 @@ use crate::letter::Letter;
 use crate::lifecycle::{self, Event, Status};
 use crate::reader::{Reader, Recorder};
 use crate::schedule::{self, Hold};
-use crate::send::letter_of;
+use crate::send::letter_of_row;
 use crate::{Email, compose, stats, suppression, template};
 
 pub const PROCESS_QUEUE: &str = "email.process";
@@ -78,9 +78,9 @@ impl Email {
         store: &AccountStore,
         id: &str,
     ) -> Result<Option<(Letter, Option<String>)>, Failure> {
-        let sql = "SELECT blob, batch_id FROM mail WHERE account_sid = $1 AND id = $2";
+        let sql = "SELECT blob, batch_id, letter FROM mail WHERE account_sid = $1 AND id = $2";
         let Some(row) = store.point(sql, vec![id.into()]).await? else { return Ok(None) };
-        let letter = letter_of(self, row.text(0)).await?;
+        let letter = letter_of_row(self, row.text(0), row.opt_blob(2)).await?;
         Ok(letter.map(|letter| (letter, row.opt_text(1).map(str::to_owned))))
     }
 

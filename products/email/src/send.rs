@@ -23,6 +23,8 @@ pub const ROUTES: &[Route] = &[
 
 /// Bytes of all attachments of a request, and of the message it makes.
 const BYTES_MAX: usize = 30 * 1024 * 1024;
+/// Bytes of a letter that lies in its row, and not in a file of its own.
+const SHORT_BYTES_MAX: usize = 32 * 1024;
 
 async fn send(email: &Email, call: &Call) -> Result<Answer, Fault> {
     let letter = check::letter(&call.object()?, call.now)?;
@@ -130,16 +132,20 @@ impl Email {
         let id = self.token(16);
         let now = self.parts.clock.now();
         let body = bytes_of(&id, letter);
-        let blob = self.parts.blobs.put(&body).await?;
+        let (blob, short) = match body.len() <= SHORT_BYTES_MAX {
+            true => (String::new(), Some(body)),
+            false => (self.parts.blobs.put(&body).await?, None),
+        };
         batch.run(
-            "INSERT INTO mail (account_sid, id, blob, batch_id, send_at, date_created)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO mail (account_sid, id, blob, batch_id, send_at, date_created, letter)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
             vec![
                 id.as_str().into(),
                 blob.into(),
                 letter.batch_id.clone().into(),
                 letter.send_at.into(),
                 now.into(),
+                short.into(),
             ],
         );
         if let Some(reference) = notice {
@@ -236,7 +242,25 @@ pub(crate) fn is_of(bytes: &[u8], mail: &str) -> bool {
 /// When the store is away; a letter that is gone is `None`.
 pub(crate) async fn letter_of(email: &Email, blob: &str) -> Result<Option<Letter>, StoreError> {
     let bytes = email.parts.blobs.get(blob).await?;
-    Ok(bytes
-        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
-        .and_then(|json| serde_json::from_value(json).ok()))
+    Ok(bytes.as_deref().and_then(read))
+}
+
+/// The letter of a row whose `blob` and `letter` these are.
+///
+/// # Errors
+/// As [`letter_of`].
+pub(crate) async fn letter_of_row(
+    email: &Email,
+    blob: &str,
+    short: Option<&[u8]>,
+) -> Result<Option<Letter>, StoreError> {
+    match short {
+        Some(bytes) => Ok(read(bytes)),
+        None => letter_of(email, blob).await,
+    }
+}
+
+fn read(bytes: &[u8]) -> Option<Letter> {
+    let json = serde_json::from_slice::<Value>(bytes).ok()?;
+    serde_json::from_value(json).ok()
 }
