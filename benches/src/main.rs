@@ -10,10 +10,12 @@ mod calls;
 mod foreign;
 mod list;
 mod load;
+mod mail;
 mod pace;
 mod process;
 mod relay;
 mod smsc;
+mod verify;
 mod yardstick;
 
 use std::path::PathBuf;
@@ -64,6 +66,21 @@ enum Command {
         #[arg(long, default_value_t = 500)]
         concurrent: u32,
     },
+    /// Verifications started and checked per second, and the cost of a check among many
+    Verify {
+        /// Requests of each measurement
+        #[arg(long, default_value_t = 10_000)]
+        requests: usize,
+        /// How many verifications are many
+        #[arg(long, default_value_t = 1_000_000)]
+        verifications: u64,
+    },
+    /// Mail accepted per second, and handed over by SMTP
+    Mail {
+        /// Mails of the measurement
+        #[arg(long, default_value_t = 5_000)]
+        mails: usize,
+    },
     /// What `offhook run` costs a program's other connections
     Foreign {
         /// Connections of a round
@@ -101,6 +118,10 @@ fn main() -> Outcome {
         Command::Pace { messages, seconds } => runtime.block_on(pace::run(messages, seconds)),
         Command::Relay { messages } => runtime.block_on(relay::run(messages)),
         Command::Calls { concurrent } => runtime.block_on(calls::run(concurrent)),
+        Command::Verify { requests, verifications } => {
+            runtime.block_on(verify::run(requests, verifications))
+        }
+        Command::Mail { mails } => runtime.block_on(mail::run(mails)),
         Command::Foreign { connections } => foreign::run(connections),
         Command::Connect { port, connections } => foreign::connect(port, connections),
     }

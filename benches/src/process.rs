@@ -78,7 +78,7 @@ impl Server {
 
     /// A column of numbers from the platform's database.
     pub fn column(&self, sql: &str) -> Result<Vec<i64>, Failure> {
-        let database = rusqlite::Connection::open(self.directory.join("offhook.db"))?;
+        let database = self.database()?;
         let mut statement = database.prepare(sql)?;
         let rows = statement.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -109,13 +109,31 @@ impl Server {
     }
 
     async fn get(&self, path: &str) -> Result<Value, Failure> {
-        let mut stream = TcpStream::connect(&self.address).await?;
         let request = format!("GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.address);
+        Ok(self.ask(&request).await?.1)
+    }
+
+    /// Status and JSON of one request on a connection of its own.
+    pub async fn ask(&self, request: &str) -> Result<(u16, Value), Failure> {
+        let mut stream = TcpStream::connect(&self.address).await?;
+        stream.set_nodelay(true)?;
         stream.write_all(request.as_bytes()).await?;
         let mut buffer = vec![0; 64 * 1024];
         let answer = load::read_response(&mut stream, &mut buffer).await;
-        let (_, body) = answer.map_err(|error| error.to_string())?;
-        Ok(serde_json::from_slice(&body)?)
+        let (status, body) = answer.map_err(|error| error.to_string())?;
+        Ok((status, serde_json::from_slice(&body)?))
+    }
+
+    /// Account, token and sender of a platform.
+    pub fn login(&self) -> Result<&(String, String, String), Failure> {
+        self.login.as_ref().ok_or_else(|| format!("{} has no account", self.name).into())
+    }
+
+    /// The platform's database, beside the platform.
+    pub fn database(&self) -> Result<rusqlite::Connection, Failure> {
+        let database = rusqlite::Connection::open(self.directory.join("offhook.db"))?;
+        database.busy_timeout(Duration::from_secs(60))?;
+        Ok(database)
     }
 
     async fn ask_login(&self) -> Result<(String, String, String), Failure> {
@@ -129,17 +147,8 @@ impl Server {
         let (host, path, authorization, from) = self.submission();
         let request = move |at: usize| {
             let to = format!("+1415{:07}", 2_000_000 + at % 7_000_000);
-            let body: String = form_urlencoded::Serializer::new(String::new())
-                .append_pair("To", &to)
-                .append_pair("From", &from)
-                .append_pair("Body", "Your code is 123456. It is valid for ten minutes.")
-                .finish();
-            format!(
-                "POST {path} HTTP/1.1\r\nHost: {host}\r\n{authorization}\
-                 Content-Type: application/x-www-form-urlencoded\r\n\
-                 Content-Length: {}\r\n\r\n{body}",
-                body.len()
-            )
+            let body = "Your code is 123456. It is valid for ten minutes.";
+            form(&host, &path, &authorization, &[("To", &to), ("From", &from), ("Body", body)])
         };
         let measured = load::run(&self.address, connections, total, Arc::new(request)).await;
         measured.map_err(|error| format!("{}: {error}", self.name).into())
@@ -159,19 +168,28 @@ impl Server {
         (self.address.clone(), path, headers, from)
     }
 
-    /// Waits until the platform has kept every promise; deliveries and seconds.
-    pub async fn drain(&self) -> Result<(i64, f64), Failure> {
+    /// Waits until the platform has kept every promise for now: what is due within the next
+    /// minutes is something else.
+    pub async fn settle(&self) -> Result<f64, Failure> {
         let began = Instant::now();
-        let database = rusqlite::Connection::open(self.directory.join("offhook.db"))?;
-        let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0));
-        while count("SELECT count(*) FROM job")? > 0 {
+        let database = self.database()?;
+        let due = "SELECT count(*) FROM job WHERE due_at < (unixepoch() + 60) * 1000000";
+        while database.query_row(due, [], |row| row.get::<_, i64>(0))? > 0 {
             if began.elapsed() > Duration::from_secs(600) {
                 return Err("jobs are left after ten minutes".into());
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        Ok(began.elapsed().as_secs_f64())
+    }
+
+    /// As [`Server::settle`]; also how many messages were delivered.
+    pub async fn drain(&self) -> Result<(i64, f64), Failure> {
+        let waited = self.settle().await?;
+        let database = self.database()?;
+        let count = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0));
         let delivered = count("SELECT count(*) FROM message WHERE status = 'delivered'")?;
-        Ok((delivered, began.elapsed().as_secs_f64()))
+        Ok((delivered, waited))
     }
 
     /// Resident memory in KiB, as the kernel counts it.
@@ -205,6 +223,25 @@ impl Drop for Server {
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// A request that posts a form.
+pub fn form(host: &str, path: &str, headers: &str, fields: &[(&str, &str)]) -> String {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    posted(host, path, headers, "application/x-www-form-urlencoded", &body)
+}
+
+/// A request that posts JSON.
+pub fn json(host: &str, path: &str, headers: &str, body: &str) -> String {
+    posted(host, path, headers, "application/json", body)
+}
+
+fn posted(host: &str, path: &str, headers: &str, kind: &str, body: &str) -> String {
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\n{headers}Content-Type: {kind}\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
 }
 
 /// Resident memory of a process in KiB, as the kernel counts it.

@@ -5,13 +5,22 @@ import { strict as assert } from "node:assert";
 import { stories as accessible } from "./accessible.mjs";
 import { stories as activity } from "./activity.mjs";
 import { stories as calls } from "./calls.mjs";
+import { stories as passkeys } from "./passkeys.mjs";
 import { stories as phones } from "./phones.mjs";
 import { stories as resources } from "./resources.mjs";
 import { stories as serving } from "./serving.mjs";
 import { browser, platform, program, screen, tab } from "./support.mjs";
 
 const wanted = process.argv[2] ?? "";
-const all = { ...serving, ...phones, ...calls, ...activity, ...resources, ...accessible };
+const all = {
+  ...serving,
+  ...phones,
+  ...calls,
+  ...activity,
+  ...resources,
+  ...accessible,
+  ...passkeys,
+};
 const chrome = await browser();
 let passed = 0;
 let failed = 0;

@@ -5,6 +5,7 @@
 
 mod account;
 mod carrier;
+mod clearing;
 mod client;
 mod content;
 mod line;
@@ -24,6 +25,7 @@ use std::pin::Pin;
 
 pub use account::{AccountDirectory, AccountFacts};
 pub use carrier::{CarrierNotes, ConfigError, NotesError};
+pub use clearing::Clearing;
 pub use client::{ClientGrant, ClientRefusal, ClientTokens};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
 pub use line::{Line, LineKind, Lines};
@@ -35,7 +37,10 @@ pub use message::{
     InboundMedia, InboundMessage, InboundOutcome, MessageCarrier, MessageContent, MessageContents,
     MessageSink, OutboundMedia, OutboundMessage, Place, Receipt, ReceiptStatus, Submission, Tap,
 };
-pub use notice::{Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink};
+pub use notice::{
+    Notice, NoticeChannel, NoticeError, NoticeOutcome, NoticeSender, NoticeSink, NoticeTemplate,
+    Speech,
+};
 pub use number::{CallRoute, InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use sip::{
     DialingPermissions, DialingRisk, IpBlock, SipAccess, SipDirectory, SipPlace, SipPlaceKind,

@@ -1,7 +1,10 @@
 //! Short notices to one person: a login code, an alarm. Whoever can reach people
 //! on a channel sends them for products that cannot.
 
+use std::collections::BTreeMap;
+
 use kernel::Sid;
+use serde::{Deserialize, Serialize};
 
 use crate::{BoxFuture, Unavailable};
 
@@ -31,6 +34,28 @@ pub struct Notice {
     pub text: String,
     /// Of a mail only.
     pub html: Option<String>,
+    /// Of a call only: how it is said.
+    pub speech: Option<Speech>,
+    /// Of a mail only: a template of the account's, which takes the place of the texts.
+    pub template: Option<NoticeTemplate>,
+}
+
+/// A template and what fills it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NoticeTemplate {
+    pub id: String,
+    pub data: BTreeMap<String, String>,
+}
+
+/// How a text is said in a call.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Speech {
+    pub language: Option<String>,
+    pub voice: Option<String>,
+    /// Dialled when somebody answers: an extension.
+    pub digits: Option<String>,
+    /// Said first; the text follows when a key is pressed.
+    pub prompt: Option<String>,
 }
 
 /// Why a notice was not taken.
@@ -57,6 +82,19 @@ pub enum NoticeOutcome {
 pub trait NoticeSender: Send + Sync {
     /// Accepts durably before it answers.
     fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<(), NoticeError>>;
+
+    /// Whether a notice may name this template: it is there, and shows one of `needed`.
+    ///
+    /// # Errors
+    /// 60218 for one that is not there, 60219 for one that shows none of them.
+    fn check_template<'a>(
+        &'a self,
+        _account: Sid,
+        _id: &'a str,
+        _needed: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<(), NoticeError>> {
+        Box::pin(async { Err(NoticeError::Refused { code: 60218 }) })
+    }
 }
 
 /// Implemented by who asks. Outcomes may come twice, late, or never.

@@ -557,6 +557,8 @@ async fn a_notice_of_another_product_is_sent_once() {
             subject: Some("Your code".into()),
             text: "Your code is 123456".into(),
             html: None,
+            speech: None,
+            template: None,
         };
         for _ in 0..2 {
             assert_eq!(world.platform().email.send(&notice).await, Ok(()));
@@ -614,5 +616,84 @@ async fn pages_of_lists_and_what_is_not_there() {
             let message = reply.json()["errors"][0]["message"].clone();
             assert!(reply.status == status && message.is_string(), "{method} {path}: {reply:?}");
         }
+    }
+}
+
+/// Rows of the main account's mail.
+async fn rows(world: &World, table: &str) -> i64 {
+    let sql = format!("SELECT count(*) FROM {table} WHERE account_sid = $1");
+    let row = world.platform().store.point(&sql, vec![world.sid().into()]).await;
+    row.expect("the store answers").expect("a count").int(0)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_is_forgotten_in_time_and_its_links_still_lead() {
+    for world in worlds().await {
+        let html = "<p><a href=\"https://example.com/deal\">here</a></p>";
+        let mut mail = letter("old@example.com");
+        mail["content"] = json!([{"type": "text/html", "value": html}]);
+        // Long enough for a file of its own.
+        mail["attachments"] = json!([{"content": "aGVs".repeat(12_000), "filename": "a.txt"}]);
+        mail["tracking_settings"] = json!({
+            "click_tracking": {"enable": true}, "open_tracking": {"enable": true},
+            "subscription_tracking": {"enable": true},
+        });
+        mail["personalizations"] = json!([
+            {"to": [{"email": "old@example.com"}]}, {"to": [{"email": "older@example.com"}]},
+        ]);
+        let id = send(&world, mail).await;
+        let lies = first_mail(&world, "old@example.com").await;
+        let links: Vec<String> = lies["html"]
+            .as_str()
+            .expect("it has HTML")
+            .split('"')
+            .filter_map(|piece| piece.strip_prefix(&world.url).map(str::to_owned))
+            .collect();
+        let link = |kind: &str| {
+            let found =
+                links.iter().find(|link| link.starts_with(&format!("/_offhook/mail/{kind}")));
+            found.expect("the mail has such a link").clone()
+        };
+        let blob =
+            world.platform().store.point("SELECT blob FROM mail WHERE id = $1", vec![id.into()]);
+        let blob = blob.await.expect("the store answers").expect("the mail").text(0).to_owned();
+        let blobs = world.blobs();
+        assert!(blobs.get(&blob).await.expect("blobs are read").is_some());
+        eventually("both arrived", || async {
+            let path = "/v3/messages?query=status%3D%22delivered%22";
+            let found = done(&world, 200, "GET", path, Value::Null).await;
+            (found["messages"].as_array().map(Vec::len) == Some(2)).then_some(())
+        })
+        .await;
+
+        // Not yet; a mail that waits is kept however long; then all of it is gone.
+        world.advance(29 * 86_400).await;
+        send(&world, letter("young@example.com")).await;
+        first_mail(&world, "young@example.com").await;
+        assert_eq!((rows(&world, "mail").await, rows(&world, "mail_recipient").await), (2, 3));
+        world.advance(2 * 86_400).await;
+        eventually("it is forgotten", || async { (rows(&world, "mail").await == 1).then_some(()) })
+            .await;
+        assert_eq!(rows(&world, "mail_recipient").await, 1);
+        assert_eq!(blobs.get(&blob).await.expect("blobs are read"), None);
+        let events = world.platform().store.point(
+            "SELECT count(*) FROM mail_event WHERE recipient_id LIKE $1",
+            vec![format!("{}%", lies["id"].as_str().expect("an id")).into()],
+        );
+        assert_eq!(events.await.expect("the store answers").expect("a count").int(0), 0);
+
+        let clicked = world.send(Request::new("GET", &link("click"))).await;
+        assert_eq!(clicked.header("location"), Some("https://example.com/deal"), "{clicked:?}");
+        assert_eq!(world.send(Request::new("GET", &link("open"))).await.status, 200);
+        let out = link("unsubscribe");
+        assert_eq!(world.send(Request::new("GET", &out)).await.status, 200);
+        let list = "/v3/suppression/unsubscribes";
+        assert_eq!(done(&world, 200, "GET", list, Value::Null).await, json!([]));
+        let body = b"List-Unsubscribe=One-Click".to_vec();
+        let request = Request::new("POST", &out).body("application/x-www-form-urlencoded", body);
+        assert_eq!(world.send(request).await.status, 200);
+        let list = done(&world, 200, "GET", list, Value::Null).await;
+        assert_eq!(list[0]["email"], "old@example.com");
+        world.stop().await;
     }
 }

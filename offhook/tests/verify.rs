@@ -57,6 +57,41 @@ async fn code_on(world: &World, handset: &str, count: usize) -> String {
     bodies[count - 1].chars().filter(char::is_ascii_digit).collect()
 }
 
+fn spelled(code: &str) -> String {
+    code.chars().map(String::from).collect::<Vec<_>>().join(", ")
+}
+
+/// The calls of a handset, newest first.
+async fn calls(world: &World, handset: &str) -> Vec<Value> {
+    let reply = world.own("GET", &format!("handsets/{handset}/calls"), Value::Null).await;
+    reply.json()["calls"].as_array().cloned().unwrap_or_default()
+}
+
+/// What was said in the calls of a handset, once in so many of them something was.
+async fn said_on(world: &World, handset: &str, count: usize) -> Vec<Vec<String>> {
+    eventually("something said in calls", || async {
+        let said = |call: &Value| {
+            let lines = call["heard"].as_array().cloned().unwrap_or_default();
+            let lines = lines.iter().filter(|line| line["sound"] == "say");
+            lines.map(|line| line["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let all: Vec<_> = calls(world, handset).await.iter().map(said).collect();
+        let is_there = all.iter().filter(|said| !said.is_empty()).count() >= count;
+        is_there.then_some(all)
+    })
+    .await
+}
+
+/// What became of the newest attempt to a number, once it is this.
+async fn attempt_is(world: &World, to: &str, status: &str) -> Value {
+    let path = at(&format!("/Attempts?ChannelData.To={}", harness::encode(to)));
+    eventually(&format!("an attempt is {status}"), || async {
+        let newest = world.get(&path).await.json()["attempts"][0].clone();
+        (newest["channel_data"]["message_status"] == status).then_some(newest)
+    })
+    .await
+}
+
 /// Six digits that are not `code`.
 fn wrong(code: &str) -> String {
     let number: u32 = code.parse().unwrap();
@@ -134,14 +169,82 @@ async fn five_sends_say_the_same_code_on_every_channel() {
             assert_eq!(again["send_code_attempts"].as_array().unwrap().len(), count);
         }
         assert_error(&start(&world, &service, &[]).await, 60203, 429, "Max send attempts");
-        let bodies = world.bodies(USER, 5).await;
-        let calls: Vec<_> = bodies.iter().filter(|body| body.starts_with("Call:")).collect();
-        assert_eq!(calls.len(), 2, "{bodies:?}");
-        let text = bodies.iter().find(|body| body.starts_with("Your")).unwrap();
-        let code: String = text.chars().filter(char::is_ascii_digit).collect();
-        let spoken = code.chars().map(String::from).collect::<Vec<_>>().join(", ");
-        assert!(calls.iter().all(|call| call.contains(&spoken)), "{bodies:?}");
+        let code = code_on(&world, USER, 3).await;
+        for said in said_on(&world, USER, 2).await {
+            assert!(said[0].contains(&spelled(&code)), "{said:?}");
+        }
         assert_eq!(checked(&world, &service, &code).await, "approved");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_called_out_to_who_presses_a_key() {
+    for world in worlds().await {
+        let owl = service(&world, &[]).await;
+        let wish = [("Channel", "call"), ("Locale", "de"), ("SendDigits", "ww42")];
+        started(&world, &owl, &wish).await;
+        assert_eq!(said_on(&world, USER, 1).await[0].len(), 1);
+        attempt_is(&world, USER, "sent").await;
+        // Nobody presses a key, until it is asked for once more.
+        world.advance(10).await;
+        eventually("asked again", || async {
+            (said_on(&world, USER, 1).await[0].len() == 2).then_some(())
+        })
+        .await;
+        world.own("POST", &format!("handsets/{USER}/digits"), json!({"digits": "5"})).await;
+        let said = eventually("the code", || async {
+            let said = said_on(&world, USER, 1).await.remove(0);
+            (said.len() == 3).then_some(said)
+        })
+        .await;
+        assert!(said[1].starts_with("Drücken Sie") && said[2].starts_with("Ihr Code"), "{said:?}");
+        let digits: String = said[2].chars().filter(char::is_ascii_digit).collect();
+        let code = &digits[..6];
+        world.advance(10).await;
+        attempt_is(&world, USER, "delivered").await;
+        let call = eventually("the call is over", || async {
+            let call = calls(&world, USER).await.remove(0);
+            (call["status"] == "ended").then_some(call)
+        })
+        .await;
+        assert_eq!(
+            (&call["heard"][0]["sound"], &call["heard"][0]["text"]),
+            (&json!("tones"), &json!("ww42"))
+        );
+        // It is no call of the account, and no table but the simulated phone's has the code.
+        let none = world.get(&world.path("Calls.json")).await.json();
+        assert_eq!(none["calls"], json!([]));
+        eventually("it is forgotten", || async {
+            let left = "SELECT count(*) FROM resource WHERE kind = $1";
+            let row = world.platform().store.point(left, vec!["VoiceNotice".into()]).await;
+            (row.expect("the store answers").expect("a count").int(0) == 0).then_some(())
+        })
+        .await;
+        assert_eq!(checked(&world, &owl, code).await, "approved");
+
+        // Who does not answer, or is not there, is told of.
+        let mute = service(&world, &[("DtmfInputRequired", "false")]).await;
+        let busy = json!({"when_called": "busy"});
+        world.own("PUT", &format!("handsets/{OTHER}"), busy).await;
+        started(&world, &mute, &[("To", OTHER), ("Channel", "call")]).await;
+        let failed = attempt_is(&world, OTHER, "undelivered").await;
+        assert_eq!(failed["channel_data"]["error_code"], "30003");
+        let third = "+14155550113";
+        let rings = json!({"when_called": "ring"});
+        world.own("PUT", &format!("handsets/{third}"), rings).await;
+        started(&world, &mute, &[("To", third), ("Channel", "call")]).await;
+        eventually("it rings", || async {
+            let calls = calls(&world, third).await;
+            calls.first().is_some_and(|call| call["status"] == "ringing").then_some(())
+        })
+        .await;
+        world.advance(60).await;
+        attempt_is(&world, third, "undelivered").await;
+        eventually("it rings no more", || async {
+            (calls(&world, third).await[0]["status"] == "ended").then_some(())
+        })
+        .await;
         world.stop().await;
     }
 }
@@ -508,8 +611,7 @@ async fn a_fallback_policy_calls_when_the_text_does_not_help() {
         started(&world, &service, &[]).await;
         let code = code_on(&world, USER, 1).await;
         world.advance(30).await;
-        let bodies = world.bodies(USER, 2).await;
-        assert!(bodies[1].starts_with("Call:"), "{bodies:?}");
+        assert!(said_on(&world, USER, 1).await[0][0].contains(&spelled(&code)));
         let shown =
             world.get(&at(&format!("/Services/{service}/Verifications/{USER}"))).await.json();
         assert_eq!(
@@ -521,8 +623,7 @@ async fn a_fallback_policy_calls_when_the_text_does_not_help() {
         // A text that fails is followed at once; a code that was entered by nothing.
         world.handset(OTHER, "full").await;
         started(&world, &service, &[("To", OTHER)]).await;
-        let bodies = world.bodies(OTHER, 1).await;
-        assert!(bodies[0].starts_with("Call:"), "{bodies:?}");
+        said_on(&world, OTHER, 1).await;
         let failed = world
             .get(&at(&format!("/Attempts?ChannelData.To={}", harness::encode(OTHER))))
             .await
@@ -675,6 +776,105 @@ async fn a_code_comes_by_mail_and_its_fate_is_known() {
         })
         .await;
         assert_eq!(attempts["channel"], "email", "{attempts}");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verifications_are_forgotten_in_time() {
+    for world in worlds().await {
+        let owl = service(&world, &[("DtmfInputRequired", "false")]).await;
+        started(&world, &owl, &[]).await;
+        let code = code_on(&world, USER, 1).await;
+        assert_eq!(checked(&world, &owl, &code).await, "approved");
+        started(&world, &owl, &[("To", OTHER), ("Channel", "call")]).await;
+        attempt_is(&world, OTHER, "sent").await;
+        let count = async |sql: &'static str| {
+            let row = world.platform().store.point(sql, vec![]).await;
+            row.expect("the store answers").expect("a count").int(0)
+        };
+        let claims = "SELECT count(*) FROM claim WHERE name IN ('notice', 'notice-call')";
+        assert_eq!(count(claims).await, 2);
+        world.advance(29 * 86_400).await;
+        let young = started(&world, &owl, &[]).await;
+        code_on(&world, USER, 2).await;
+        let attempts = world.get(&at("/Attempts")).await.json();
+        assert_eq!(attempts["attempts"].as_array().map(Vec::len), Some(3));
+        world.advance(2 * 86_400).await;
+        eventually("they are forgotten", || async {
+            (count("SELECT count(*) FROM verification_attempt").await == 1).then_some(())
+        })
+        .await;
+        assert_eq!(count("SELECT count(*) FROM verification").await, 1);
+        assert_eq!(count(claims).await, 1);
+        let attempts = world.get(&at("/Attempts")).await.json();
+        assert_eq!(attempts["attempts"][0]["verification_sid"], young["sid"]);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_comes_in_a_mail_template_of_the_account() {
+    for world in worlds().await {
+        let owl = service(&world, &[]).await;
+        let mail = async |path: &str, body: Value| {
+            let request = harness::Request::new("POST", path).login(&world.login);
+            world.send(request.body("application/json", body.to_string().into_bytes())).await
+        };
+        let made =
+            mail("/_/sendgrid/v3/templates", json!({"name": "Codes", "generation": "dynamic"}))
+                .await;
+        assert_eq!(made.status, 201, "{made:?}");
+        let id = made.text_of("id");
+        let versions = format!("/_/sendgrid/v3/templates/{id}/versions");
+        let address = "bea@owl.example";
+        let configuration = json!({"template_id": id, "substitutions": {"who": "Bea"}}).to_string();
+        let wish = [
+            ("Channel", "email"),
+            ("To", address),
+            ("ChannelConfiguration", configuration.as_str()),
+        ];
+        assert_error(&start(&world, &owl, &wish).await, 60218, 400, &id);
+        let version = |html: &str| json!({"name": "v", "subject": "Hello {{who}}", "active": 1, "html_content": html});
+        assert_eq!(mail(&versions, version("<p>no code</p>")).await.status, 201);
+        assert_error(&start(&world, &owl, &wish).await, 60219, 400, "twilio_code");
+        let html = "<p>{{who}}, your code of {{friendly_name}}: {{ twilio_code }}</p>";
+        assert_eq!(mail(&versions, version(html)).await.status, 201);
+        assert_eq!(start(&world, &owl, &wish).await.status, 201);
+        let mail = eventually("the mail", || async {
+            let mails = world.own("GET", &format!("mailboxes/{address}/mails"), Value::Null).await;
+            mails.json()["mails"].get(0).cloned()
+        })
+        .await;
+        assert_eq!(mail["subject"], "Hello Bea");
+        let html = mail["html"].as_str().unwrap();
+        assert!(html.contains("Bea, your code of "), "{html}");
+        let code: String =
+            mail["text"].as_str().unwrap().chars().filter(char::is_ascii_digit).collect();
+        let fine = check(&world, &owl, &[("To", address), ("Code", &code)]).await;
+        assert_eq!(fine.text_of("status"), "approved");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verification_is_fetched_so_often() {
+    for world in worlds().await {
+        let owl = service(&world, &[]).await;
+        let sid = started(&world, &owl, &[]).await["sid"].as_str().unwrap().to_owned();
+        let path = at(&format!("/Services/{owl}/Verifications/{sid}"));
+        for (count, pause) in [(60, 61), (60, 61), (60, 61)] {
+            for _ in 0..count {
+                assert_eq!(world.get(&path).await.status, 200);
+            }
+            let refused = world.get(&path).await;
+            assert_error(&refused, 20429, 429, "Too many requests");
+            let wait: u64 = refused.header("retry-after").expect("a time").parse().unwrap();
+            assert!((1..=3600).contains(&wait), "{wait}");
+            world.advance(pause).await;
+        }
+        // Three minutes' worth is an hour's.
+        assert_error(&world.get(&path).await, 20429, 429, "Too many requests");
         world.stop().await;
     }
 }

@@ -11,7 +11,7 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use harness::{Login, Request, WebhookSink, World, assert_error, worlds};
+use harness::{Login, Request, WebhookSink, World, assert_error, strict_worlds, worlds};
 use serde_json::{Value, json};
 
 const ADA: &str = "ada-00001";
@@ -405,6 +405,20 @@ async fn access_tokens_expire_and_cannot_be_made_up() {
         }
         world.advance(61).await;
         assert_eq!(try_it(login).await, 401);
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn entities_are_made_so_fast() {
+    for world in strict_worlds().await {
+        let service = service(&world).await;
+        let entities = at(&format!("/Services/{service}/Entities"));
+        for number in 0..40 {
+            made(&world, &entities, &[("Identity", &format!("entity-{number:03}"))]).await;
+        }
+        let next = world.post(&entities, &[("Identity", "entity-040")]).await;
+        assert_error(&next, 60328, 429, "40");
         world.stop().await;
     }
 }

@@ -24,6 +24,8 @@ const SDK_NEEDS: &[Need] = &[
 const INTEROP_NEEDS: &[Need] = &[
     Need { program: "bearerbox", package: "kannel" },
     Need { program: "nats-server", package: "nats-server" },
+    Need { program: "/usr/sbin/smtpd", package: "opensmtpd" },
+    Need { program: "dkimverify", package: "python3-dkim" },
 ];
 
 /// What the matrix needs beside [`SDK_NEEDS`].

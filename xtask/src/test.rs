@@ -76,10 +76,10 @@ fn unit(totals: &mut Totals) -> Outcome {
     cargo_test(&["--workspace", "--no-fail-fast"], &env, totals)
 }
 
-/// The platform between programs that others wrote: Kannel, a NATS server.
+/// The platform between programs that others wrote: Kannel, a NATS server, OpenSMTPD.
 fn interop(totals: &mut Totals) -> Outcome {
     needs::for_interop()?;
-    let tests = ["--test", "kannel", "--test", "nats"];
+    let tests = ["--test", "kannel", "--test", "nats", "--test", "opensmtpd"];
     cargo_test(&[&["-p", "offhook", "--features", "interop"], &tests[..]].concat(), &[], totals)
 }
 

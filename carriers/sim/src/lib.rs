@@ -8,7 +8,6 @@
 //! It deliberately knows no accounts, webhooks or products: it takes messages
 //! through [`MessageCarrier`] and reports through [`contracts::MessageSink`].
 
-mod call;
 mod chance;
 mod deliver;
 mod handset;
@@ -25,14 +24,13 @@ use std::time::Duration;
 
 use contracts::{
     BoxFuture, CarrierNotes, InboundMedia, InboundMessage, InboundOutcome, MessageCarrier,
-    MessageSink, NotesError, NoticeSink, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap,
-    Unavailable, ValidationCalls, VoiceSink,
+    MessageSink, NotesError, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap, Unavailable,
+    ValidationCalls, VoiceSink,
 };
 use jobs::{NewJob, Queue};
 use media::Engine;
 use sound::Sounds;
 
-pub use call::Calls;
 pub use deliver::DELIVER_QUEUE;
 pub use handset::{Behaviour, Handset, ThreadEntry, WhenCalled};
 pub use leg::{Heard, Leg, LegStatus, Sound};
@@ -67,7 +65,6 @@ pub struct Sim {
     notes: Arc<dyn CarrierNotes>,
     queue: Queue,
     sink: OnceLock<Arc<dyn MessageSink>>,
-    notices: OnceLock<Arc<dyn NoticeSink>>,
     voice: OnceLock<Arc<dyn VoiceSink>>,
     sounds: OnceLock<Sounds>,
     /// Held while legs are read and written: what happens on them happens one after the other.
@@ -79,20 +76,15 @@ pub struct Sim {
 impl Sim {
     pub fn new(notes: Arc<dyn CarrierNotes>, queue: Queue, network: Network) -> Arc<Self> {
         let submissions = AtomicU64::new(0);
-        let (sink, notices, voice) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let (sink, voice) = (OnceLock::new(), OnceLock::new());
         let sounds = OnceLock::new();
         let legs = tokio::sync::Mutex::default();
-        Arc::new(Self { notes, queue, sink, notices, voice, sounds, legs, network, submissions })
+        Arc::new(Self { notes, queue, sink, voice, sounds, legs, network, submissions })
     }
 
     /// Connects the network to the platform; once, before anything is submitted.
     pub fn connect(&self, sink: Arc<dyn MessageSink>) {
         assert!(self.sink.set(sink).is_ok(), "the network is connected once");
-    }
-
-    /// Connects who is told what became of spoken notices; at most once.
-    pub fn connect_notices(&self, sink: Arc<dyn NoticeSink>) {
-        assert!(self.notices.set(sink).is_ok(), "who asks for notices is connected once");
     }
 
     /// Connects who is told what happens on calls; once, before the first call.

@@ -1,6 +1,6 @@
 //! One attempt to hand a mail over (RFC 5321 §3.3).
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use base64::Engine;
@@ -41,6 +41,8 @@ enum End {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
+    /// The server takes nothing at all from us.
+    Greeting,
     /// Of the connection or sender: not the reader's fault.
     Sender,
     Recipient,
@@ -59,14 +61,14 @@ impl Smtp {
     pub(crate) async fn attempt(&self, mail: &OutboundMail, domain: &str) -> MailAttempt {
         let hosts = match &self.config.smarthost {
             Some(smarthost) => vec![(smarthost.host.clone(), smarthost.port)],
-            None => match self.dns.servers(domain).await {
-                Ok(Servers::Hosts(hosts)) => hosts.into_iter().map(|host| (host, 25)).collect(),
-                Ok(Servers::None(why)) => {
-                    let reason = format!("550 5.1.2 {domain}: {why}");
-                    let status = "5.1.2".to_owned();
+            None => match self.dns.servers(domain, &mail.id).await {
+                Ok(Servers::Hosts(hosts)) => {
+                    hosts.into_iter().map(|host| (host, self.port)).collect()
+                }
+                Ok(Servers::None { status, why }) => {
                     return MailAttempt::Refused(MailRefusal {
-                        status,
-                        reason,
+                        status: status.to_owned(),
+                        reason: format!("550 {status} {domain}: {why}"),
                         ip: None,
                         is_block: false,
                     });
@@ -81,44 +83,62 @@ impl Smtp {
         })
     }
 
-    /// The first server that can be reached decides.
+    /// One after the other, best first, until one takes the mail or refuses it for good
+    /// (RFC 5321 §5.1).
     async fn try_hosts(&self, mail: &OutboundMail, hosts: &[(String, u16)]) -> MailAttempt {
-        let mut last = "no server could be reached".to_owned();
+        let mut last =
+            MailAttempt::Deferred { response: "no server could be reached".into(), ip: None };
         for (host, port) in hosts {
             let (stream, address) = match self.reach(host, *port).await {
                 Ok(reached) => reached,
                 Err(why) => {
-                    last = format!("{host}: {why}");
+                    last = MailAttempt::Deferred { response: format!("{host}: {why}"), ip: None };
                     continue;
                 }
             };
             let ip = Some(address.ip().to_string());
-            let outcome = self.converse(mail, host, stream).await;
-            return match outcome {
-                Ok((said, tls)) => MailAttempt::Delivered { response: said.text, ip, tls },
+            last = match self.converse(mail, host, stream).await {
+                Ok((said, tls)) => {
+                    return MailAttempt::Delivered { response: said.text, ip, tls };
+                }
                 Err(End::Broken(why)) => {
                     MailAttempt::Deferred { response: format!("{host}: {why}"), ip }
                 }
                 Err(End::Said(said, _)) if said.code < 500 => {
                     MailAttempt::Deferred { response: said.text, ip }
                 }
-                Err(End::Said(said, stage)) => MailAttempt::Refused(refusal(&said, stage, ip)),
+                // Another server of the domain may be open.
+                Err(End::Said(said, Stage::Greeting)) => {
+                    MailAttempt::Refused(refusal(&said, Stage::Greeting, ip))
+                }
+                Err(End::Said(said, stage)) => {
+                    return MailAttempt::Refused(refusal(&said, stage, ip));
+                }
             };
         }
-        MailAttempt::Deferred { response: last, ip: None }
+        last
     }
 
     /// Connects to an address that the network policy allows.
     async fn reach(&self, host: &str, port: u16) -> Result<(TcpStream, SocketAddr), String> {
-        let lookup = tokio::net::lookup_host((host, port));
-        let found = tokio::time::timeout(CONNECT_TIME, lookup)
-            .await
-            .map_err(|_| "looking it up timed out")?;
-        let found = found.map_err(|error| error.to_string())?;
         // The operator named the smarthost; everything else came from a stranger's DNS.
         let is_own = self.config.smarthost.is_some();
+        let lookup = async {
+            if !is_own {
+                return self.dns.addresses(host).await.map_err(|error| error.0);
+            }
+            let found = tokio::net::lookup_host((host, port)).await;
+            found
+                .map(|all| all.map(|address| address.ip()).collect())
+                .map_err(|error| error.to_string())
+        };
+        let found: Vec<IpAddr> = tokio::time::timeout(CONNECT_TIME, lookup)
+            .await
+            .map_err(|_| "looking it up timed out")??;
         let allowed: Vec<_> = found
-            .filter(|address| is_own || self.policy.allows(host, address.ip()))
+            .into_iter()
+            .filter(|ip| is_own || self.policy.allows(host, *ip))
+            .map(|ip| SocketAddr::new(ip, port))
             .take(ADDRESSES_MAX)
             .collect();
         let mut last = "the network policy allows no connection".to_owned();
@@ -141,7 +161,7 @@ impl Smtp {
     ) -> Result<(Said, bool), End> {
         let smarthost = self.config.smarthost.as_ref();
         let mut stream: Stream = BufReader::new(Box::new(stream));
-        expect(&mut stream, 220, Stage::Sender).await?;
+        expect(&mut stream, 220, Stage::Greeting).await?;
         let mut offers = self.greet(&mut stream).await?;
         let mut is_encrypted = false;
         let wants_tls = smarthost.is_none_or(|smarthost| smarthost.tls);

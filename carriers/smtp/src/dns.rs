@@ -1,5 +1,8 @@
 //! Which servers take a domain's mail, and what domains publish.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::IpAddr;
+
 use contracts::Unavailable;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::proto::rr::RData;
@@ -8,13 +11,17 @@ use hickory_resolver::proto::rr::RData;
 const SERVERS_MAX: usize = 5;
 
 /// The system's resolver.
-pub(crate) struct Dns(Result<TokioResolver, String>);
+pub(crate) struct Dns(pub(crate) Result<TokioResolver, String>);
 
 /// The servers of a domain, best first.
 pub(crate) enum Servers {
     Hosts(Vec<String>),
     /// It says that it takes no mail (RFC 7505), or does not exist.
-    None(&'static str),
+    None {
+        /// RFC 3463.
+        status: &'static str,
+        why: &'static str,
+    },
 }
 
 impl Dns {
@@ -28,12 +35,13 @@ impl Dns {
         self.0.as_ref().map_err(|why| Unavailable(why.clone()))
     }
 
-    /// RFC 5321 §5.1: by preference; without any, the domain itself.
-    pub(crate) async fn servers(&self, domain: &str) -> Result<Servers, Unavailable> {
+    /// RFC 5321 §5.1: by preference; without any, the domain itself. `mail` decides among those
+    /// of one preference, so that they share the load.
+    pub(crate) async fn servers(&self, domain: &str, mail: &str) -> Result<Servers, Unavailable> {
         let found = match self.resolver()?.mx_lookup(format!("{domain}.")).await {
             Ok(found) => found,
             Err(error) if error.is_nx_domain() => {
-                return Ok(Servers::None("the domain does not exist"));
+                return Ok(Servers::None { status: "5.1.2", why: "the domain does not exist" });
             }
             Err(error) if error.is_no_records_found() => {
                 return Ok(Servers::Hosts(vec![domain.to_owned()]));
@@ -43,16 +51,25 @@ impl Dns {
         let mut servers = Vec::new();
         for record in found.answers() {
             if let RData::MX(mx) = &record.data {
-                servers
-                    .push((mx.preference, mx.exchange.to_ascii().trim_end_matches('.').to_owned()));
+                let host = mx.exchange.to_ascii().trim_end_matches('.').to_owned();
+                let mut turn = DefaultHasher::new();
+                (mail, &host).hash(&mut turn);
+                servers.push((mx.preference, turn.finish(), host));
             }
         }
         servers.sort();
-        if servers.len() == 1 && servers[0].1.is_empty() {
-            return Ok(Servers::None("the domain takes no mail"));
+        if servers.len() == 1 && servers[0].2.is_empty() {
+            return Ok(Servers::None { status: "5.1.10", why: "the domain takes no mail" });
         }
-        let hosts: Vec<_> = servers.into_iter().map(|(_, host)| host).take(SERVERS_MAX).collect();
+        let hosts: Vec<_> = servers.into_iter().map(|(.., host)| host).take(SERVERS_MAX).collect();
         Ok(Servers::Hosts(if hosts.is_empty() { vec![domain.to_owned()] } else { hosts }))
+    }
+
+    /// The addresses of a host, in the resolver's order.
+    pub(crate) async fn addresses(&self, host: &str) -> Result<Vec<IpAddr>, Unavailable> {
+        let found = self.resolver()?.lookup_ip(format!("{host}.")).await;
+        let found = found.map_err(|error| Unavailable(format!("looking it up: {error}")))?;
+        Ok(found.iter().collect())
     }
 
     pub(crate) async fn txt(&self, name: &str) -> Result<Vec<String>, Unavailable> {

@@ -33,6 +33,9 @@ pub use config::{Config, Smarthost};
 
 /// Destinations that are remembered; beyond, those at rest are forgotten.
 const DESTINATIONS_MAX: usize = 10_000;
+/// How long a mail waits for a connection: a server that is quick is kept busy, one that is slow
+/// does not keep the others' mail waiting.
+const SEAT_TIME: Duration = Duration::from_secs(1);
 const READY: Duration = Duration::from_secs(1);
 
 /// Who takes what comes in.
@@ -46,6 +49,8 @@ pub struct Smtp {
     pub(crate) config: Config,
     pub(crate) policy: Policy,
     pub(crate) dns: dns::Dns,
+    /// Where servers that the DNS names listen: 25, but for tests.
+    pub(crate) port: u16,
     pub(crate) tls: tls::Tls,
     pub(crate) ports: OnceLock<Ports>,
     /// Where the listeners listen.
@@ -67,6 +72,7 @@ impl Smtp {
         Ok(Arc::new(Self {
             tls: tls::Tls::new(&config, local)?,
             dns: dns::Dns::new(),
+            port: 25,
             config,
             policy,
             ports: OnceLock::new(),
@@ -123,7 +129,7 @@ impl MailCarrier for Smtp {
             let domain = mail::domain_of(&mail.to);
             let name = self.config.smarthost.as_ref().map_or(domain.as_str(), |host| &host.host);
             let seats = self.destination(name);
-            let Ok(_seat) = seats.try_acquire() else {
+            let Ok(Ok(_seat)) = tokio::time::timeout(SEAT_TIME, seats.acquire()).await else {
                 return MailAttempt::Busy(Unavailable(format!("{name} has its connections")));
             };
             self.attempt(mail, &domain).await
@@ -136,3 +142,6 @@ impl MailDns for Smtp {
         Box::pin(self.dns.txt(name))
     }
 }
+
+#[cfg(test)]
+mod tests;

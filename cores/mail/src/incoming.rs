@@ -1,4 +1,4 @@
-//! Messages that come in: what people write, bounces and complaints.
+//! Messages that come in.
 
 use mail_parser::{MessageParser, MimeHeaders, PartType};
 
@@ -87,80 +87,9 @@ fn unfold(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// What a machine reports of a mail of ours.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// RFC 3464: it failed for good, or for now.
-    Failed {
-        status: String,
-        diagnostic: String,
-    },
-    Delayed,
-    /// RFC 5965: its reader complained.
-    Complaint,
-}
-
-/// Reads a bounce or complaint; `None` for anything else.
-pub fn report(bytes: &[u8]) -> Option<Report> {
-    let message = MessageParser::default().parse(bytes)?;
-    let kind = message.content_type()?;
-    let is_report = kind.ctype().eq_ignore_ascii_case("multipart")
-        && kind.subtype().is_some_and(|kind| kind.eq_ignore_ascii_case("report"));
-    if !is_report {
-        return None;
-    }
-    for part in &message.parts {
-        let Some(kind) = part.content_type().and_then(|kind| kind.subtype()) else { continue };
-        if kind.eq_ignore_ascii_case("feedback-report") {
-            return Some(Report::Complaint);
-        }
-        if !kind.eq_ignore_ascii_case("delivery-status") {
-            continue;
-        }
-        let text =
-            String::from_utf8_lossy(part.contents()).replace("\r\n ", " ").replace("\n ", " ");
-        let field = |name: &str| {
-            let mut lines = text.lines().filter_map(|line| line.split_once(':'));
-            let found = lines.find(|(known, _)| known.trim().eq_ignore_ascii_case(name));
-            found.map(|(_, value)| value.trim().to_owned())
-        };
-        return match field("Action")?.to_ascii_lowercase().as_str() {
-            "failed" => {
-                let diagnostic = field("Diagnostic-Code").unwrap_or_default();
-                let diagnostic = diagnostic.trim_start_matches("smtp;").trim().to_owned();
-                Some(Report::Failed { status: field("Status").unwrap_or_default(), diagnostic })
-            }
-            "delayed" => Some(Report::Delayed),
-            _ => None,
-        };
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn bounces_and_complaints_are_told_from_mail() {
-        let dsn = "From: MAILER-DAEMON@mx.example\r\nContent-Type: multipart/report; \
-            report-type=delivery-status; boundary=\"x\"\r\n\r\n--x\r\n\r\nSorry.\r\n--x\r\n\
-            Content-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; mx.example\r\n\r\n\
-            Final-Recipient: rfc822; a@mx.example\r\nAction: failed\r\nStatus: 5.1.1\r\n\
-            Diagnostic-Code: smtp; 550 5.1.1 no\r\n such user\r\n--x--\r\n";
-        let expected =
-            Report::Failed { status: "5.1.1".into(), diagnostic: "550 5.1.1 no such user".into() };
-        assert_eq!(report(dsn.as_bytes()), Some(expected));
-        assert_eq!(
-            report(dsn.replace("Action: failed", "Action: delayed").as_bytes()),
-            Some(Report::Delayed)
-        );
-        let arf = "From: <abuse@isp.example>\r\nContent-Type: multipart/report; \
-            report-type=feedback-report; boundary=\"y\"\r\n\r\n--y\r\nContent-Type: \
-            message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: X\r\nVersion: 1\r\n--y--\r\n";
-        assert_eq!(report(arf.as_bytes()), Some(Report::Complaint));
-        assert_eq!(report(b"Subject: hi\r\n\r\nhello"), None);
-    }
 
     #[test]
     fn what_is_malformed_is_read_as_far_as_it_goes_and_never_panics() {
@@ -174,7 +103,7 @@ mod tests {
             b"Content-Transfer-Encoding: base64\r\n\r\n!!!!",
         ] {
             let _ = read(bytes);
-            let _ = report(bytes);
+            let _ = crate::report(bytes);
         }
         let cut = b"From: a@b.c\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x";
         assert_eq!(read(cut).unwrap().text.as_deref(), Some("hi"));

@@ -7,8 +7,10 @@ mod address;
 mod compose;
 mod html;
 mod incoming;
+mod report;
 
 pub use address::{domain_of, is_address, is_domain};
 pub use compose::{Attachment, Body, Mailbox, Message};
 pub use html::{plain_text, rewrite_links, with_before_end};
-pub use incoming::{Incoming, Part, Report, read, report};
+pub use incoming::{Incoming, Part, read};
+pub use report::{Report, report};

@@ -40,9 +40,22 @@ impl BlobStore {
         Ok(name)
     }
 
+    /// Deletes a blob, if it is there: for its only holder.
+    pub async fn remove(&self, name: &str) -> Result<(), StoreError> {
+        if !is_name(name) {
+            return Ok(());
+        }
+        match tokio::fs::remove_file(self.directory.join(name)).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StoreError::Unavailable(format!("blob: {error}")))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The bytes, or `None` when the blob is gone. `name` must come from [`BlobStore::put`].
     pub async fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        if name.len() != 64 || !name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_name(name) {
             return Ok(None);
         }
         match tokio::fs::read(self.directory.join(name)).await {
@@ -51,4 +64,8 @@ impl BlobStore {
             Err(error) => Err(StoreError::Unavailable(format!("blob: {error}"))),
         }
     }
+}
+
+fn is_name(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }

@@ -16,6 +16,7 @@
 mod account;
 mod batch;
 mod blob;
+mod census;
 pub mod counter;
 mod intake;
 mod journal;
@@ -34,6 +35,7 @@ use bus::{Bus, Topic};
 pub use account::{AccountBatch, AccountStore};
 pub use batch::{Batch, Outcome};
 pub use blob::BlobStore;
+pub use census::Census;
 pub use journal::{Class, Entry, Journal};
 pub use seal::{Mac, Sealer, UnsealError};
 pub use value::{Row, Value};
@@ -154,6 +156,11 @@ impl Store {
     /// The events of all accounts, for what streams or prunes them.
     pub fn journal(&self) -> Journal {
         Journal::new(self.clone())
+    }
+
+    /// The SIDs of all accounts, for what clears the tables of each.
+    pub fn census(&self) -> Census {
+        Census::new(self.clone())
     }
 
     pub fn bus(&self) -> &Bus {

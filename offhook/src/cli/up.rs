@@ -68,8 +68,8 @@ pub struct Up {
     /// Parties of calls with sound at once; more are refused with 503
     #[arg(long, default_value_t = 4096)]
     legs_max: usize,
-    /// Days for which events are kept that are neither alerts (30 days) nor of the audit (13
-    /// months)
+    /// Days for which mails, verifications and events are kept that are neither alerts (30 days)
+    /// nor of the audit (13 months)
     #[arg(long, env = "OFFHOOK_KEEP_EVENTS", default_value_t = 30,
           value_parser = clap::value_parser!(u32).range(1..=36_500))]
     keep_events: u32,

@@ -168,9 +168,8 @@ impl Networks {
 
     /// Adds their workers.
     pub fn work(&self, runner: Runner) -> Runner {
-        let calls = Arc::new(sim::Calls(self.sim.clone()));
         let legs = Arc::new(sim::Legs(self.sim.clone()));
-        let runner = runner.with(self.sim.clone()).with(calls).with(legs);
+        let runner = runner.with(self.sim.clone()).with(legs);
         let runner = runner.with(self.mailboxes.clone());
         match &self.twilio {
             Some(twilio) => runner.with(twilio.clone()),

@@ -109,6 +109,9 @@ pub const REVIEW_DELAY: Duration = Duration::from_secs(5);
 /// How long Event Webhooks collect: as SendGrid does, but on a laptop, where somebody waits.
 const EVENT_WEBHOOK_DELAY: Duration = Duration::from_secs(30);
 
+/// Who calls codes out in development where `[notices] call` is not set.
+const NOTICE_CALLER: &str = "+18445550100";
+
 impl Settings {
     /// As `offhook up` starts it when nothing is asked for, but without TLS and for no other
     /// host's traffic.
@@ -151,6 +154,7 @@ pub struct Platform {
     pub sim: Arc<Sim>,
     pub mailboxes: Arc<Mailboxes>,
     pub email: Arc<Email>,
+    pub verify: Arc<Verify>,
     pub smpp: Option<Arc<Smpp>>,
     pub twilio: Option<Arc<Twilio>>,
     pub whatsapp: Option<Arc<WhatsApp>>,
@@ -218,7 +222,13 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let stop = platform.stop.clone();
     let stopped = stop.subscribe();
     let journal = platform.store.background().journal();
-    let retention = Retention::new(journal, platform.clock.clone(), settings.keep);
+    let retention = Retention::new(
+        journal,
+        platform.store.background().census(),
+        vec![platform.email.clone(), platform.verify.clone()],
+        platform.clock.clone(),
+        settings.keep,
+    );
     let pump = Pump::new(platform.events.clone(), platform.store.bus().clone());
     let mut tasks = Vec::new();
     if let Some(smpp) = &platform.smpp {
@@ -351,6 +361,8 @@ async fn wire(
         Some(directory) => directory.clone(),
         None => trunking.clone(),
     };
+    let notice_caller = settings.config.notices.call.clone();
+    let notice_caller = notice_caller.or_else(|| development.then(|| NOTICE_CALLER.to_owned()));
     let voice = Voice::new(voice::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -364,9 +376,10 @@ async fn wire(
         speaker: speech.clone(),
         recogniser: speech.clone(),
         sip: directory.clone(),
-        sealer: sealer.clone(),
         public_url: url.clone(),
         development,
+        sealer: sealer.clone(),
+        notice_caller: notice_caller.clone(),
     });
     let time = clock.clone();
     let sound = Engine::start(
@@ -389,12 +402,14 @@ async fn wire(
         random: Arc::new(rand::random::<u128>),
     });
     networks.connect_calls(&voice, directory, &sound, &clients);
-    let senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
+    let mut senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
-        (NoticeChannel::Call, sim.clone()),
         (NoticeChannel::Email, email.clone()),
     ]);
+    if notice_caller.is_some() {
+        senders.insert(NoticeChannel::Call, voice.clone());
+    }
     let lookup = Lookup::new(match settings.config.lookup.clone() {
         Some(config) => lookup::Source::Http(HttpSource::new(config, client.clone())),
         None => lookup::Source::Network(sim.clone()),
@@ -411,7 +426,7 @@ async fn wire(
         development,
     });
     messaging.connect_notices(verify.clone());
-    sim.connect_notices(verify.clone());
+    voice.connect_notices(verify.clone());
     email.connect_notices(verify.clone());
     networks.connect_mail(&email);
 
@@ -444,6 +459,7 @@ async fn wire(
     let router = Pricing::new(tariff::EXAMPLE, numbers.clone()).mount(router);
     let router = trunking.mount(router);
     let router = lookup.mount(voice.mount(verify.mount(events.mount(router))));
+    let router = email.mount(router);
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,
@@ -456,6 +472,7 @@ async fn wire(
         sim,
         mailboxes: networks.mailboxes.clone(),
         email,
+        verify,
         smpp: networks.smpp.clone(),
         twilio: networks.twilio.clone(),
         whatsapp: networks.whatsapp.clone(),

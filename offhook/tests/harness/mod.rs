@@ -150,6 +150,12 @@ impl World {
         &self.running.as_ref().expect("the platform runs").platform
     }
 
+    /// Media and letters as they lie on disk.
+    pub fn blobs(&self) -> store::BlobStore {
+        let directory = self.database.directory().join("data").join("blobs");
+        store::BlobStore::open(directory).expect("the directory is there")
+    }
+
     pub async fn stop(mut self) {
         self.running.take().expect("the platform runs").stop().await;
     }

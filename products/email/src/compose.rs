@@ -54,6 +54,10 @@ fn texts(letter: &Letter, part: &Personalization, version: Option<&Version>) -> 
         .iter()
         .map(|content| Body { content_type: content.kind.clone(), text: content.value.clone() })
         .collect();
+    if letter.is_liquid {
+        // What cannot be rendered was dropped before.
+        return liquid(letter, part).unwrap_or_else(|_| Texts3 { subject: own, bodies: vec![] });
+    }
     let Some(version) = version else {
         let fill = |text: &str| substitute(text, part, &letter.sections);
         bodies.iter_mut().for_each(|body| body.text = fill(&body.text));
@@ -106,6 +110,30 @@ fn texts(letter: &Letter, part: &Personalization, version: Option<&Version>) -> 
         bodies.push(Body { content_type: "text/html".into(), text: fill(html, of("text/html")) });
     }
     Texts3 { subject: fill(&subject, ""), bodies }
+}
+
+/// The texts of Liquid; a plain one is made where there is none.
+fn liquid(letter: &Letter, part: &Personalization) -> Result<Texts3, liquid::Fault> {
+    let empty = json!({});
+    let data = part.dynamic_template_data.as_ref().unwrap_or(&empty);
+    let render = |text: &str| liquid::Template::parse(text)?.render(data);
+    let subject = render(letter.subject.as_deref().unwrap_or_default())?;
+    let (mut plain, mut html) = (None, String::new());
+    for content in &letter.content {
+        match content.kind.as_str() {
+            "text/html" => html = render(&content.value)?,
+            _ => plain = Some(render(&content.value)?),
+        }
+    }
+    let body = |kind: &str, text: String| Body { content_type: kind.into(), text };
+    let plain = plain.unwrap_or_else(|| mail::plain_text(&html));
+    Ok(Texts3 { subject, bodies: vec![body("text/plain", plain), body("text/html", html)] })
+}
+
+/// Why a reader cannot be written to: a template that goes beyond its bounds.
+pub(crate) fn unrenderable(letter: &Letter, part: usize) -> Option<&'static str> {
+    let part = letter.personalizations.get(part).filter(|_| letter.is_liquid)?;
+    liquid(letter, part).err().map(|_| "Template cannot be rendered")
 }
 
 impl Email {

@@ -14,8 +14,8 @@ use crate::letter::Letter;
 use crate::lifecycle::{self, Event, Status};
 use crate::reader::{Reader, Recorder};
 use crate::schedule::{self, Hold};
-use crate::send::letter_of;
-use crate::{Email, stats, suppression, template};
+use crate::send::letter_of_row;
+use crate::{Email, compose, stats, suppression, template};
 
 pub const PROCESS_QUEUE: &str = "email.process";
 const DELIVER_QUEUE: &str = "email.deliver";
@@ -78,9 +78,9 @@ impl Email {
         store: &AccountStore,
         id: &str,
     ) -> Result<Option<(Letter, Option<String>)>, Failure> {
-        let sql = "SELECT blob, batch_id FROM mail WHERE account_sid = $1 AND id = $2";
+        let sql = "SELECT blob, batch_id, letter FROM mail WHERE account_sid = $1 AND id = $2";
         let Some(row) = store.point(sql, vec![id.into()]).await? else { return Ok(None) };
-        let letter = letter_of(self, row.text(0)).await?;
+        let letter = letter_of_row(self, row.text(0), row.opt_blob(2)).await?;
         Ok(letter.map(|letter| (letter, row.opt_text(1).map(str::to_owned))))
     }
 
@@ -130,7 +130,7 @@ impl Email {
             }
             reader.meta.template_name =
                 version.as_ref().map(|version| version.template_name.clone());
-            let found = match drop_all {
+            let found = match drop_all.or_else(|| compose::unrenderable(&letter, reader.part)) {
                 Some(reason) => Some((reason, "")),
                 None => suppression::reason(store, &reader.email, &letter).await?,
             };

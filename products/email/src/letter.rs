@@ -29,6 +29,9 @@ pub struct Personalization {
     pub dynamic_template_data: Option<Value>,
     pub custom_args: Texts,
     pub send_at: Option<i64>,
+    /// What its only reader is called by Twilio's own Email API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comms_id: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -82,6 +85,9 @@ pub struct Letter {
     pub tracking_settings: Map<String, Value>,
     /// Categories came as one text (X-SMTPAPI), and are shown so.
     pub one_category: bool,
+    /// Subject and content are Liquid, filled with the data of each personalization.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub is_liquid: bool,
 }
 
 impl Letter {

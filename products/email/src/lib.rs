@@ -9,6 +9,7 @@
 
 mod activity;
 mod check;
+mod comms;
 mod compose;
 mod dispatch;
 mod dkim;
@@ -22,6 +23,7 @@ mod notice;
 mod parse;
 mod reader;
 mod relay;
+mod retention;
 mod schedule;
 mod send;
 mod setting;
@@ -126,6 +128,11 @@ impl Email {
         self.carrier.get().expect("the binary connects the carrier before it starts")
     }
 
+    /// Adds the resources of Twilio's own Email API.
+    pub fn mount(self: &Arc<Self>, router: rest::Router) -> rest::Router {
+        router.mount(self, &[&comms::EMAIL, &comms::OPERATION])
+    }
+
     /// Adds this product's workers.
     pub fn work(self: &Arc<Self>, runner: Runner) -> Runner {
         runner
@@ -133,6 +140,7 @@ impl Email {
             .with(Arc::new(dispatch::Deliverer(self.clone())))
             .with(Arc::new(webhook::Poster(self.clone())))
             .with(Arc::new(parse::Poster(self.clone())))
+            .with(Arc::new(comms::Usher(self.clone())))
     }
 
     /// `bytes` of randomness in URL-safe letters: 16 make 22 of them, 32 make 43.

@@ -1,11 +1,12 @@
 //! Notices of other products: a code to sign in with, an alarm.
 
 use contracts::{BoxFuture, Notice, NoticeChannel, NoticeError, NoticeSender, Unavailable};
+use kernel::Sid;
 use store::StoreError;
 
 use crate::fault::Fault;
 use crate::letter::{Content, Letter, Person, Personalization};
-use crate::{Email, identity};
+use crate::{Email, identity, template};
 
 /// Keeps a notice from being sent twice.
 pub const CLAIM: &str = "email-notice";
@@ -18,10 +19,12 @@ fn letter(notice: &Notice, from: String) -> Letter {
         |kind: &str, value: &str| Content { kind: kind.to_owned(), value: value.to_owned() };
     let mut all = vec![content("text/plain", &notice.text)];
     all.extend(notice.html.as_deref().map(|html| content("text/html", html)));
+    let filled = notice.template.as_ref();
     let off = serde_json::json!({"click_tracking": {"enable": false}, "open_tracking": {"enable": false}});
     Letter {
         personalizations: vec![Personalization {
             to: vec![Person { email: notice.to.clone(), name: None }],
+            dynamic_template_data: filled.map(|template| serde_json::json!(template.data)),
             ..Personalization::default()
         }],
         from: Person { email: from, name: None },
@@ -31,12 +34,43 @@ fn letter(notice: &Notice, from: String) -> Letter {
             .filter(|subject| !subject.is_empty())
             .or_else(|| Some("Notice".to_owned())),
         content: all,
+        template_id: filled.map(|template| template.id.clone()),
         tracking_settings: off.as_object().cloned().unwrap_or_default(),
         ..Letter::default()
     }
 }
 
+/// Whether the text of a template shows one of these.
+fn shows(text: &str, needed: &[&str]) -> bool {
+    text.split("{{").skip(1).any(|piece| {
+        let inside = piece.split("}}").next().unwrap_or_default();
+        inside
+            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .any(|name| needed.contains(&name))
+    })
+}
+
 impl NoticeSender for Email {
+    fn check_template<'a>(
+        &'a self,
+        account: Sid,
+        id: &'a str,
+        needed: &'a [&'a str],
+    ) -> BoxFuture<'a, Result<(), NoticeError>> {
+        Box::pin(async move {
+            let store = self.parts.store.account(account);
+            let found = template::active(&store, id).await;
+            let found =
+                found.map_err(|error| NoticeError::Unavailable(Unavailable(error.to_string())))?;
+            let version = found.filter(|_| id.starts_with("d-"));
+            let version = version.ok_or(NoticeError::Refused { code: 60218 })?;
+            match shows(&version.html, needed) || shows(&version.plain, needed) {
+                true => Ok(()),
+                false => Err(NoticeError::Refused { code: 60219 }),
+            }
+        })
+    }
+
     fn send<'a>(&'a self, notice: &'a Notice) -> BoxFuture<'a, Result<(), NoticeError>> {
         Box::pin(async move {
             let refused = |code| NoticeError::Refused { code };

@@ -23,6 +23,13 @@ pub struct Meta {
     pub send_at: Option<i64>,
     /// SID of the notice that this is, for whom it was sent.
     pub notice: Option<String>,
+    /// Of Twilio's own Email API.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comms_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to_name: Option<String>,
 }
 
 /// The row.
@@ -87,8 +94,8 @@ impl Reader {
     pub fn insert(&self, batch: &mut AccountBatch) {
         batch.run(
             "INSERT INTO mail_recipient (account_sid, id, mail_id, part, email, from_email, subject,
-             status, meta, attempt, opens, clicks, date_created, last_event)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10, $10)",
+             status, meta, attempt, opens, clicks, date_created, last_event, comms_id)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10, $10, $11)",
             vec![
                 self.id.as_str().into(),
                 self.mail.as_str().into(),
@@ -99,6 +106,7 @@ impl Reader {
                 self.status.as_str().into(),
                 serde_json::to_string(&self.meta).expect("meta is plain text").into(),
                 self.created.into(),
+                self.meta.comms_id.clone().into(),
             ],
         );
     }

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use jobs::NewJob;
+use serde::Serialize;
 use serde_json::Value;
-use store::{AccountStore, StoreError};
+use store::{AccountBatch, AccountStore, StoreError};
 
 use crate::dispatch::{PROCESS_QUEUE, Process};
 use crate::fault::{Fault, Item};
-use crate::letter::{Letter, Personalization};
+use crate::letter::{Letter, Person, Personalization};
 use crate::lifecycle::Status;
 use crate::reader::{Meta, Reader};
 use crate::wire::{Answer, Call, Route, route};
@@ -22,6 +23,8 @@ pub const ROUTES: &[Route] = &[
 
 /// Bytes of all attachments of a request, and of the message it makes.
 const BYTES_MAX: usize = 30 * 1024 * 1024;
+/// Bytes of a letter that lies in its row, and not in a file of its own.
+const SHORT_BYTES_MAX: usize = 32 * 1024;
 
 async fn send(email: &Email, call: &Call) -> Result<Answer, Fault> {
     let letter = check::letter(&call.object()?, call.now)?;
@@ -113,24 +116,40 @@ impl Email {
         letter: &Letter,
         notice: Option<&str>,
     ) -> Result<String, StoreError> {
+        let mut batch = store.batch();
+        let id = self.enqueue(letter, notice, &mut batch).await?;
+        store.commit(batch).await?;
+        Ok(id)
+    }
+
+    /// As [`Email::accept`], in a batch of the caller's.
+    pub(crate) async fn enqueue(
+        &self,
+        letter: &Letter,
+        notice: Option<&str>,
+        batch: &mut AccountBatch,
+    ) -> Result<String, StoreError> {
         let id = self.token(16);
         let now = self.parts.clock.now();
-        let body = serde_json::to_vec(letter).expect("a letter is plain data");
-        let blob = self.parts.blobs.put(&body).await?;
-        let mut batch = store.batch();
+        let body = bytes_of(&id, letter);
+        let (blob, short) = match body.len() <= SHORT_BYTES_MAX {
+            true => (String::new(), Some(body)),
+            false => (self.parts.blobs.put(&body).await?, None),
+        };
         batch.run(
-            "INSERT INTO mail (account_sid, id, blob, batch_id, send_at, date_created)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO mail (account_sid, id, blob, batch_id, send_at, date_created, letter)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
             vec![
                 id.as_str().into(),
                 blob.into(),
                 letter.batch_id.clone().into(),
                 letter.send_at.into(),
                 now.into(),
+                short.into(),
             ],
         );
         if let Some(reference) = notice {
-            shelf::claim(&mut batch, notice::CLAIM, reference, &id);
+            shelf::claim(batch, notice::CLAIM, reference, &id);
         }
         let mut times = BTreeSet::new();
         for (part, one) in letter.personalizations.iter().enumerate() {
@@ -150,15 +169,15 @@ impl Email {
                         .or_else(|| letter.subject.clone())
                         .unwrap_or_default(),
                     status: Status::Queued,
-                    meta: Meta { send_at, ..meta.clone() },
+                    meta: Meta { send_at, to_name: comms_name(one, person), ..meta.clone() },
                     attempt: 0,
                     opens: 0,
                     clicks: 0,
                     created: now,
                     last_event: now,
                 };
-                reader.insert(&mut batch);
-                stats::count(&mut batch, &letter.categories, "requests", now);
+                reader.insert(batch);
+                stats::count(batch, &letter.categories, "requests", now);
             }
         }
         for send_at in times {
@@ -167,9 +186,8 @@ impl Email {
             if let Some(at) = send_at.map(kernel::Timestamp::from_seconds) {
                 job = job.at(at.max(now));
             }
-            jobs::add(&mut batch, &self.parts.clock, job);
+            jobs::add(batch, &self.parts.clock, job);
         }
-        store.commit(batch).await?;
         Ok(id)
     }
 }
@@ -191,7 +209,31 @@ fn meta_of(letter: &Letter, one: &Personalization, notice: Option<&str>) -> Meta
         template_name: None,
         send_at: None,
         notice: notice.map(str::to_owned),
+        comms_id: one.comms_id.clone(),
+        from_name: comms_name(one, &letter.from),
+        to_name: None,
     }
+}
+
+/// The name of a person where Twilio's own Email API will show it.
+fn comms_name(one: &Personalization, person: &Person) -> Option<String> {
+    one.comms_id.as_ref().and(person.name.clone())
+}
+
+/// A letter as it is kept: it names its mail, so that no other mail's is the same blob.
+pub(crate) fn bytes_of(mail: &str, letter: &Letter) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Kept<'a> {
+        mail: &'a str,
+        #[serde(flatten)]
+        letter: &'a Letter,
+    }
+    serde_json::to_vec(&Kept { mail, letter }).expect("a letter is plain data")
+}
+
+/// Whether these bytes are the letter of this mail and of no other.
+pub(crate) fn is_of(bytes: &[u8], mail: &str) -> bool {
+    bytes.starts_with(format!("{{\"mail\":\"{mail}\",").as_bytes())
 }
 
 /// The letter of a mail.
@@ -200,7 +242,25 @@ fn meta_of(letter: &Letter, one: &Personalization, notice: Option<&str>) -> Meta
 /// When the store is away; a letter that is gone is `None`.
 pub(crate) async fn letter_of(email: &Email, blob: &str) -> Result<Option<Letter>, StoreError> {
     let bytes = email.parts.blobs.get(blob).await?;
-    Ok(bytes
-        .and_then(|bytes| serde_json::from_slice::<Value>(&bytes).ok())
-        .and_then(|json| serde_json::from_value(json).ok()))
+    Ok(bytes.as_deref().and_then(read))
+}
+
+/// The letter of a row whose `blob` and `letter` these are.
+///
+/// # Errors
+/// As [`letter_of`].
+pub(crate) async fn letter_of_row(
+    email: &Email,
+    blob: &str,
+    short: Option<&[u8]>,
+) -> Result<Option<Letter>, StoreError> {
+    match short {
+        Some(bytes) => Ok(read(bytes)),
+        None => letter_of(email, blob).await,
+    }
+}
+
+fn read(bytes: &[u8]) -> Option<Letter> {
+    let json = serde_json::from_slice::<Value>(bytes).ok()?;
+    serde_json::from_value(json).ok()
 }

@@ -28,6 +28,7 @@ pub struct Tracker {
     base: String,
     account: Sid,
     reader: String,
+    email: String,
     key: hmac::Key,
 }
 
@@ -72,7 +73,8 @@ impl Tracker {
         };
         let key = found.ok_or_else(|| Failure::Retry("the account has no key for links".into()))?;
         let base = email.parts.public_url.trim_end_matches('/').to_owned();
-        Ok(Self { base, account: store.account(), reader: reader.id.clone(), key })
+        let (account, email) = (store.account(), reader.email.clone());
+        Ok(Self { base, account, reader: reader.id.clone(), email, key })
     }
 
     fn link(&self, kind: &str, rest: &[&str]) -> String {
@@ -94,8 +96,10 @@ impl Tracker {
         self.link("click", &[&at.to_string(), url])
     }
 
+    /// It names the address, too: who finds the mail years later still gets out.
     pub fn unsubscribe(&self, group: Option<i64>) -> String {
-        self.link("unsubscribe", &[&group.map(|id| id.to_string()).unwrap_or_default()])
+        let group = group.map(|id| id.to_string()).unwrap_or_default();
+        self.link("unsubscribe", &[&group, &self.email])
     }
 
     /// What the envelope's sender says of the mail; within the 64 octets of a local part.
@@ -156,7 +160,9 @@ impl Email {
         let payload = payload.unwrap_or_default();
         let mut pieces = payload.split('\n');
         let reader = Reader::load(&store, pieces.next().unwrap_or_default()).await?;
-        let Some(reader) = reader else { return Ok(Shown::Nothing) };
+        let Some(reader) = reader else {
+            return self.follow_forgotten(&store, kind, pieces, visit.is_post).await;
+        };
         let seen = json!({"ip": visit.ip, "useragent": visit.user_agent});
         match kind {
             "open" => {
@@ -184,6 +190,32 @@ impl Email {
                 self.unsubscribed(&store, &reader, group, seen).await?;
                 Ok(Shown::Page { text: "You are unsubscribed.", button: false })
             }
+        }
+    }
+
+    /// A link of a mail that is not kept any more: it leads where it led, and nothing is told.
+    async fn follow_forgotten(
+        &self,
+        store: &AccountStore,
+        kind: &str,
+        pieces: impl Iterator<Item = &str>,
+        is_post: bool,
+    ) -> Result<Shown, StoreError> {
+        let pieces: Vec<_> = pieces.collect();
+        match (kind, pieces.as_slice()) {
+            ("open", _) => Ok(Shown::Pixel),
+            ("click", [_, url, ..]) => Ok(Shown::Redirect((*url).to_owned())),
+            ("unsubscribe", [_, _, ..]) if !is_post => {
+                Ok(Shown::Page { text: "Unsubscribe from these mails?", button: true })
+            }
+            ("unsubscribe", [group, email, ..]) => {
+                let list = group.parse().map_or_else(|_| "global".to_owned(), group::list_of);
+                let mut batch = store.batch();
+                suppression::add(&mut batch, &list, email, self.parts.clock.now(), "", "");
+                store.commit(batch).await?;
+                Ok(Shown::Page { text: "You are unsubscribed.", button: false })
+            }
+            _ => Ok(Shown::Nothing),
         }
     }
 
@@ -376,6 +408,7 @@ mod tests {
             base: String::new(),
             account,
             reader: format!("{}.offhook.0999.0123", "x".repeat(22)),
+            email: String::new(),
             key: hmac::Key::new(hmac::HMAC_SHA256, b"k"),
         };
         let local = format!("bounces+{}", tracker.bounce_token());

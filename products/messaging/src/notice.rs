@@ -31,11 +31,13 @@ pub struct NoticeSenders {
     pub sms: String,
     /// A number with WhatsApp; without it WhatsApp notices need a sender of their own.
     pub whatsapp: Option<String>,
+    /// The number that spoken ones come from; without it there are none beyond development.
+    pub call: Option<String>,
 }
 
 impl Default for NoticeSenders {
     fn default() -> Self {
-        Self { sms: "VERIFY".into(), whatsapp: None }
+        Self { sms: "VERIFY".into(), whatsapp: None, call: None }
     }
 }
 

@@ -308,6 +308,8 @@ impl Lookout {
                     doc.fields.get("triggerValue").map_or(String::new(), Json::to_string),
                 ),
                 html: None,
+                speech: None,
+                template: None,
             };
             match self.0.mail.send(&notice).await {
                 Ok(()) => {}

@@ -1,9 +1,12 @@
-//! How long events are kept.
+//! How long events are kept, and whatever else is over its time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use clock::Clock;
-use store::{Class, Journal, StoreError};
+use contracts::Clearing;
+use kernel::{Sid, Timestamp};
+use store::{Census, Class, Journal, StoreError};
 use tokio::sync::watch;
 
 /// Between two clearings, wall time; a clock that is moved clears at once.
@@ -12,6 +15,10 @@ const EVERY: Duration = Duration::from_secs(3600);
 const PAUSE: Duration = Duration::from_secs(1);
 /// Deletions of one turn and class; each is a commit of up to 1,000 events.
 const COMMITS_MAX: usize = 20;
+/// Commits of one turn, account and product.
+const CLEARINGS_MAX: usize = 20;
+/// Accounts of one read.
+const ACCOUNTS_MAX: i64 = 100;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// What is kept, and how long (compliance §10, §13).
@@ -20,7 +27,7 @@ pub struct Keep {
     pub alerts: Duration,
     /// Who did what.
     pub audit: Duration,
-    /// What became of messages, recorded webhooks.
+    /// What became of messages, recorded webhooks; mails, verifications.
     pub others: Duration,
 }
 
@@ -35,13 +42,22 @@ impl Default for Keep {
 /// does not happen is made up for by the next, on whichever node.
 pub struct Retention {
     journal: Journal,
+    census: Census,
+    clearings: Vec<Arc<dyn Clearing>>,
     clock: Clock,
     keep: Keep,
 }
 
 impl Retention {
-    pub fn new(journal: Journal, clock: Clock, keep: Keep) -> Self {
-        Self { journal, clock, keep }
+    /// `clearings` are the products whose rows go with the events.
+    pub fn new(
+        journal: Journal,
+        census: Census,
+        clearings: Vec<Arc<dyn Clearing>>,
+        clock: Clock,
+        keep: Keep,
+    ) -> Self {
+        Self { journal, census, clearings, clock, keep }
     }
 
     /// Runs until `stop` turns true.
@@ -78,6 +94,36 @@ impl Retention {
             }
             more |= commits == COMMITS_MAX;
         }
-        Ok(more)
+        Ok(self.clear_products(now - others).await? || more)
     }
+
+    /// True when some account has more than one turn deletes.
+    async fn clear_products(&self, before: Timestamp) -> Result<bool, StoreError> {
+        let (mut last, mut more) = (None, false);
+        loop {
+            let accounts = self.census.after(last, ACCOUNTS_MAX).await?;
+            let Some(end) = accounts.last() else { return Ok(more) };
+            last = Some(*end);
+            for account in accounts {
+                for clearing in &self.clearings {
+                    more |= clear_fully(&**clearing, account, before).await?;
+                }
+            }
+        }
+    }
+}
+
+/// True when there is more than one turn deletes.
+async fn clear_fully(
+    clearing: &dyn Clearing,
+    account: Sid,
+    before: Timestamp,
+) -> Result<bool, StoreError> {
+    for _ in 0..CLEARINGS_MAX {
+        let cleared = clearing.clear(account, before).await;
+        if !cleared.map_err(|error| StoreError::Unavailable(error.0))? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

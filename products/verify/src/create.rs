@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use contracts::{Line, LineKind};
+use contracts::{Line, LineKind, NoticeError};
 use kernel::{ApiError, Sid};
 use numbering::E164;
 use rest::{Ctx, Reply};
@@ -196,6 +196,9 @@ async fn wish(verify: &Verify, ctx: &Ctx, service: &Service) -> Result<Wish, Api
     };
     check_channel(verify, service, channel, line.as_ref())?;
     let choices = choices(ctx)?;
+    if let Some(template) = &choices.mail_template {
+        check_template(verify, ctx, template).await?;
+    }
     // Everything that can be said later must be sayable.
     let ttl = verify.parts.lifetime.as_secs() / 60;
     if channel != "sna" {
@@ -272,6 +275,26 @@ fn check_channel(
     Ok(())
 }
 
+/// # Errors
+/// 60218 for a mail template that is not there, 60219 for one that shows no code.
+async fn check_template(verify: &Verify, ctx: &Ctx, template: &str) -> Result<(), ApiError> {
+    let needed = ["twilio_code", "twilio_message"];
+    let Some(sender) = verify.sender("email") else { return Ok(()) };
+    match sender.check_template(ctx.account, template, &needed).await {
+        Ok(()) => Ok(()),
+        Err(NoticeError::Refused { code: 60219 }) => {
+            let why = format!(
+                "The mail template {template} has neither {{{{twilio_code}}}} nor {{{{twilio_message}}}} in it"
+            );
+            Err(ApiError::new(60219, why))
+        }
+        Err(NoticeError::Refused { code }) => {
+            Err(ApiError::new(code, format!("There is no active mail template {template}")))
+        }
+        Err(NoticeError::Unavailable(why)) => Err(crate::unavailable(why)),
+    }
+}
+
 fn carrier(line: &Line) -> Json {
     json!({
         "mobile_country_code": line.mobile_country_code,
@@ -294,7 +317,7 @@ fn custom_code(ctx: &Ctx, service: &Service) -> Result<Option<String>, ApiError>
     Ok(Some(code.to_owned()))
 }
 
-// Differs: DeviceIp is checked and not used; digits of SendDigits are not dialled on simulated calls.
+// Differs: DeviceIp is checked and not used.
 fn choices(ctx: &Ctx) -> Result<Choices, ApiError> {
     let form = &ctx.form;
     let text = |name: &str| form.text(name).map(str::to_owned);
@@ -331,10 +354,6 @@ fn choices(ctx: &Ctx) -> Result<Choices, ApiError> {
     if !mail.is_object() {
         return Err(invalid("ChannelConfiguration", "it is not a JSON object"));
     }
-    if mail.get("template_id").is_some_and(|id| !id.is_null()) {
-        let why = "there are no mail templates: leave template_id out";
-        return Err(invalid("ChannelConfiguration", why));
-    }
     let mail_text = |name: &str| mail.get(name).and_then(Json::as_str).map(str::to_owned);
     let substitutions = mail.get("substitutions").filter(|given| !given.is_null());
     Ok(Choices {
@@ -345,12 +364,14 @@ fn choices(ctx: &Ctx) -> Result<Choices, ApiError> {
         app_hash,
         amount: text("Amount"),
         payee: text("Payee"),
+        send_digits: text("SendDigits"),
         mail_from: match (mail_text("from"), mail_text("from_name")) {
             (Some(from), Some(name)) if !name.contains(['<', '>', '\r', '\n', '"']) => {
                 Some(format!("\"{name}\" <{from}>"))
             }
             (from, _) => from,
         },
+        mail_template: mail_text("template_id"),
         mail_substitutions: match substitutions {
             Some(given) => strings("ChannelConfiguration", given)?,
             None => Default::default(),

@@ -1,5 +1,7 @@
 //! `/v2/Services/{VA}/Entities` (verify §7): whom factors belong to. Stored under the identity.
 
+use std::time::Duration;
+
 use kernel::{ApiError, Sid, Timestamp};
 use rest::{Access, Ctx, Doc, Field, Op, Page, Param, Record, Reply, Resource, Table, Wire};
 use serde_json::{Map, Value as Json, json};
@@ -7,9 +9,12 @@ use store::{AccountBatch, StoreError};
 
 use crate::Verify;
 use crate::faults::{failed, invalid_factor};
+use crate::limit::Counter;
 use crate::service::Service;
 
 const KIND: &str = "VerifyEntity";
+/// Entities of a service that are made within a second.
+const PER_SECOND_MAX: i64 = 40;
 
 pub static ENTITY: Resource<Verify> = Resource {
     table: Table::product(
@@ -71,9 +76,11 @@ async fn create(ctx: &Ctx) -> Result<Reply, ApiError> {
     let service = Service::of(ctx).await?;
     let identity = ctx.form.text("Identity").unwrap_or_default();
     check_identity(identity)?;
+    check_rate(ctx, service.sid()).await?;
     let mut batch = ctx.store.batch();
     let doc = insert(ctx, service.sid(), identity, &mut batch);
     match ctx.store.commit(batch).await {
+        Err(StoreError::Conflict) => Err(too_fast()),
         Ok(_) => Ok(Reply::Record(record(ctx, &doc))),
         Err(StoreError::Duplicate(_)) => {
             Err(ApiError::new(60301, format!("The entity {identity} exists")))
@@ -82,10 +89,27 @@ async fn create(ctx: &Ctx) -> Result<Reply, ApiError> {
     }
 }
 
+/// Counts the entities of a service that are made within a second.
+fn made_in(service: &str) -> Counter {
+    Counter::new(format!("entities/{service}"), PER_SECOND_MAX, Duration::from_secs(1))
+}
+
+fn too_fast() -> ApiError {
+    ApiError::new(60328, format!("More than {PER_SECOND_MAX} entities in a second"))
+}
+
+/// # Errors
+/// 60328 when no more entities may be made within this second.
+async fn check_rate(ctx: &Ctx, service: &str) -> Result<(), ApiError> {
+    let full = made_in(service).full_for(&ctx.store, ctx.now).await.map_err(failed(ctx))?;
+    if full.is_some() { Err(too_fast()) } else { Ok(()) }
+}
+
 fn insert(ctx: &Ctx, service: &str, identity: &str, batch: &mut AccountBatch) -> Doc {
     let mut fields = Map::new();
     fields.insert("entity_sid".into(), ctx.clock.sid("YE").to_string().into());
     rest::insert(batch, KIND, service, identity, &fields, ctx.now);
+    made_in(service).count(batch, ctx.now);
     let (date_created, date_updated) = (ctx.now, ctx.now);
     Doc { sid: identity.to_owned(), fields, date_created, date_updated, version: 1 }
 }
@@ -99,7 +123,13 @@ pub(crate) async fn ensure(
 ) -> Result<String, ApiError> {
     check_identity(identity)?;
     let known = rest::load(&ctx.store, KIND, service, identity).await.map_err(failed(ctx))?;
-    let doc = known.unwrap_or_else(|| insert(ctx, service, identity, batch));
+    let doc = match known {
+        Some(known) => known,
+        None => {
+            check_rate(ctx, service).await?;
+            insert(ctx, service, identity, batch)
+        }
+    };
     Ok(doc.text("entity_sid").unwrap_or_default().to_owned())
 }
 

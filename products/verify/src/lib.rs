@@ -24,6 +24,7 @@ mod limit;
 mod messaging_configuration;
 mod passkey;
 mod plan;
+mod retention;
 mod safe_list;
 mod send;
 mod service;

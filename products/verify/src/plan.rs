@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use contracts::{NoticeTemplate, Speech};
 use kernel::ApiError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -32,7 +33,10 @@ pub(crate) struct Choices {
     pub app_hash: Option<String>,
     pub amount: Option<String>,
     pub payee: Option<String>,
+    /// An extension that calls dial.
+    pub send_digits: Option<String>,
     pub mail_from: Option<String>,
+    pub mail_template: Option<String>,
     pub mail_substitutions: BTreeMap<String, String>,
 }
 
@@ -43,8 +47,12 @@ pub(crate) struct Plan {
     pub text: String,
     pub subject: Option<String>,
     pub values: BTreeMap<String, String>,
-    /// The code is said digit by digit.
-    pub is_spoken: bool,
+    /// The code is said digit by digit, in this way.
+    #[serde(default)]
+    pub speech: Option<Speech>,
+    /// The mail template that takes the place of the text.
+    #[serde(default)]
+    pub template: Option<String>,
     pub from: Option<String>,
 }
 
@@ -81,7 +89,7 @@ impl Plan {
             values.extend(substitutions);
             translated(template, chosen, locale)?
         } else {
-            (usual(service, choices, channel, words), words.locale.to_owned())
+            (usual(choices, channel, words), words.locale.to_owned())
         };
         if service.flag("do_not_share_warning_enabled") && channel == "sms" {
             text = format!("{}. {}", text.trim_end_matches('.'), words.warning);
@@ -116,7 +124,14 @@ impl Plan {
         let subject =
             (channel == "email").then(|| "{{friendly_name}} verification code".to_owned());
         let from = sender(service, choices, channel);
-        let plan = Self { locale, text, subject, values, is_spoken: channel == "call", from };
+        let speech = (channel == "call").then(|| Speech {
+            language: Some(locale.clone()),
+            voice: service.0.text("tts_name").map(str::to_owned),
+            digits: choices.send_digits.clone(),
+            prompt: service.asks_for_key().then(|| words.press.to_owned()),
+        });
+        let template = choices.mail_template.clone().filter(|_| channel == "email");
+        let plan = Self { locale, text, subject, values, speech, template, from };
         let length = plan.text(LONGEST_CODE).chars().count();
         if length > TEXT_MAX {
             let why = format!("The text would have {length} characters: {TEXT_MAX} are possible");
@@ -134,9 +149,19 @@ impl Plan {
         Some(self.worded(self.subject.as_deref()?, code))
     }
 
+    /// The template with all that it may show.
+    pub fn template(&self, code: &str) -> Option<NoticeTemplate> {
+        let mut data = self.values.clone();
+        for (name, value) in [("twilio_code", code.to_owned()), ("twilio_message", self.text(code))]
+        {
+            data.insert(name.to_owned(), value);
+        }
+        Some(NoticeTemplate { id: self.template.clone()?, data })
+    }
+
     fn worded(&self, text: &str, code: &str) -> String {
         words::fill(text, |name| match name {
-            "code" if self.is_spoken => {
+            "code" if self.speech.is_some() => {
                 let digits: Vec<String> = code.chars().map(String::from).collect();
                 Some(digits.join(", "))
             }
@@ -161,12 +186,11 @@ fn check_payment(service: &Service, choices: &Choices, channel: &str) -> Result<
 }
 
 /// The text where no template is chosen.
-fn usual(service: &Service, choices: &Choices, channel: &str, words: &Words) -> String {
+fn usual(choices: &Choices, channel: &str, words: &Words) -> String {
     if choices.amount.is_some() && choices.payee.is_some() && channel != "call" {
         return words.payment.to_owned();
     }
     match channel {
-        "call" if service.asks_for_key() => format!("{} {}", words.press, words.spoken),
         "call" => words.spoken.to_owned(),
         _ => words.plain.to_owned(),
     }

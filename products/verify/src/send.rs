@@ -202,6 +202,8 @@ impl Verify {
             subject: sending.plan.subject(&code),
             text: sending.plan.text(&code),
             html: None,
+            speech: sending.plan.speech.clone(),
+            template: sending.plan.template(&code),
         };
         match sender.send(&notice).await {
             Ok(()) => Ok(store.batch()),

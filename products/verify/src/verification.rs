@@ -1,5 +1,7 @@
 //! A verification as it is stored, and `/v2/Services/{VA}/Verifications` (verify §2).
 
+use std::time::Duration;
+
 use kernel::{ApiError, Sid, Timestamp};
 use rest::{Access, Ctx, Field, Op, Param, Record, Reply, Resource, Table, Wire};
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,7 @@ use store::{AccountBatch, AccountStore, Row, StoreError};
 use crate::Verify;
 use crate::faults::{failed, invalid};
 use crate::lifecycle::{self, Event, Refusal, State, Status};
+use crate::limit::{self, Counter};
 use crate::plan::Choices;
 use crate::service::Service;
 
@@ -263,7 +266,34 @@ pub static VERIFICATION: Resource<Verify> = Resource {
     ],
 };
 
-/// Differs: fetching is not limited in how often it is done.
+/// How often one verification may be fetched, and within how many seconds.
+const POLLS: [(i64, u64); 3] = [(60, 60), (180, 3600), (250, 86_400)];
+
+/// Counts a fetch. Differs: the answer to one too many is that of a rate limit, with its headers.
+async fn poll(ctx: &Ctx, found: &Verification) -> Result<(), ApiError> {
+    let counters = POLLS.map(|(max, seconds)| {
+        let name = format!("poll/{}/{seconds}", found.sid);
+        Counter::new(name, max, Duration::from_secs(seconds))
+    });
+    for _ in 0..crate::DECISIONS_MAX {
+        let full = limit::first_full(&ctx.store, &counters, ctx.now).await.map_err(failed(ctx))?;
+        if let Some((_, wait)) = full {
+            return Err(limit::refusal(ctx, "Verification fetch", wait));
+        }
+        let mut batch = ctx.store.batch();
+        for counter in &counters {
+            counter.count(&mut batch, ctx.now);
+        }
+        limit::forget(&mut batch, ctx.now);
+        match ctx.store.commit(batch).await {
+            Ok(_) => return Ok(()),
+            Err(StoreError::Conflict) => {}
+            Err(error) => return Err(rest::store_error(ctx, error)),
+        }
+    }
+    Err(crate::busy())
+}
+
 async fn fetch(verify: &Verify, ctx: &Ctx) -> Result<Reply, ApiError> {
     let service = Service::of(ctx).await?;
     let found = find(ctx, service.sid()).await?;
@@ -276,6 +306,7 @@ async fn fetch(verify: &Verify, ctx: &Ctx) -> Result<Reply, ApiError> {
     if is_gone {
         return Err(ctx.not_found());
     }
+    poll(ctx, &found).await?;
     Ok(Reply::Record(record(verify, ctx, &found)))
 }
 

@@ -353,6 +353,9 @@ fn thresholds(ctx: &Ctx) -> Thresholds {
 impl contracts::VoiceSink for Voice {
     fn report<'a>(&'a self, report: &'a LegReport) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(async move {
+            if report.leg.prefix() != "CA" {
+                return self.report_notice(report).await;
+            }
             let store = self.parts.store.account(report.account);
             let mut batch = store.batch();
             let what = What::Leg(report.event.clone());

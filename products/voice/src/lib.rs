@@ -23,6 +23,7 @@ mod insights;
 mod lifecycle;
 mod listen;
 mod magic;
+mod notice;
 mod params;
 mod participant;
 mod price;
@@ -39,8 +40,8 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use clock::Clock;
 use contracts::{
-    AccountDirectory, DialingPermissions, MessageSubmission, NumberDirectory, Recogniser,
-    SipDirectory, Speaker, VoiceCarrier,
+    AccountDirectory, DialingPermissions, MessageSubmission, NoticeSink, NumberDirectory,
+    Recogniser, SipDirectory, Speaker, VoiceCarrier,
 };
 use outbound::Client;
 use rest::Router;
@@ -76,6 +77,8 @@ pub struct Parts {
     pub public_url: String,
     /// Unknown callers are adopted.
     pub development: bool,
+    /// Who spoken notices come from where their asker does not say.
+    pub notice_caller: Option<String>,
 }
 
 /// The product's state.
@@ -85,6 +88,7 @@ pub struct Voice {
     sessions: relay::Sessions,
     /// Itself, for tasks that outlive a request.
     this: Weak<Self>,
+    notices: OnceLock<Arc<dyn NoticeSink>>,
 }
 
 impl Voice {
@@ -92,6 +96,7 @@ impl Voice {
         Arc::new_cyclic(|this| Self {
             parts,
             carrier: OnceLock::new(),
+            notices: OnceLock::new(),
             sessions: relay::Sessions::default(),
             this: this.clone(),
         })
@@ -100,6 +105,11 @@ impl Voice {
     /// Connects the carrier; once, before the runner starts.
     pub fn connect(&self, carrier: Arc<dyn VoiceCarrier>) {
         assert!(self.carrier.set(carrier).is_ok(), "a carrier is connected once");
+    }
+
+    /// Connects who is told what became of spoken notices; at most once.
+    pub fn connect_notices(&self, sink: Arc<dyn NoticeSink>) {
+        assert!(self.notices.set(sink).is_ok(), "a sink of notices is connected once");
     }
 
     fn carrier(&self) -> &Arc<dyn VoiceCarrier> {
@@ -153,5 +163,6 @@ impl Voice {
             .with(Arc::new(act::Postman(self.clone())))
             .with(Arc::new(act::Runner(self.clone())))
             .with(Arc::new(ask::Asker(self.clone())))
+            .with(Arc::new(notice::Crier(self.clone())))
     }
 }
