@@ -9,6 +9,7 @@
 
 mod http;
 mod sink;
+mod telephone;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use store::testing::TestDatabase;
 
 pub use http::{Reply, Request, encode, exchange, raw};
 pub use sink::{Act, Seen, WebhookSink};
+pub use telephone::{DOMAIN, Domains, TRUNK, Telephone};
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(5);
