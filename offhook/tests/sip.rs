@@ -89,7 +89,7 @@ async fn a_telephone_calls_a_number_presses_a_key_and_hears() {
         assert_eq!((packet.header.payload_type, packet.payload.len()), (0, 160));
         // A stranger's key is nobody's: this one is ours.
         for number in 0..5_u16 {
-            let payload = [1, if number > 2 { 0x8A } else { 10 }, 0, 160 * (number as u8 + 1) / 4];
+            let payload = [1, if number > 2 { 0x8A } else { 10 }, 0, 40 * (number as u8 + 1)];
             let header = Header {
                 payload_type: 101,
                 marker: number == 0,
@@ -120,7 +120,7 @@ async fn a_domain_lets_in_who_knows_the_password() {
     for world in worlds_of(&domains).await {
         owned_by(&domains, &world);
         let sink = WebhookSink::start().await;
-        sink.on("/voice", Act::twiml("<Pause length='9'/>"));
+        sink.on("/voice", Act::twiml("<Say>Hi</Say><Pause length='9'/>"));
         *domains.voice_url.lock().unwrap() = sink.at("/voice");
         let phone = telephone(&world).await;
         let mut invite = phone.invite(&format!("sip:service@{DOMAIN}"), &format!("sip:ann@{DOMAIN}"));
@@ -262,7 +262,7 @@ async fn registered_telephones_ring_together() {
         // Where telephones are survives a restart; its port may be another then.
         let again = domains.clone();
         world.restart(&move |settings| settings.sip_directory = Some(again.clone())).await;
-        let sid = placed(&world, &[("To", &uri), ("Twiml", "<Response><Pause length='9'/></Response>")]).await;
+        let sid = placed(&world, &[("To", &uri), ("Twiml", "<Response><Say>Hi</Say><Pause length='9'/></Response>")]).await;
         let first = phones[0].asked(Method::Invite).await;
         let second = phones[1].asked(Method::Invite).await;
         assert!(second.headers.get("From").unwrap().contains(DOMAIN));
@@ -333,7 +333,7 @@ async fn a_call_without_sound_ends_and_says_why() {
     let domains = domains();
     for world in worlds_of(&domains).await {
         let sink = WebhookSink::start().await;
-        sink.on("/voice", Act::twiml("<Pause length='60'/>"));
+        sink.on("/voice", Act::twiml("<Say>Hi</Say><Pause length='60'/>"));
         world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
         let phone = telephone(&world).await;
         let invite = phone.invite(&number_uri(&world), USER);

@@ -171,10 +171,19 @@ impl Agent {
             let events = self.transactions.due(self.now());
             self.on_events(events).await;
         }
-        // Whoever still talks is told that it is over.
-        let legs: Vec<Sid> = self.calls.keys().copied().collect();
-        for leg in legs {
-            self.hang_up(leg, 503, "Q.850;cause=41;text=\"Temporary failure\"").await;
+        self.part().await;
+    }
+
+    /// Whoever is in a call is told that it is over. Voice is told at the next start, by the notes.
+    async fn part(&mut self) {
+        const REASON: &str = "Q.850;cause=41;text=\"Temporary failure\"";
+        let all: Vec<_> = self.calls.values().map(|call| (call.leg, call.stage, call.invite)).collect();
+        for (leg, stage, invite) in all {
+            match (stage, invite) {
+                (Stage::Ringing, Some(id)) => self.refuse(id, &Fault::new(503, "")).await,
+                (Stage::Ringing, None) => self.cancel_all(leg, None, REASON).await,
+                _ => self.bye(leg, REASON).await,
+            }
         }
     }
 
