@@ -24,6 +24,8 @@ const SDK_NEEDS: &[Need] = &[
 const INTEROP_NEEDS: &[Need] = &[
     Need { program: "bearerbox", package: "kannel" },
     Need { program: "nats-server", package: "nats-server" },
+    Need { program: "sipp", package: "sip-tester" },
+    Need { program: "baresip", package: "baresip-core" },
 ];
 
 /// What the matrix needs beside [`SDK_NEEDS`].

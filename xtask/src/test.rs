@@ -79,7 +79,7 @@ fn unit(totals: &mut Totals) -> Outcome {
 /// The platform between programs that others wrote: Kannel, a NATS server.
 fn interop(totals: &mut Totals) -> Outcome {
     needs::for_interop()?;
-    let tests = ["--test", "kannel", "--test", "nats"];
+    let tests = ["--test", "kannel", "--test", "nats", "--test", "sip_peers"];
     cargo_test(&[&["-p", "offhook", "--features", "interop"], &tests[..]].concat(), &[], totals)
 }
 
