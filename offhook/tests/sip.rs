@@ -69,7 +69,12 @@ async fn a_telephone_calls_a_number_presses_a_key_and_hears() {
     let domains = domains();
     for world in worlds_of(&domains).await {
         let sink = WebhookSink::start().await;
-        sink.on("/voice", Act::twiml("<Gather numDigits='1' timeout='9' action='/key'><Say>Press one</Say></Gather>"));
+        sink.on(
+            "/voice",
+            Act::twiml(
+                "<Gather numDigits='1' timeout='9' action='/key'><Say>Press one</Say></Gather>",
+            ),
+        );
         sink.on("/key", Act::twiml("<Hangup/>"));
         let status = sink.at("/status");
         world.configure(&[("VoiceUrl", &sink.at("/voice")), ("StatusCallback", &status)]).await;
@@ -83,7 +88,8 @@ async fn a_telephone_calls_a_number_presses_a_key_and_hears() {
         let mut dialog = phone.acknowledge(&invite, &success).await;
         let there = Telephone::sound_of(&success.body);
         let mut octets = [0; 2048];
-        let heard = tokio::time::timeout(Duration::from_secs(5), phone.sound.recv(&mut octets)).await;
+        let heard =
+            tokio::time::timeout(Duration::from_secs(5), phone.sound.recv(&mut octets)).await;
         let length = heard.expect("sound comes").unwrap();
         let packet = Packet::read(&octets[..length]).unwrap();
         assert_eq!((packet.header.payload_type, packet.payload.len()), (0, 160));
@@ -107,9 +113,16 @@ async fn a_telephone_calls_a_number_presses_a_key_and_hears() {
         let asked = sink.wait("/voice", 1).await;
         assert_eq!(asked[0].param("SipCallId").as_deref(), Some(invite.headers.call_id()));
         assert_eq!(asked[0].param("From").as_deref(), Some("+14155550111"));
-        assert_eq!(asked[0].param("SipHeader_X-Order").as_deref(), None, "a trunk's headers are its own");
+        assert_eq!(
+            asked[0].param("SipHeader_X-Order").as_deref(),
+            None,
+            "a trunk's headers are its own"
+        );
         assert_eq!(sink.wait("/key", 1).await[0].param("Digits").as_deref(), Some("1"));
-        assert_eq!(sink.wait("/status", 1).await[0].param("CallStatus").as_deref(), Some("completed"));
+        assert_eq!(
+            sink.wait("/status", 1).await[0].param("CallStatus").as_deref(),
+            Some("completed")
+        );
         world.stop().await;
     }
 }
@@ -123,7 +136,8 @@ async fn a_domain_lets_in_who_knows_the_password() {
         sink.on("/voice", Act::twiml("<Say>Hi</Say><Pause length='9'/>"));
         *domains.voice_url.lock().unwrap() = sink.at("/voice");
         let phone = telephone(&world).await;
-        let mut invite = phone.invite(&format!("sip:service@{DOMAIN}"), &format!("sip:ann@{DOMAIN}"));
+        let mut invite =
+            phone.invite(&format!("sip:service@{DOMAIN}"), &format!("sip:ann@{DOMAIN}"));
         invite.headers.add("X-Order", "7");
         phone.say(invite.write()).await;
         let challenge = phone.response(407, &invite).await;
@@ -155,7 +169,9 @@ async fn a_domain_lets_in_who_knows_the_password() {
         let again = phone.response(407, &replayed).await;
         assert!(again.headers.get("Proxy-Authenticate").unwrap().contains("stale=true"));
         // A hold, and back.
-        for (direction, answer) in [("sendonly", "recvonly"), ("inactive", "inactive"), ("sendrecv", "sendrecv")] {
+        for (direction, answer) in
+            [("sendonly", "recvonly"), ("inactive", "inactive"), ("sendrecv", "sendrecv")]
+        {
             let mut hold = phone.inside(&mut dialog, Method::Invite);
             hold.headers.add("Content-Type", "application/sdp");
             hold.body = phone.session(direction).into_bytes();
@@ -195,8 +211,14 @@ async fn addresses_are_called_and_answer_as_they_like() {
         let sink = WebhookSink::start().await;
         let status = sink.at("/status");
         let to = format!("sip:bob@{}?X-Order=7&Route=%3Csip:evil%3E", phone.address());
-        for (code, expected) in [(486, "busy"), (480, "no-answer"), (603, "busy"), (404, "failed"), (500, "failed")] {
-            let sid = placed(&world, &[("To", &to), ("Twiml", "<Response/>"), ("StatusCallback", &status)]).await;
+        for (code, expected) in
+            [(486, "busy"), (480, "no-answer"), (603, "busy"), (404, "failed"), (500, "failed")]
+        {
+            let sid = placed(
+                &world,
+                &[("To", &to), ("Twiml", "<Response/>"), ("StatusCallback", &status)],
+            )
+            .await;
             let invite = phone.asked(Method::Invite).await;
             assert_eq!(invite.headers.get("X-Order"), Some("7"));
             assert_eq!(invite.headers.get("X-Twilio-CallSid"), Some(sid.as_str()));
@@ -210,11 +232,19 @@ async fn addresses_are_called_and_answer_as_they_like() {
         let told = sink.wait("/status", 5).await;
         assert_eq!(told[0].param("SipResponseCode").as_deref(), Some("486"));
         // Challenged, answered, talked to, and hung up.
-        let form = [("To", to.as_str()), ("Twiml", "<Response><Pause length='1'/></Response>"), ("SipAuthUsername", "ann"), ("SipAuthPassword", PASSWORD)];
+        let form = [
+            ("To", to.as_str()),
+            ("Twiml", "<Response><Pause length='1'/></Response>"),
+            ("SipAuthUsername", "ann"),
+            ("SipAuthPassword", PASSWORD),
+        ];
         let sid = placed(&world, &form).await;
         let invite = phone.asked(Method::Invite).await;
         let mut challenge = invite.response(401, "", Some("callee"));
-        challenge.headers.add("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=MD5");
+        challenge.headers.add(
+            "WWW-Authenticate",
+            "Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=MD5",
+        );
         phone.say(challenge.write()).await;
         let again = phone.asked(Method::Invite).await;
         assert!(again.headers.get("Authorization").unwrap().contains("username=\"ann\""));
@@ -257,18 +287,29 @@ async fn registered_telephones_ring_together() {
             let again = phone.answering(&register, &challenge, PASSWORD);
             phone.say(again.write()).await;
             let bound = phone.response(200, &again).await;
-            assert!(bound.headers.list("Contact").any(|c| c.ends_with("expires=600") || c.ends_with("expires=599")));
+            assert!(
+                bound
+                    .headers
+                    .list("Contact")
+                    .any(|c| c.ends_with("expires=600") || c.ends_with("expires=599"))
+            );
         }
         // Where telephones are survives a restart; its port may be another then.
         let again = domains.clone();
         world.restart(&move |settings| settings.sip_directory = Some(again.clone())).await;
-        let sid = placed(&world, &[("To", &uri), ("Twiml", "<Response><Say>Hi</Say><Pause length='9'/></Response>")]).await;
+        let sid = placed(
+            &world,
+            &[("To", &uri), ("Twiml", "<Response><Say>Hi</Say><Pause length='9'/></Response>")],
+        )
+        .await;
         let first = phones[0].asked(Method::Invite).await;
         let second = phones[1].asked(Method::Invite).await;
         assert!(second.headers.get("From").unwrap().contains(DOMAIN));
         let env = world.own("GET", "env", Value::Null).await.json();
         let platform = env["sip"].as_str().unwrap().parse().unwrap();
-        let at = |phone: &Telephone, octets: Vec<u8>| phone.socket.try_send_to(&octets, platform).unwrap();
+        let at = |phone: &Telephone, octets: Vec<u8>| {
+            phone.socket.try_send_to(&octets, platform).unwrap()
+        };
         at(&phones[0], first.response(180, "", Some("one")).write());
         at(&phones[1], second.response(180, "", Some("two")).write());
         let mut success = second.response(200, "", Some("two"));
@@ -298,7 +339,8 @@ async fn a_trunks_calls_go_on_both_ways() {
         let handset = "handsets/+14155550122";
         let answers = serde_json::json!({"when_called": "answer"});
         assert_eq!(world.own("PUT", handset, answers).await.status, 200);
-        let invite = phone.invite(&format!("sip:+14155550122@{TRUNK}"), &format!("sip:{}@x", world.number));
+        let invite =
+            phone.invite(&format!("sip:+14155550122@{TRUNK}"), &format!("sip:{}@x", world.number));
         phone.say(invite.write()).await;
         let challenge = phone.response(407, &invite).await;
         let right = phone.answering(&invite, &challenge, PASSWORD);
@@ -306,8 +348,12 @@ async fn a_trunks_calls_go_on_both_ways() {
         let success = phone.response(200, &right).await;
         let mut dialog = phone.acknowledge(&right, &success).await;
         let calls = world.get(&world.path("Calls.json")).await.json();
-        let directions: Vec<&str> =
-            calls["calls"].as_array().unwrap().iter().filter_map(|c| c["direction"].as_str()).collect();
+        let directions: Vec<&str> = calls["calls"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(|c| c["direction"].as_str())
+            .collect();
         assert!(directions.contains(&"trunking-terminating"), "{directions:?}");
         let bye = phone.inside(&mut dialog, Method::Bye);
         phone.say(bye.write()).await;
@@ -316,7 +362,9 @@ async fn a_trunks_calls_go_on_both_ways() {
         let target = format!("sip:{}", phone.address());
         *domains.trunk.lock().unwrap() = Some((world.number.clone(), target));
         let number = world.number.clone();
-        let dialled = world.own("POST", "handsets/+14155550122/calls", serde_json::json!({"to": number})).await;
+        let dialled = world
+            .own("POST", "handsets/+14155550122/calls", serde_json::json!({"to": number}))
+            .await;
         assert_eq!(dialled.status, 201, "{dialled:?}");
         let invite = phone.asked(Method::Invite).await;
         assert!(invite.uri.starts_with(&format!("sip:{}@", world.number)), "{}", invite.uri);
@@ -355,7 +403,13 @@ async fn what_is_bad_is_refused_and_the_next_is_served() {
     for world in worlds_of(&domains).await {
         let phone = telephone(&world).await;
         let options = |phone: &Telephone| phone.request(Method::Options, "sip:127.0.0.1", USER);
-        for octets in [&b"\x00\xFF\xFE"[..], b"GET / HTTP/1.1\r\n\r\n", b"INVITE", b"\r\n\r\n", &[b'A'; 60_000]] {
+        for octets in [
+            &b"\x00\xFF\xFE"[..],
+            b"GET / HTTP/1.1\r\n\r\n",
+            b"INVITE",
+            b"\r\n\r\n",
+            &[b'A'; 60_000],
+        ] {
             phone.say(octets.to_vec()).await;
         }
         let bad = options(&phone).write();

@@ -47,7 +47,14 @@ async fn sip_of(world: &World) -> String {
 
 async fn sipp(dir: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new("sipp");
-    command.args(arguments).args(["-i", "127.0.0.1", "-nostdin", "-timeout", "60", "-timeout_error"]);
+    command.args(arguments).args([
+        "-i",
+        "127.0.0.1",
+        "-nostdin",
+        "-timeout",
+        "60",
+        "-timeout_error",
+    ]);
     command.current_dir(dir).stdin(Stdio::null());
     tokio::task::spawn_blocking(move || command.output().expect("SIPp is installed")).await.unwrap()
 }
@@ -56,7 +63,12 @@ async fn sipp(dir: &Path, arguments: &[&str]) -> Output {
 fn assert_done(output: &Output) {
     let text = String::from_utf8_lossy(&output.stdout);
     let last: Vec<&str> = text.lines().rev().take(60).collect();
-    assert!(output.status.success(), "{:?}\n{}", output.status, last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+    assert!(
+        output.status.success(),
+        "{:?}\n{}",
+        output.status,
+        last.into_iter().rev().collect::<Vec<_>>().join("\n")
+    );
 }
 
 async fn reached(world: &World, sid: &str, status: &str) -> Value {
@@ -75,12 +87,21 @@ async fn sipp_calls_an_ivr_and_presses_keys() {
     for world in worlds_with(&|_| {}).await {
         let scratch = Scratch::new("sipp-ivr");
         let sink = WebhookSink::start().await;
-        sink.on("/voice", Act::twiml("<Gather numDigits='1' timeout='9' action='/key'><Say>Press one</Say></Gather>"));
+        sink.on(
+            "/voice",
+            Act::twiml(
+                "<Gather numDigits='1' timeout='9' action='/key'><Say>Press one</Say></Gather>",
+            ),
+        );
         sink.on("/key", Act::twiml("<Hangup/>"));
         world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
         let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sipp/ivr.xml");
         let (sip, number) = (sip_of(&world).await, world.number.trim_start_matches('+').to_owned());
-        let done = sipp(&scratch.0, &[&sip, "-s", &number, "-sf", scenario, "-mi", "127.0.0.1", "-m", "1"]).await;
+        let done = sipp(
+            &scratch.0,
+            &[&sip, "-s", &number, "-sf", scenario, "-mi", "127.0.0.1", "-m", "1"],
+        )
+        .await;
         assert_done(&done);
         assert_eq!(sink.first("/key").await.value("Digits"), "1");
         world.stop().await;
@@ -96,7 +117,14 @@ async fn sipp_calls_many_at_once_over_both_transports() {
         world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
         let (sip, number) = (sip_of(&world).await, world.number.trim_start_matches('+').to_owned());
         for transport in ["u1", "t1"] {
-            let done = sipp(&scratch.0, &[&sip, "-s", &number, "-sn", "uac", "-t", transport, "-m", "20", "-r", "10", "-d", "1000"]).await;
+            let done = sipp(
+                &scratch.0,
+                &[
+                    &sip, "-s", &number, "-sn", "uac", "-t", transport, "-m", "20", "-r", "10",
+                    "-d", "1000",
+                ],
+            )
+            .await;
             assert_done(&done);
         }
         assert_eq!(sink.seen("/voice").len(), 40);
@@ -115,7 +143,12 @@ async fn sipp_is_called_and_answers() {
         let call = async {
             tokio::time::sleep(Duration::from_millis(700)).await;
             let status = sink.at("/status");
-            let form = [("From", world.number.as_str()), ("To", &to), ("Twiml", "<Response><Pause length='1'/></Response>"), ("StatusCallback", &status)];
+            let form = [
+                ("From", world.number.as_str()),
+                ("To", &to),
+                ("Twiml", "<Response><Pause length='1'/></Response>"),
+                ("StatusCallback", &status),
+            ];
             let reply = world.post(&world.path("Calls.json"), &form).await;
             assert_eq!(reply.status, 201, "{reply:?}");
             reached(&world, &reply.text_of("sid"), "completed").await;
@@ -148,7 +181,8 @@ fn share(wav: &[u8], hertz: f32) -> f32 {
         .map(|pair| f32::from(i16::from_le_bytes([pair[0], pair[1]])))
         .collect();
     let energy = |part: &[f32]| part.iter().map(|s| s * s).sum::<f32>();
-    let loudest = samples.chunks(4000).max_by(|a, b| energy(a).total_cmp(&energy(b))).unwrap_or_default();
+    let loudest =
+        samples.chunks(4000).max_by(|a, b| energy(a).total_cmp(&energy(b))).unwrap_or_default();
     let (mut real, mut imaginary) = (0.0_f32, 0.0_f32);
     for (at, sample) in loudest.iter().enumerate() {
         let angle = at as f32 * hertz * std::f32::consts::TAU / 8000.0;
@@ -215,7 +249,9 @@ async fn baresip_registers_answers_is_heard_and_hears() {
                     break;
                 }
             }
-            let over = tokio::time::timeout(Duration::from_secs(15), reached(&world, &sid, "completed")).await;
+            let over =
+                tokio::time::timeout(Duration::from_secs(15), reached(&world, &sid, "completed"))
+                    .await;
             let log = std::fs::read_to_string(scratch.0.join("log")).unwrap_or_default();
             assert!(over.is_ok(), "the call does not end; baresip says:\n{log}");
             let recorded = sink.seen("/recorded");
@@ -229,7 +265,8 @@ async fn baresip_registers_answers_is_heard_and_hears() {
             let heard = heard.map(|file| file.path()).find(|path| {
                 path.file_name().is_some_and(|name| name.to_string_lossy().ends_with("-dec.wav"))
             });
-            let heard = std::fs::read(heard.unwrap_or_else(|| panic!("it hears nothing:\n{log}"))).unwrap();
+            let heard =
+                std::fs::read(heard.unwrap_or_else(|| panic!("it hears nothing:\n{log}"))).unwrap();
             let theirs = share(&heard, 440.0);
             assert!(theirs > 0.8, "it hears {theirs} of our tone");
         }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use contracts::{
-    CallDoor, InboundCall, SipPlace, SipPlaceKind, SipPurpose, Unavailable,
-};
+use contracts::{CallDoor, InboundCall, SipPlace, SipPlaceKind, SipPurpose, Unavailable};
 use kernel::Sid;
 use sip::check::Fault;
 use sip::digest::Claim;
@@ -21,8 +19,15 @@ const CUSTOM_MAX: usize = 1024;
 pub(crate) enum Admission {
     Refused(Fault),
     /// Whoever calls is to say a password: the values of the challenge.
-    Challenged { status: u16, values: Vec<String> },
-    Taken { account: Sid, leg: Sid, secure: bool },
+    Challenged {
+        status: u16,
+        values: Vec<String>,
+    },
+    Taken {
+        account: Sid,
+        leg: Sid,
+        secure: bool,
+    },
 }
 
 fn denied(code: u32, why: &str) -> Fault {
@@ -177,9 +182,11 @@ fn to_place(
 fn to_number(sip: &Sip, uri: &Uri, request: &Request, flow: Flow) -> Option<InboundCall> {
     let mut params = vec![("SipCallId".to_owned(), request.headers.call_id().to_owned())];
     params.push(("SipSourceIp".to_owned(), flow.remote.ip().to_string()));
-    let diverted = request.headers.list("Diversion").next().and_then(|text| {
-        number(&NameAddr::parse(text).ok()?.uri().ok()?.name()?)
-    });
+    let diverted = request
+        .headers
+        .list("Diversion")
+        .next()
+        .and_then(|text| number(&NameAddr::parse(text).ok()?.uri().ok()?.name()?));
     params.extend(diverted.map(|from| ("ForwardedFrom".to_owned(), from)));
     Some(InboundCall {
         from: caller(request)?,

@@ -34,22 +34,44 @@ type Done = oneshot::Sender<Result<(), Unavailable>>;
 pub(crate) enum Input {
     Message(Received),
     Lost(Flow),
-    Place { call: Box<OutboundCall>, done: Done },
-    Order { leg: Sid, order: Order, done: Done },
+    Place {
+        call: Box<OutboundCall>,
+        done: Done,
+    },
+    Order {
+        leg: Sid,
+        order: Order,
+        done: Done,
+    },
     /// Whether an INVITE is let in.
-    Admitted { id: Id, admission: Box<Admission> },
+    Admitted {
+        id: Id,
+        admission: Box<Admission>,
+    },
     /// Where a placed call goes to.
-    Planned { leg: Sid, plan: Box<Plan> },
+    Planned {
+        leg: Sid,
+        plan: Box<Plan>,
+    },
     /// The answer to a request is known.
-    Respond { id: Id, response: Box<Response> },
+    Respond {
+        id: Id,
+        response: Box<Response>,
+    },
 }
 
 /// What a request of ours was for.
 pub(crate) enum Asked {
-    Invite { leg: Sid },
+    Invite {
+        leg: Sid,
+    },
     /// A refresh within a call.
-    Reinvite { leg: Sid },
-    Register { trunk: usize },
+    Reinvite {
+        leg: Sid,
+    },
+    Register {
+        trunk: usize,
+    },
     /// Its answer changes nothing.
     Nothing,
 }
@@ -177,7 +199,8 @@ impl Agent {
     /// Whoever is in a call is told that it is over. Voice is told at the next start, by the notes.
     async fn part(&mut self) {
         const REASON: &str = "Q.850;cause=41;text=\"Temporary failure\"";
-        let all: Vec<_> = self.calls.values().map(|call| (call.leg, call.stage, call.invite)).collect();
+        let all: Vec<_> =
+            self.calls.values().map(|call| (call.leg, call.stage, call.invite)).collect();
         for (leg, stage, invite) in all {
             match (stage, invite) {
                 (Stage::Ringing, Some(id)) => self.refuse(id, &Fault::new(503, "")).await,
@@ -314,7 +337,12 @@ impl Agent {
     }
 
     /// Sends a request of ours; `None` when there are too many.
-    pub(crate) async fn send(&mut self, flow: Flow, mut request: Request, asked: Asked) -> Option<Id> {
+    pub(crate) async fn send(
+        &mut self,
+        flow: Flow,
+        mut request: Request,
+        asked: Asked,
+    ) -> Option<Id> {
         if request.headers.get("Via").is_none() {
             request.headers.add_first("Via", self.via(flow));
         }
@@ -441,8 +469,8 @@ impl Agent {
         // A name, a place that nobody may be connected to, and another's private address are not
         // gone to: the other end is where it spoke from.
         let fits = |address: &std::net::IpAddr| {
-            *address == known.remote.ip() || self.sip.parts.policy.allows("", *address)
-                && outbound_class_is_public(*address)
+            *address == known.remote.ip()
+                || self.sip.parts.policy.allows("", *address) && outbound_class_is_public(*address)
         };
         let (Some(address), Some(hop)) = (address.filter(fits), hop) else { return Some(known) };
         let remote = std::net::SocketAddr::new(address, hop.port.unwrap_or(5060));

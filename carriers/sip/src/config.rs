@@ -192,7 +192,8 @@ impl Config {
             if let Some(bad) = trunk.from.iter().find(|text| block(text).is_none()) {
                 return wrong(format!("{} has {bad:?}: write 192.0.2.0/24", name("from")));
             }
-            let host = trunk.hosts.iter().find(|host| sip::Uri::parse(&format!("sip:{host}")).is_err());
+            let host =
+                trunk.hosts.iter().find(|host| sip::Uri::parse(&format!("sip:{host}")).is_err());
             if let Some(bad) = host {
                 return wrong(format!("{} has {bad:?}, which is no host", name("hosts")));
             }
@@ -234,7 +235,10 @@ mod tests {
             ("listen = ['0.0.0.0:5060']\nunknown = 0", "unknown"),
             ("listen = ['0.0.0.0:5060']\n[[trunks]]\nname = 'a'", "trunks[0].hosts"),
             ("listen = ['0.0.0.0:5060']\n[[trunks]]\nname = 'a'\nfrom = ['x']", "trunks[0].from"),
-            ("listen = ['0.0.0.0:5060']\n[[trunks]]\nname = 'a'\nhosts = ['a b']", "trunks[0].hosts"),
+            (
+                "listen = ['0.0.0.0:5060']\n[[trunks]]\nname = 'a'\nhosts = ['a b']",
+                "trunks[0].hosts",
+            ),
             (
                 "listen = ['0.0.0.0:5060']\n[[trunks]]\nname = 'a'\nhosts = ['b']\nusername = 'u'",
                 "trunks[0].username",

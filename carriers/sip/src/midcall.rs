@@ -245,7 +245,8 @@ impl Agent {
         for (key, text) in notes {
             let Ok(leg) = key.trim_start_matches("leg/").parse::<Sid>() else { continue };
             let note: Option<Note> = serde_json::from_str(&text).ok();
-            let account = note.as_ref().map_or_else(|| text.parse().ok(), |note| Some(note.account));
+            let account =
+                note.as_ref().map_or_else(|| text.parse().ok(), |note| Some(note.account));
             if let Some(note) = note {
                 self.end_old_call(&note).await;
             }

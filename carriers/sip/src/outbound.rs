@@ -265,7 +265,8 @@ impl Agent {
             headers.add(name, value.as_str());
         }
         headers.add("Content-Type", "application/sdp");
-        request.body = sdp::offer(&call.local, call.key.as_ref().filter(|_| target.secure)).into_bytes();
+        request.body =
+            sdp::offer(&call.local, call.key.as_ref().filter(|_| target.secure)).into_bytes();
         Some(request)
     }
 
@@ -352,7 +353,8 @@ impl Agent {
         let key = call.key.as_ref().filter(|_| branch.target.secure);
         let agreed = answer.and_then(|answer| sdp::accept(&answer, &call.local, key).ok());
         self.send_ack(leg, ack).await;
-        self.cancel_all(leg, Some(branch.id), "SIP;cause=200;text=\"Call completed elsewhere\"").await;
+        self.cancel_all(leg, Some(branch.id), "SIP;cause=200;text=\"Call completed elsewhere\"")
+            .await;
         let Some(agreed) = agreed else {
             self.bye(leg, "SIP;cause=488;text=\"No usable answer\"").await;
             let why = "the answer of the SIP endpoint has no usable session".to_owned();
@@ -473,8 +475,7 @@ impl Agent {
             }
             let has_more = call.plan.as_ref().is_some_and(|plan| !plan.groups.is_empty());
             let waits = |branch: &Branch| !branch.heard && now >= branch.sent + TRY;
-            let moves_on =
-                has_more && !call.branches.is_empty() && call.branches.iter().all(waits);
+            let moves_on = has_more && !call.branches.is_empty() && call.branches.iter().all(waits);
             if now >= call.began + POST_DIAL || moves_on {
                 late.push((*leg, moves_on));
             }

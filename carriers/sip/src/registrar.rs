@@ -71,7 +71,11 @@ fn wish(request: &Request) -> Result<Wish, Fault> {
         return Ok(Wish::Ask);
     }
     if contacts.contains(&"*") {
-        return if contacts.len() == 1 && common == Some(0) { Ok(Wish::ForgetAll) } else { Err(bad()) };
+        return if contacts.len() == 1 && common == Some(0) {
+            Ok(Wish::ForgetAll)
+        } else {
+            Err(bad())
+        };
     }
     let change = |text: &&str| {
         let contact = NameAddr::parse(text).map_err(|_| bad())?;
@@ -159,7 +163,11 @@ impl Registrar {
     }
 
     /// Where a telephone is now.
-    pub(crate) async fn bindings(&self, domain: Sid, user: &str) -> Result<Vec<Binding>, Unavailable> {
+    pub(crate) async fn bindings(
+        &self,
+        domain: Sid,
+        user: &str,
+    ) -> Result<Vec<Binding>, Unavailable> {
         let all = self.read(domain, user).await.map_err(|error| Unavailable(error.0))?;
         let now = (self.now)();
         Ok(all.into_iter().filter(|binding| binding.expires > now).collect())
@@ -308,7 +316,10 @@ mod tests {
         let two = after(one.clone(), &register(&["<sip:a@i>"], None, 2)).unwrap();
         assert_eq!(two.len(), 2);
         assert_eq!(after(two.clone(), &register(&[], None, 3)).unwrap(), two);
-        assert_eq!(after(two.clone(), &register(&["<sip:a@h>;expires=0"], None, 4)).unwrap().len(), 1);
+        assert_eq!(
+            after(two.clone(), &register(&["<sip:a@h>;expires=0"], None, 4)).unwrap().len(),
+            1
+        );
         assert_eq!(after(two.clone(), &register(&["<sip:a@h>"], None, 1)), Err(500), "an old one");
         assert_eq!(after(two.clone(), &register(&["*"], Some("0"), 5)).unwrap(), []);
         assert_eq!(after(two.clone(), &register(&["*"], None, 5)), Err(400));

@@ -85,7 +85,10 @@ struct State {
     name: String,
 }
 
-fn sockets(address: IpAddr, (first, last): (u16, u16)) -> Result<(UdpSocket, UdpSocket, u16), NoPort> {
+fn sockets(
+    address: IpAddr,
+    (first, last): (u16, u16),
+) -> Result<(UdpSocket, UdpSocket, u16), NoPort> {
     let pairs = u32::from(last - first) / 2;
     let start = rand::random::<u32>() % pairs.max(1);
     for step in 0..pairs.min(2000) {
@@ -185,7 +188,8 @@ impl State {
         match self.source {
             Some(source) if source == from => true,
             Some(_) => {
-                symmetric && self.last.is_none_or(|last| now.saturating_duration_since(last) > LATCH)
+                symmetric
+                    && self.last.is_none_or(|last| now.saturating_duration_since(last) > LATCH)
             }
             None => symmetric || agreed.remote.is_some_and(|remote| remote.ip() == from.ip()),
         }
@@ -206,7 +210,13 @@ impl State {
         self.packet = octets;
     }
 
-    fn take_sound(&mut self, octets: &mut Vec<u8>, from: SocketAddr, now: Instant, since: Duration) {
+    fn take_sound(
+        &mut self,
+        octets: &mut Vec<u8>,
+        from: SocketAddr,
+        now: Instant,
+        since: Duration,
+    ) {
         let opened = self.back.as_mut().is_none_or(|back| back.open(octets).is_ok());
         let Some(agreed) = self.agreed.as_ref().filter(|_| opened) else {
             self.counts.refused += 1;
@@ -329,7 +339,8 @@ impl Port for RtpPort {
             for _ in 0..DATAGRAMS_MAX {
                 let Ok((length, from)) = session.reports.recv_from(&mut octets) else { break };
                 let agreed = state.agreed.as_ref().and_then(|agreed| agreed.rtcp);
-                let known = [agreed, state.source].into_iter().flatten().any(|a| a.ip() == from.ip());
+                let known =
+                    [agreed, state.source].into_iter().flatten().any(|a| a.ip() == from.ip());
                 if known {
                     state.take_report(&mut octets[..length].to_vec(), since);
                 }

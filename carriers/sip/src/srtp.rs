@@ -123,7 +123,9 @@ fn index_of(window: Option<&Window>, sequence: u16) -> u64 {
     let Some(window) = window else { return sequence.into() };
     let (roll, last) = (window.highest >> 16, (window.highest & 0xFFFF) as u16);
     let roll = match () {
-        () if last < 0x8000 && sequence > last && sequence - last > 0x8000 => roll.saturating_sub(1),
+        () if last < 0x8000 && sequence > last && sequence - last > 0x8000 => {
+            roll.saturating_sub(1)
+        }
         () if last >= 0x8000 && last - 0x8000 > sequence => roll + 1,
         () => roll,
     };
@@ -213,7 +215,8 @@ impl Context {
         );
         same.map_err(|_| Unprotected)?;
         let at = end.checked_sub(4).filter(|at| *at >= 8).ok_or(Unprotected)?;
-        let (ssrc, mark) = (word(packet, 4).ok_or(Unprotected)?, word(packet, at).ok_or(Unprotected)?);
+        let (ssrc, mark) =
+            (word(packet, 4).ok_or(Unprotected)?, word(packet, at).ok_or(Unprotected)?);
         let index = u64::from(mark & !ENCRYPTED);
         let known = self.report_sources.get(&ssrc);
         if known.is_some_and(|window| !window.is_new(index))
@@ -255,8 +258,7 @@ mod tests {
         };
         let mut stream = [0; 48];
         crypt(&keys.cipher, keys.iv(0, 0), &mut stream);
-        let expected =
-            "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB 41E95B3BB0A2E8DD477901E4FCA894C0";
+        let expected = "E03EAD0935C95E80E166B16DD92B4EB4 D23513162B02D0F72A43A2FE4A5F97AB 41E95B3BB0A2E8DD477901E4FCA894C0";
         assert_eq!(stream.to_vec(), hex(expected));
     }
 

@@ -107,7 +107,10 @@ async fn by_trunk(sip: &Sip, trunk: &Trunk, number: &str) -> Result<VecDeque<Vec
         return Err(none());
     }
     let _ = sip;
-    Ok(found.into_iter().map(|group| group.into_iter().map(|(target, _)| target).collect()).collect())
+    Ok(found
+        .into_iter()
+        .map(|group| group.into_iter().map(|(target, _)| target).collect())
+        .collect())
 }
 
 fn transport_of(uri: &Uri) -> Result<Transport, Miss> {
@@ -132,7 +135,12 @@ async fn addresses(uri: &Uri, transport: Transport) -> Vec<SocketAddr> {
     all
 }
 
-fn target(uri: &Uri, remote: SocketAddr, transport: Transport, credentials: Option<(String, String)>) -> Target {
+fn target(
+    uri: &Uri,
+    remote: SocketAddr,
+    transport: Transport,
+    credentials: Option<(String, String)>,
+) -> Target {
     let flow = Flow { transport, remote, connection: 0 };
     let is_ip = uri.ip().is_some();
     let tls_name = (transport.is_secure() && !is_ip).then(|| uri.host.clone());
@@ -189,7 +197,8 @@ mod tests {
 
     #[test]
     fn only_custom_headers_leave() {
-        let found = uri_headers("X-Order=7%208&Route=%3Csip:evil%3E&x-twilio-CallSid=1&User-to-User=a");
+        let found =
+            uri_headers("X-Order=7%208&Route=%3Csip:evil%3E&x-twilio-CallSid=1&User-to-User=a");
         let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(found, [pair("X-Order", "7 8"), pair("User-to-User", "a")]);
         assert!(!is_custom("X-A\r\nVia") && !is_custom("From"));

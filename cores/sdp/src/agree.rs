@@ -129,10 +129,8 @@ fn common(media: &Media) -> Result<((u8, Law), Option<u8>, Map), Refusal> {
     let events = events.map(|(number, _)| *number);
     let mut map = Map::default();
     for (number, codec) in all {
-        let fits = matches!(
-            codec,
-            Codec::G711(_) | Codec::ComfortNoise | Codec::TelephoneEvent(8_000)
-        );
+        let fits =
+            matches!(codec, Codec::G711(_) | Codec::ComfortNoise | Codec::TelephoneEvent(8_000));
         if fits {
             // A number that is named twice, or is none, means what it meant first.
             let _ = map.add(number, codec);
@@ -224,7 +222,11 @@ pub fn answer(
 ///
 /// # Errors
 /// When it answers something else.
-pub fn accept(answer: &Description, local: &Local, key: Option<&Crypto>) -> Result<Agreed, Refusal> {
+pub fn accept(
+    answer: &Description,
+    local: &Local,
+    key: Option<&Crypto>,
+) -> Result<Agreed, Refusal> {
     let media = answer.media.iter().find(|media| media.kind.eq_ignore_ascii_case("audio"));
     let media = media.filter(|media| media.port != 0).ok_or(Refusal::NoAudio)?;
     let keys = match (key, media.is_secure()) {
@@ -249,5 +251,5 @@ pub fn accept(answer: &Description, local: &Local, key: Option<&Crypto>) -> Resu
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+#[path = "tests/agree.rs"]
 mod tests;

@@ -243,7 +243,9 @@ fn attribute(media: &mut Media, value: &str) {
         "rtpmap" if media.maps.len() < LIST_MAX => media.maps.extend(map(value)),
         "crypto" if media.crypto.len() < LIST_MAX => media.crypto.extend(Crypto::parse(value)),
         "ptime" => media.ptime = value.trim().parse().ok(),
-        "rtcp" => media.rtcp_port = value.split_ascii_whitespace().next().and_then(|p| p.parse().ok()),
+        "rtcp" => {
+            media.rtcp_port = value.split_ascii_whitespace().next().and_then(|p| p.parse().ok())
+        }
         _ => {}
     }
 }

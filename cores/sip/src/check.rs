@@ -115,7 +115,8 @@ pub fn admit(request: &Request) -> Result<(), Fault> {
         let header = Some(("Accept", "application/sdp".to_owned()));
         return Err(Fault { code: 415, reason: "Unsupported Media Type", header });
     }
-    let encoding = headers.get("Content-Encoding").filter(|how| !how.eq_ignore_ascii_case("identity"));
+    let encoding =
+        headers.get("Content-Encoding").filter(|how| !how.eq_ignore_ascii_case("identity"));
     if !request.body.is_empty() && encoding.is_some() {
         let header = Some(("Accept-Encoding", "identity".to_owned()));
         return Err(Fault { code: 415, reason: "Unsupported Media Type", header });

@@ -152,7 +152,8 @@ impl Challenger {
         let (head, mark) = nonce.split_at_checked(28)?;
         let whole = hmac::sign(&self.key, head.as_bytes());
         let ours = data_encoding::HEXLOWER.encode(&whole.as_ref()[..8]);
-        let same = aws_lc_rs::constant_time::verify_slices_are_equal(ours.as_bytes(), mark.as_bytes());
+        let same =
+            aws_lc_rs::constant_time::verify_slices_are_equal(ours.as_bytes(), mark.as_bytes());
         same.ok()?;
         u64::from_str_radix(&head[..12], 16).ok().map(Duration::from_millis)
     }
@@ -171,11 +172,7 @@ impl Challenger {
     }
 
     /// Reads credentials; `headers` are the values of `Authorization` or `Proxy-Authorization`.
-    pub fn claim<'a>(
-        &mut self,
-        headers: impl Iterator<Item = &'a str>,
-        now: Duration,
-    ) -> Claim {
+    pub fn claim<'a>(&mut self, headers: impl Iterator<Item = &'a str>, now: Duration) -> Claim {
         let ours = headers
             .filter_map(Values::parse)
             .find(|values| values.get("realm") == Some(self.realm.as_str()));
@@ -275,7 +272,8 @@ impl Reply<'_> {
         let values = Values::parse(challenge)?;
         let algorithm = Algorithm::named(values.get("algorithm").unwrap_or("MD5"))?;
         let (realm, nonce) = (values.get("realm")?, values.get("nonce")?);
-        let offered = values.get("qop").map(|qop| qop.split(',').map(str::trim).collect::<Vec<_>>());
+        let offered =
+            values.get("qop").map(|qop| qop.split(',').map(str::trim).collect::<Vec<_>>());
         let qop = match &offered {
             None => None,
             Some(all) if all.contains(&"auth") => Some("auth"),

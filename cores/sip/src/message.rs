@@ -225,7 +225,8 @@ pub fn frame(octets: &[u8]) -> Result<Option<usize>, ReadError> {
     let lengths = text.lines().filter_map(|line| {
         let (name, value) = line.split_once(':')?;
         let name = name.trim();
-        let is_length = name.eq_ignore_ascii_case("Content-Length") || name.eq_ignore_ascii_case("l");
+        let is_length =
+            name.eq_ignore_ascii_case("Content-Length") || name.eq_ignore_ascii_case("l");
         is_length.then(|| value.trim().parse::<usize>().ok())
     });
     let mut length = 0;
@@ -327,7 +328,9 @@ fn cut<'a>(headers: &Headers, body: &'a [u8]) -> Result<&'a [u8], &'static str> 
         return Err("Several Content-Length");
     }
     let length: usize = length.parse().map_err(|_| "Bad Content-Length")?;
-    body.get(..length).filter(|_| length <= BODY_OCTETS_MAX).ok_or("Body Shorter Than Content-Length")
+    body.get(..length)
+        .filter(|_| length <= BODY_OCTETS_MAX)
+        .ok_or("Body Shorter Than Content-Length")
 }
 
 /// Headers of lines, folded ones made one; and what is wrong with them.

@@ -86,7 +86,8 @@ mod tests {
         let timer = |headers: &[(&str, &str)]| answer(&request(headers));
         assert_eq!(timer(&[]), Ok(None));
         assert_eq!(timer(&[("Session-Expires", "90"), ("Supported", "timer")]), Err(TooShort));
-        let usual = timer(&[("Session-Expires", "600"), ("Supported", "a, timer")]).unwrap().unwrap();
+        let usual =
+            timer(&[("Session-Expires", "600"), ("Supported", "a, timer")]).unwrap().unwrap();
         assert_eq!((usual.ours, usual.due().as_secs()), (false, 568));
         assert_eq!(usual.header(false), "600;refresher=uac");
         let ours = timer(&[("Session-Expires", "600;refresher=uas"), ("Supported", "timer")]);

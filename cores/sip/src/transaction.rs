@@ -60,21 +60,45 @@ pub type Id = u64;
 /// What has happened or is to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    Send { flow: Flow, octets: Vec<u8> },
+    Send {
+        flow: Flow,
+        octets: Vec<u8>,
+    },
     /// A new request, to be answered.
-    Request { id: Id, flow: Flow, request: Request },
+    Request {
+        id: Id,
+        flow: Flow,
+        request: Request,
+    },
     /// The ACK of a success.
-    Ack { id: Id, request: Request },
+    Ack {
+        id: Id,
+        request: Request,
+    },
     /// The caller gives up; the INVITE is to be answered with 487.
-    Cancel { id: Id, request: Request },
+    Cancel {
+        id: Id,
+        request: Request,
+    },
     /// The ACK of a success did not come.
-    AckMissing { id: Id },
+    AckMissing {
+        id: Id,
+    },
     /// An answer to a request of ours.
-    Response { id: Id, flow: Flow, response: Response },
+    Response {
+        id: Id,
+        flow: Flow,
+        response: Response,
+    },
     /// No answer came, or nobody can be reached.
-    Timeout { id: Id },
+    Timeout {
+        id: Id,
+    },
     /// A CANCEL or ACK of nothing that is known.
-    Stray { flow: Flow, request: Request },
+    Stray {
+        flow: Flow,
+        request: Request,
+    },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -369,7 +393,8 @@ impl Transactions {
 
     fn on_response(&mut self, flow: Flow, response: Response, now: Duration) -> Vec<Event> {
         // Responses whose top Via is not ours are nobody's here.
-        let Some(branch) = top(&response.headers).and_then(|v| v.param("branch").map(str::to_owned))
+        let Some(branch) =
+            top(&response.headers).and_then(|v| v.param("branch").map(str::to_owned))
         else {
             return Vec::new();
         };

@@ -79,8 +79,7 @@ fn write_params(params: &[Param], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     for (name, value) in params {
         write!(f, ";{name}")?;
         if let Some(value) = value {
-            let is_plain =
-                value.bytes().all(|c| c.is_ascii_graphic() && !b"\",;\\<>".contains(&c));
+            let is_plain = value.bytes().all(|c| c.is_ascii_graphic() && !b"\",;\\<>".contains(&c));
             match is_plain {
                 true => write!(f, "={value}")?,
                 false => write!(f, "=\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\""))?,
@@ -391,7 +390,8 @@ mod tests {
         assert_eq!((uri.name().as_deref(), uri.host.as_str()), (Some("ann"), "h.example"));
         assert_eq!((uri.param("user"), uri.headers.as_deref()), (Some("phone"), Some("X-A=1")));
         assert_eq!(Uri::parse("tel:+1415"), Err(UriError::Scheme));
-        for text in ["sip:", "sip:@b", "sip:a b@c", "<sip:a@b>", "sip:a@b:99999", "sip:a@b;;x", "x"] {
+        for text in ["sip:", "sip:@b", "sip:a b@c", "<sip:a@b>", "sip:a@b:99999", "sip:a@b;;x", "x"]
+        {
             assert!(matches!(Uri::parse(text), Err(UriError::Form(_))), "{text}");
         }
     }
@@ -411,8 +411,12 @@ mod tests {
 
     #[test]
     fn lists_are_split_outside_of_quotes() {
-        assert_eq!(elements("\"a,b\" <sip:a,b@c>, <sip:d@e> ,"), ["\"a,b\" <sip:a,b@c>", "<sip:d@e>"]);
-        let via = Via::parse("SIP / 2.0 / udp  h.example : 5070 ; branch = z9hG4bK1 ;rport").unwrap();
+        assert_eq!(
+            elements("\"a,b\" <sip:a,b@c>, <sip:d@e> ,"),
+            ["\"a,b\" <sip:a,b@c>", "<sip:d@e>"]
+        );
+        let via =
+            Via::parse("SIP / 2.0 / udp  h.example : 5070 ; branch = z9hG4bK1 ;rport").unwrap();
         assert_eq!(via.to_string(), "SIP/2.0/UDP h.example:5070;branch=z9hG4bK1;rport");
         assert!(Via::parse("SIP/2.0/UDP 192.0.2.15;;").is_err());
     }

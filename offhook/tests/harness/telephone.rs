@@ -157,7 +157,12 @@ impl Telephone {
     }
 
     pub fn via(&self) -> String {
-        format!("SIP/2.0/UDP {};branch=z9hG4bKt{}{}", self.address(), self.address().port(), self.next())
+        format!(
+            "SIP/2.0/UDP {};branch=z9hG4bKt{}{}",
+            self.address(),
+            self.address().port(),
+            self.next()
+        )
     }
 
     /// A request outside of a dialog.

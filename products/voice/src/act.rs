@@ -9,7 +9,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{AnsweredBy, Ending, Item, LegEvent, Order, Signal, OutboundCall, Unavailable, Verdict};
+use contracts::{
+    AnsweredBy, Ending, Item, LegEvent, Order, OutboundCall, Signal, Unavailable, Verdict,
+};
 use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};
 use serde::{Deserialize, Serialize};

@@ -12,8 +12,8 @@ use crate::dial::Dialling;
 use crate::lifecycle::Status;
 use crate::listen::Ears;
 use crate::queue::InQueue;
-use crate::sip::SipSetup;
 use crate::recording::{RecordSetup, Running};
+use crate::sip::SipSetup;
 use crate::stream::StreamPlan;
 
 /// A URL and how it is asked.
@@ -174,13 +174,8 @@ pub(crate) struct Call {
     pub version: i64,
 }
 
-const DIRECTIONS: [&str; 5] = [
-    "inbound",
-    "outbound-api",
-    "outbound-dial",
-    "trunking-originating",
-    "trunking-terminating",
-];
+const DIRECTIONS: [&str; 5] =
+    ["inbound", "outbound-api", "outbound-dial", "trunking-originating", "trunking-terminating"];
 
 pub(crate) const COLUMNS: &str = "id, direction, status, from_addr, to_addr, parent_id, number_sid,
     answered_by, price, setup, live, date_created, date_started, date_ended, date_updated, version";

@@ -33,8 +33,9 @@ mod wav;
 use std::sync::{Arc, OnceLock, Weak};
 
 use clock::Clock;
-use contracts::{SipDirectory, 
-    AccountDirectory, MessageSubmission, NumberDirectory, Recogniser, Speaker, VoiceCarrier,
+use contracts::{
+    AccountDirectory, MessageSubmission, NumberDirectory, Recogniser, SipDirectory, Speaker,
+    VoiceCarrier,
 };
 use outbound::Client;
 use rest::Router;

@@ -28,7 +28,8 @@ pub(crate) struct SipSetup {
 /// Whether somebody is called by SIP.
 pub(crate) fn is_address(text: &str) -> bool {
     let scheme = text.split(':').next().unwrap_or_default();
-    text.contains(':') && (scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips"))
+    text.contains(':')
+        && (scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips"))
 }
 
 /// A SIP address that can be called: with its parameters and headers as they are.
@@ -193,9 +194,8 @@ fn escaped(text: &str) -> String {
 
 /// The document of a call that only goes on: one target after the other.
 fn onward<'a>(from: &str, targets: impl Iterator<Item = (&'static str, &'a str)>) -> String {
-    let nouns: String = targets
-        .map(|(noun, address)| format!("<{noun}>{}</{noun}>", escaped(address)))
-        .collect();
+    let nouns: String =
+        targets.map(|(noun, address)| format!("<{noun}>{}</{noun}>", escaped(address))).collect();
     let caller = escaped(from);
     format!(
         "<Response><Dial answerOnBridge=\"true\" sequential=\"true\" callerId=\"{caller}\">{nouns}</Dial></Response>"

@@ -12,7 +12,8 @@ fn octets(text: &str) -> Vec<u8> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let code = rest.strip_prefix('{').and_then(|r| r.get(..2).filter(|_| r[2..].starts_with('}')));
+        let code =
+            rest.strip_prefix('{').and_then(|r| r.get(..2).filter(|_| r[2..].starts_with('}')));
         match code.and_then(|hex| u8::from_str_radix(hex, 16).ok()) {
             Some(code) => {
                 out.push(code);
@@ -69,9 +70,16 @@ fn very_long_values_are_taken() {
     let long = |what: &str, times: usize| what.repeat(times);
     let text = format!(
         "INVITE sip:user@example.com SIP/2.0\r\nTo: \"I have a user name of {} proportion\"<sip:user@example.com:6000;unknownparam1=very{}longvalue>\r\nF: sip:{}name@example.net;tag=12{}982424;unknownheaderparam{}name=v\r\nCall-ID: longreq.one{}longcallid\r\nCSeq: 3882340 INVITE\r\nUnknown-{}-Header: x\r\nVia: SIP/2.0/TCP sip33.example.com\r\n{}v: SIP/2.0/TCP host.example.com;received=192.0.2.5;branch=very{}longbranchvalue\r\nMax-Forwards: 70\r\nContact: <sip:{}name@host5.example.net>\r\nContent-Type: application/sdp\r\nl: 5\r\n\r\nv=0\r\n",
-        long("extreme", 10), long("long", 20), long("amazinglylongcaller", 5), long("long", 20),
-        long("long", 20), long("really", 20), long("Long", 20), long("V: SIP/2.0/TCP s.example.com\r\n", 30),
-        long("long", 50), long("amazinglylongcaller", 5),
+        long("extreme", 10),
+        long("long", 20),
+        long("amazinglylongcaller", 5),
+        long("long", 20),
+        long("long", 20),
+        long("really", 20),
+        long("Long", 20),
+        long("V: SIP/2.0/TCP s.example.com\r\n", 30),
+        long("long", 50),
+        long("amazinglylongcaller", 5),
     );
     assert_eq!(verdict(text.as_bytes()), "take");
 }

@@ -74,8 +74,8 @@ fn a_hold_is_answered_with_its_other_side() {
         assert!(text.contains(&format!("a={ours}\r\n")), "{line}: {text}");
         assert_eq!(agreed.is_held(), held, "{line}");
         // The same for the whole session.
-        let (agreed, _) = answered(&format!("{line}\r\nc=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 0"))
-            .unwrap();
+        let (agreed, _) =
+            answered(&format!("{line}\r\nc=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 0")).unwrap();
         assert_eq!(agreed.is_held(), held, "{line}");
     }
     let (old, text) = answered("c=IN IP4 0.0.0.0\r\nm=audio 4000 RTP/AVP 0\r\n").unwrap();
