@@ -443,3 +443,169 @@ async fn what_is_bad_is_refused_and_the_next_is_served() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_differ_in_how_they_call() {
+    let domains = domains();
+    for world in worlds_of(&domains).await {
+        let sink = WebhookSink::start().await;
+        sink.on(
+            "/voice",
+            Act::twiml("<Gather numDigits='1' timeout='9' action='/key'><Say>Hi</Say></Gather>"),
+        );
+        sink.on("/key", Act::twiml("<Hangup/>"));
+        let status = sink.at("/status");
+        world.configure(&[("VoiceUrl", &sink.at("/voice")), ("StatusCallback", &status)]).await;
+        let phone = telephone(&world).await;
+        // A session timer that is too short.
+        let mut short = phone.invite(&number_uri(&world), USER);
+        short.headers.add("Supported", "timer");
+        short.headers.add("Session-Expires", "60");
+        phone.say(short.write()).await;
+        assert_eq!(phone.response(422, &short).await.headers.get("Min-SE"), Some("120"));
+        // An extension that nobody knows.
+        let mut odd = phone.invite(&number_uri(&world), USER);
+        odd.headers.add("Require", "teleport");
+        phone.say(odd.write()).await;
+        assert_eq!(phone.response(420, &odd).await.headers.get("Unsupported"), Some("teleport"));
+        // Without an offer: ours comes with the success, theirs goes with the ACK.
+        let mut bare = phone.invite(&number_uri(&world), USER);
+        bare.headers.remove("Content-Type");
+        bare.headers.add("Supported", "timer");
+        bare.headers.add("Session-Expires", "600;refresher=uas");
+        bare.body.clear();
+        phone.say(bare.write()).await;
+        let success = phone.response(200, &bare).await;
+        assert_eq!(success.headers.get("Session-Expires"), Some("600;refresher=uas"));
+        let offer = String::from_utf8(success.body.clone()).unwrap();
+        assert!(offer.contains("RTP/AVP 0 8 101"), "{offer}");
+        let mut dialog = sip::dialog::Dialog::of_response(&bare, &success).unwrap();
+        let mut ack = dialog.numbered(Method::Ack, bare.headers.cseq().unwrap().0);
+        ack.headers.add_first("Via", phone.via());
+        ack.headers.add("Content-Type", "application/sdp");
+        ack.body = phone.session("sendrecv").into_bytes();
+        phone.say(ack.write()).await;
+        let mut octets = [0; 2048];
+        let heard =
+            tokio::time::timeout(Duration::from_secs(5), phone.sound.recv(&mut octets)).await;
+        assert!(heard.is_ok(), "sound comes");
+        // A key by signalling.
+        let mut info = phone.inside(&mut dialog, Method::Info);
+        info.headers.add("Content-Type", "application/dtmf-relay");
+        info.body = b"Signal=7\r\nDuration=160\r\n".to_vec();
+        phone.say(info.write()).await;
+        phone.response(200, &info).await;
+        assert_eq!(sink.first("/key").await.value("Digits"), "7");
+        let bye = phone.asked(Method::Bye).await;
+        phone.answer(&bye, 200, None).await;
+        // Somebody gives up while it rings.
+        sink.on("/voice", Act::twiml("<Pause length='30'/>"));
+        let invite = phone.invite(&number_uri(&world), USER);
+        phone.say(invite.write()).await;
+        phone.response(180, &invite).await;
+        let mut cancel = invite.clone();
+        cancel.method = Method::Cancel;
+        cancel.headers.set("CSeq", format!("{} CANCEL", invite.headers.cseq().unwrap().0));
+        cancel.body.clear();
+        phone.say(cancel.write()).await;
+        phone.response(200, &cancel).await;
+        phone.response(487, &invite).await;
+        let told = sink.wait("/status", 2).await;
+        assert_eq!(told[1].value("CallStatus"), "no-answer");
+        // Refused and busy by the document.
+        for (document, code) in [("<Reject/>", 603), ("<Reject reason='busy'/>", 486)] {
+            sink.on("/voice", Act::twiml(document));
+            let invite = phone.invite(&number_uri(&world), USER);
+            phone.say(invite.write()).await;
+            phone.response(code, &invite).await;
+        }
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn protected_sound_is_agreed_on_and_reliable_ringing_acknowledged() {
+    let domains = domains();
+    for world in worlds_of(&domains).await {
+        let phone = telephone(&world).await;
+        let sink = WebhookSink::start().await;
+        sink.on("/voice", Act::twiml("<Say>Hi</Say><Pause length='9'/>"));
+        world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+        let mut invite = phone.invite(&number_uri(&world), USER);
+        let key = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd\r\n";
+        let session = phone.session("sendrecv").replace("RTP/AVP", "RTP/SAVP") + key;
+        invite.body = session.into_bytes();
+        phone.say(invite.write()).await;
+        let success = phone.response(200, &invite).await;
+        let answer = String::from_utf8(success.body.clone()).unwrap();
+        assert!(
+            answer.contains("RTP/SAVP 0 101\r\n") && answer.contains("a=crypto:1 AES_CM_128"),
+            "{answer}"
+        );
+        let mut dialog = phone.acknowledge(&invite, &success).await;
+        let mut octets = [0; 2048];
+        let length =
+            tokio::time::timeout(Duration::from_secs(5), phone.sound.recv(&mut octets)).await;
+        assert_eq!(length.expect("sound comes").unwrap(), 12 + 160 + 10);
+        let bye = phone.inside(&mut dialog, Method::Bye);
+        phone.say(bye.write()).await;
+        phone.response(200, &bye).await;
+        // Ringing that wants to be acknowledged.
+        let to = format!("sip:bob@{}", phone.address());
+        placed(&world, &[("To", &to), ("Twiml", "<Response/>")]).await;
+        let invite = phone.asked(Method::Invite).await;
+        let mut ringing = invite.response(180, "", Some("callee"));
+        for (name, value) in
+            [("Require", "100rel"), ("RSeq", "31"), ("Contact", &format!("<{to}>"))]
+        {
+            ringing.headers.add(name, value);
+        }
+        phone.say(ringing.write()).await;
+        let prack = phone.asked(Method::Prack).await;
+        assert_eq!(prack.headers.get("RAck"), Some("31 1 INVITE"));
+        phone.answer(&prack, 200, None).await;
+        phone.answer(&invite, 486, None).await;
+        phone.asked(Method::Ack).await;
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_break_off_hold_nobody_up() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let domains = domains();
+    for world in worlds_of(&domains).await {
+        let phone = telephone(&world).await;
+        let mut half = tokio::net::TcpStream::connect(phone.platform).await.unwrap();
+        half.write_all(b"OPTIONS sip:x SIP/2.0\r\nVia: SIP").await.unwrap();
+        half.shutdown().await.unwrap();
+        let mut rest = Vec::new();
+        let closed =
+            tokio::time::timeout(Duration::from_secs(5), half.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok() && rest.is_empty(), "it is closed from both sides");
+        let mut stream = tokio::net::TcpStream::connect(phone.platform).await.unwrap();
+        let options = phone.request(Method::Options, "sip:127.0.0.1", USER);
+        // In pieces, and two at once, after a ping.
+        let octets = [b"\r\n\r\n".to_vec(), options.write(), options.write()].concat();
+        let (first, second) = octets.split_at(50);
+        stream.write_all(first).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        stream.write_all(second).await.unwrap();
+        let mut text = String::new();
+        let mut part = [0; 4096];
+        while text.matches("SIP/2.0 200 OK").count() < 1 {
+            let read = tokio::time::timeout(Duration::from_secs(5), stream.read(&mut part)).await;
+            let length = read.expect("it is answered").unwrap();
+            assert!(length > 0, "{text}");
+            text.push_str(&String::from_utf8_lossy(&part[..length]));
+        }
+        assert!(text.starts_with("\r\n"), "the ping is answered");
+        // What is no message ends the connection, and is told why if that can be.
+        stream.write_all(b"OPTIONS sip:a@b SIP/2.0\r\nContent-Length: -1\r\n\r\n").await.unwrap();
+        let mut rest = Vec::new();
+        let closed =
+            tokio::time::timeout(Duration::from_secs(5), stream.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok());
+        world.stop().await;
+    }
+}
