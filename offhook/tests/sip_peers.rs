@@ -193,7 +193,8 @@ fn share(wav: &[u8], hertz: f32) -> f32 {
     if all > 1.0 { (real * real + imaginary * imaginary) / all } else { 0.0 }
 }
 
-fn baresip(dir: &Path, sip: &str, encryption: &str) -> Running {
+/// A telephone that registers as ann, and does this when it is ready.
+fn baresip(dir: &Path, sip: &str, encryption: &str, then: &[&str]) -> Running {
     std::fs::write(dir.join("in.wav"), tone(1000.0, 30)).unwrap();
     let (here, port) = (dir.display(), free_port());
     let config = format!(
@@ -212,6 +213,7 @@ fn baresip(dir: &Path, sip: &str, encryption: &str) -> Running {
     let log = std::fs::File::create(dir.join("log")).unwrap();
     let child = Command::new("baresip")
         .args(["-f", &here.to_string(), "-v"])
+        .args(then)
         .stdin(Stdio::null())
         .stderr(log.try_clone().unwrap())
         .stdout(log)
@@ -225,12 +227,12 @@ async fn baresip_registers_answers_is_heard_and_hears() {
     let shared = domains.clone();
     for world in worlds_with(&move |settings| settings.sip_directory = Some(shared.clone())).await {
         *domains.account.lock().unwrap() = Some(world.sid().parse().unwrap());
-        for encryption in ["", ";mediaenc=srtp"] {
+        {
             let scratch = Scratch::new("baresip");
             let sink = WebhookSink::start().await;
             let play = sink.on("/tone.wav", Act::answer(200, "audio/wav", tone(440.0, 3)));
             sink.on("/recorded", Act::twiml("<Hangup/>"));
-            let _phone = baresip(&scratch.0, &sip_of(&world).await, encryption);
+            let _phone = baresip(&scratch.0, &sip_of(&world).await, "", &[]);
             let document = format!(
                 "<Response><Play>{play}</Play><Record maxLength='3' timeout='0' playBeep='false' action='{}'/></Response>",
                 sink.at("/recorded")
@@ -270,6 +272,42 @@ async fn baresip_registers_answers_is_heard_and_hears() {
             let theirs = share(&heard, 440.0);
             assert!(theirs > 0.8, "it hears {theirs} of our tone");
         }
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn baresip_calls_with_protected_sound() {
+    let domains = Arc::new(Domains::new());
+    let shared = domains.clone();
+    for world in worlds_with(&move |settings| settings.sip_directory = Some(shared.clone())).await {
+        *domains.account.lock().unwrap() = Some(world.sid().parse().unwrap());
+        let scratch = Scratch::new("baresip-srtp");
+        let sink = WebhookSink::start().await;
+        let play = sink.on("/tone.wav", Act::answer(200, "audio/wav", tone(440.0, 3)));
+        sink.on("/recorded", Act::twiml("<Hangup/>"));
+        let document = format!(
+            "<Play>{play}</Play><Record maxLength='3' timeout='0' playBeep='false' action='{}'/>",
+            sink.at("/recorded")
+        );
+        *domains.voice_url.lock().unwrap() = sink.on("/voice", Act::twiml(&document));
+        let dial = format!("d sip:service@{DOMAIN}");
+        let sip = sip_of(&world).await;
+        let _phone = baresip(&scratch.0, &sip, ";mediaenc=srtp-mand", &["-e", &dial]);
+        let mut recorded = Vec::new();
+        for _ in 0..400 {
+            recorded = sink.seen("/recorded");
+            if !recorded.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        let log = std::fs::read_to_string(scratch.0.join("log")).unwrap_or_default();
+        assert!(!recorded.is_empty(), "nothing was recorded; baresip says:\n{log}");
+        let sound = format!("{}.wav", recorded[0].value("RecordingUrl"));
+        let path = sound.strip_prefix(&world.url).expect("the recording is here").to_owned();
+        let ours = share(&world.get(&path).await.body, 1000.0);
+        assert!(ours > 0.8, "we hear {ours} of its tone");
         world.stop().await;
     }
 }
