@@ -609,3 +609,50 @@ async fn connections_that_break_off_hold_nobody_up() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operators_trunk_is_registered_at_and_takes_its_numbers() {
+    let phones = std::sync::Mutex::new(std::collections::VecDeque::new());
+    let worlds = worlds_with(&|settings| {
+        let (first, second) = (Telephone::alone(), Telephone::alone());
+        let mut sip = sip_carrier::Config::development();
+        sip.trunks.push(sip_carrier::Trunk {
+            name: "north".into(),
+            hosts: vec![first.address().to_string(), second.address().to_string()],
+            from: Vec::new(),
+            username: Some("ann".into()),
+            password: Some(kernel::Secret(PASSWORD.into())),
+            register: true,
+            prefixes: vec!["+4930".into()],
+            secure: false,
+        });
+        settings.config.carriers.sip = Some(sip);
+        phones.lock().unwrap().push_back((first, second));
+    })
+    .await;
+    for world in worlds {
+        let (mut first, mut second) = phones.lock().unwrap().pop_front().unwrap();
+        let platform = telephone(&world).await.platform;
+        (first.platform, second.platform) = (platform, platform);
+        let register = first.asked(Method::Register).await;
+        let mut challenge = register.response(401, "", Some("r"));
+        challenge.headers.add("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n\", algorithm=MD5");
+        first.say(challenge.write()).await;
+        let again = first.asked(Method::Register).await;
+        assert!(again.headers.get("Authorization").unwrap().contains("username=\"ann\""));
+        assert_eq!(register.headers.call_id(), again.headers.call_id());
+        first.answer(&again, 200, None).await;
+        // The first host is overloaded: the second is tried.
+        let sid = placed(&world, &[("To", "+493012345678"), ("Twiml", "<Response/>")]).await;
+        let invite = first.asked(Method::Invite).await;
+        assert!(invite.uri.starts_with("sip:+493012345678@"), "{}", invite.uri);
+        first.answer(&invite, 503, None).await;
+        let invite = second.asked(Method::Invite).await;
+        second.answer(&invite, 486, None).await;
+        reached(&world, &sid, "busy").await;
+        // Other numbers are the simulated network's.
+        let sid = placed(&world, &[("To", "+14155550133"), ("Twiml", "<Response/>")]).await;
+        reached(&world, &sid, "ringing").await;
+        world.stop().await;
+    }
+}

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Sip;
 use crate::admission::Admission;
-use crate::outbound::{Branch, Plan};
+use crate::outbound::{Branch, Plan, Target};
 use crate::reports::{Deed, Reports};
 use crate::session::{RtpPort, Session};
 use crate::trunks::Registrations;
@@ -52,6 +52,11 @@ pub(crate) enum Input {
     Planned {
         leg: Sid,
         plan: Box<Plan>,
+    },
+    /// Where a trunk is that we register at.
+    Found {
+        trunk: usize,
+        target: Box<Target>,
     },
     /// The answer to a request is known.
     Respond {
@@ -231,6 +236,7 @@ impl Agent {
             }
             Input::Admitted { id, admission } => self.admitted(id, *admission).await,
             Input::Planned { leg, plan } => self.planned(leg, *plan).await,
+            Input::Found { trunk, target } => self.register_at(trunk, *target).await,
             Input::Respond { id, response } => self.respond(id, &response).await,
         }
     }
@@ -558,7 +564,7 @@ impl Agent {
             self.refresh(leg).await;
         }
         self.check_ringing(now).await;
-        self.register_trunks().await;
+        self.register_trunks();
     }
 }
 

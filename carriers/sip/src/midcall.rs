@@ -247,12 +247,13 @@ impl Agent {
             let note: Option<Note> = serde_json::from_str(&text).ok();
             let account =
                 note.as_ref().map_or_else(|| text.parse().ok(), |note| Some(note.account));
+            // One that nobody had answered yet has failed.
+            let ending = if note.is_some() { Ending::HungUp } else { Ending::Failed };
             if let Some(note) = note {
                 self.end_old_call(&note).await;
             }
             if let Some(account) = account {
-                let ended = contracts::LegEvent::Ended(Ending::HungUp);
-                self.report(account, leg, ended).await;
+                self.report(account, leg, contracts::LegEvent::Ended(ending)).await;
             }
             self.reports.add(reports::Deed::Forget(leg)).await;
         }

@@ -128,13 +128,18 @@ pub struct Telephone {
 
 impl Telephone {
     pub async fn start(platform: &str) -> Self {
-        let bind = || UdpSocket::bind("127.0.0.1:0");
-        Self {
-            socket: bind().await.unwrap(),
-            sound: bind().await.unwrap(),
-            platform: platform.parse().unwrap(),
-            number: Mutex::new(0),
-        }
+        Self { platform: platform.parse().unwrap(), ..Self::alone() }
+    }
+
+    /// One that knows no platform yet.
+    pub fn alone() -> Self {
+        let bind = || {
+            let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.set_nonblocking(true).unwrap();
+            UdpSocket::from_std(socket).unwrap()
+        };
+        let platform = ([127, 0, 0, 1], 9).into();
+        Self { socket: bind(), sound: bind(), platform, number: Mutex::new(0) }
     }
 
     pub fn address(&self) -> SocketAddr {
