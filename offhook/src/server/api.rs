@@ -72,6 +72,7 @@ pub fn router(platform: App) -> Router {
         .route("/handsets/{number}/read", post(look))
         .route("/handsets/{number}/owner", get(owner).put(set_owner))
         .route("/handsets/{number}/calls", get(calls::list).post(calls::call))
+        .route("/handsets/{number}/calls/{call}/sound", get(calls::sound))
         .route("/handsets/{number}/answer", post(calls::answer))
         .route("/handsets/{number}/reject", post(calls::reject))
         .route("/handsets/{number}/hangup", post(calls::hang_up))

@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use kernel::ApiError;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use kernel::{ApiError, Sid};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sim::{HandsetCallError, Leg};
@@ -56,6 +58,14 @@ fn shown(leg: &Leg) -> Value {
     })
 }
 
+/// Clients have names instead of numbers.
+fn handset_of(number: String) -> Result<String, Refusal> {
+    match number.starts_with("client:") {
+        true => Ok(number),
+        false => number_of(&number),
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct CallsQuery {
     limit: Option<u32>,
@@ -67,11 +77,7 @@ pub(super) async fn list(
     Query(query): Query<CallsQuery>,
 ) -> Result<Json<Value>, Refusal> {
     let limit = query.limit.unwrap_or(20).min(CALLS_MAX);
-    // Clients have names instead of numbers.
-    let handset = match number.starts_with("client:") {
-        true => number,
-        false => number_of(&number)?,
-    };
+    let handset = handset_of(number)?;
     let calls = app.sim.calls(&handset, limit).await.map_err(unavailable)?;
     Ok(Json(json!({ "calls": calls.iter().map(shown).collect::<Vec<_>>() })))
 }
@@ -94,6 +100,23 @@ pub(super) async fn call(
     };
     let leg = app.sim.call(&number_of(&number)?, &to).await?;
     Ok((StatusCode::CREATED, Json(shown(&leg))))
+}
+
+/// What the handset has heard of late in this call, as a WAV file; calls without a stream, or without a
+/// party of a network with sound, have none.
+pub(super) async fn sound(
+    State(app): State<App>,
+    Path((number, call)): Path<(String, Sid)>,
+) -> Result<impl IntoResponse, Refusal> {
+    let handset = handset_of(number)?;
+    let calls = app.sim.calls(&handset, CALLS_MAX).await.map_err(unavailable)?;
+    let is_its = calls.iter().any(|leg| leg.sid == call);
+    let samples = app.sim.sound_of(call).filter(|_| is_its);
+    let why = "The call has no sound: it is over, or nobody in it needs any";
+    let samples = samples.ok_or_else(|| Refusal(ApiError::new(20404, why)))?;
+    let file = audio::wav::write(audio::wav::Encoding::Pcm16, audio::RATE, 1, &samples);
+    let file = file.map_err(|error| bad(error.to_string()))?;
+    Ok(([(CONTENT_TYPE, "audio/wav")], file))
 }
 
 pub(super) async fn answer(

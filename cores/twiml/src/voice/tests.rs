@@ -424,7 +424,7 @@ fn a_relay_speaks_listens_and_hands_over() {
     let id = last_id(&out);
     assert_eq!(words(&machine.on(Input::Played { id })), [""; 0]);
     let [Output::Tell(prompt)] = &machine.on(said("book a table"))[..] else { panic!() };
-    let prompt: serde_json::Value = serde_json::from_str(prompt).unwrap();
+    let prompt: serde_json::Value = serde_json::from_str(prompt).expect("JSON");
     assert_eq!(prompt["voicePrompt"], "book a table");
     assert_eq!((&prompt["type"], &prompt["last"]), (&"prompt".into(), &true.into()));
     // Tokens are spoken sentence by sentence.
