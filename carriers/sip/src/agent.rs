@@ -369,7 +369,7 @@ impl Agent {
             }
             Some(Asked::Reinvite { leg }) if is_final => {
                 let leg = *leg;
-                self.on_reinvite_response(leg, id, flow, &response).await;
+                self.on_reinvite_response(leg, id, &response).await;
             }
             Some(Asked::Register { trunk }) if is_final => {
                 let trunk = *trunk;
@@ -413,8 +413,17 @@ impl Agent {
     }
 
     /// Sound begins, or goes on as agreed anew.
-    pub(crate) fn agree(&mut self, leg: Sid, agreed: Agreed) {
+    pub(crate) fn agree(&mut self, leg: Sid, mut agreed: Agreed) {
         let Some(call) = self.calls.get_mut(&leg) else { return };
+        // Sound is not sent to a third party where nobody may be connected to: only back to where
+        // it comes from.
+        let other_end = call.flow.map(|flow| flow.remote.ip());
+        let policy = &self.sip.parts.policy;
+        let may = |address: &std::net::SocketAddr| {
+            Some(address.ip()) == other_end || policy.allows("", address.ip())
+        };
+        agreed.remote = agreed.remote.filter(may);
+        agreed.rtcp = agreed.rtcp.filter(may);
         call.local.direction = agreed.direction;
         call.session.agree(agreed);
     }

@@ -187,13 +187,7 @@ impl Agent {
         self.send_request_inside(leg, invite, Asked::Reinvite { leg }).await;
     }
 
-    pub(crate) async fn on_reinvite_response(
-        &mut self,
-        leg: Sid,
-        id: Id,
-        flow: Flow,
-        response: &Response,
-    ) {
+    pub(crate) async fn on_reinvite_response(&mut self, leg: Sid, id: Id, response: &Response) {
         let now = self.now();
         let Some(call) = self.calls.get_mut(&leg) else { return };
         if response.code >= 300 {
@@ -217,9 +211,8 @@ impl Agent {
         let answer = check::session(kind, &response.body).and_then(|text| sdp::parse(text).ok());
         let agreed = answer.and_then(|a| sdp::accept(&a, &call.local, call.key.as_ref()).ok());
         if let Some(agreed) = agreed {
-            call.session.agree(agreed);
+            self.agree(leg, agreed);
         }
-        let _ = flow;
         self.send_ack(leg, ack).await;
     }
 
