@@ -26,6 +26,8 @@ const INTEROP_NEEDS: &[Need] = &[
     Need { program: "nats-server", package: "nats-server" },
     Need { program: "/usr/sbin/smtpd", package: "opensmtpd" },
     Need { program: "dkimverify", package: "python3-dkim" },
+    Need { program: "sipp", package: "sip-tester" },
+    Need { program: "baresip", package: "baresip-core" },
 ];
 
 /// What the matrix needs beside [`SDK_NEEDS`].

@@ -76,10 +76,12 @@ fn unit(totals: &mut Totals) -> Outcome {
     cargo_test(&["--workspace", "--no-fail-fast"], &env, totals)
 }
 
-/// The platform between programs that others wrote: Kannel, a NATS server, OpenSMTPD.
+/// The platform between programs that others wrote: Kannel, a NATS server, OpenSMTPD, SIPp
+/// and baresip.
 fn interop(totals: &mut Totals) -> Outcome {
     needs::for_interop()?;
-    let tests = ["--test", "kannel", "--test", "nats", "--test", "opensmtpd"];
+    let tests =
+        ["--test", "kannel", "--test", "nats", "--test", "opensmtpd", "--test", "sip_peers"];
     cargo_test(&[&["-p", "offhook", "--features", "interop"], &tests[..]].concat(), &[], totals)
 }
 

@@ -80,7 +80,9 @@ pub(crate) async fn enter(
     let given = headers.all("Authorization").chain(headers.all("Proxy-Authorization"));
     let claim = lock().claim(given, now);
     let challenge = |stale| {
-        Entry::Challenged(lock().challenges(now, rand::random(), stale).into_iter().collect())
+        let skipped = usize::from(!sip.config.digest_sha256);
+        let all = lock().challenges(now, rand::random(), stale);
+        Entry::Challenged(all.into_iter().skip(skipped).collect())
     };
     let claimed = match claim {
         Claim::Absent => return challenge(false),

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Sip;
 use crate::admission::Admission;
-use crate::outbound::{Branch, Plan};
+use crate::outbound::{Branch, Plan, Target};
 use crate::reports::{Deed, Reports};
 use crate::session::{RtpPort, Session};
 use crate::trunks::Registrations;
@@ -52,6 +52,11 @@ pub(crate) enum Input {
     Planned {
         leg: Sid,
         plan: Box<Plan>,
+    },
+    /// Where a trunk is that we register at.
+    Found {
+        trunk: usize,
+        target: Box<Target>,
     },
     /// The answer to a request is known.
     Respond {
@@ -193,10 +198,20 @@ impl Agent {
             let events = self.transactions.due(self.now());
             self.on_events(events).await;
         }
-        // Whoever still talks is told that it is over.
-        let legs: Vec<Sid> = self.calls.keys().copied().collect();
-        for leg in legs {
-            self.hang_up(leg, 503, "Q.850;cause=41;text=\"Temporary failure\"").await;
+        self.part().await;
+    }
+
+    /// Whoever is in a call is told that it is over. Voice is told at the next start, by the notes.
+    async fn part(&mut self) {
+        const REASON: &str = "Q.850;cause=41;text=\"Temporary failure\"";
+        let all: Vec<_> =
+            self.calls.values().map(|call| (call.leg, call.stage, call.invite)).collect();
+        for (leg, stage, invite) in all {
+            match (stage, invite) {
+                (Stage::Ringing, Some(id)) => self.refuse(id, &Fault::new(503, "")).await,
+                (Stage::Ringing, None) => self.cancel_all(leg, None, REASON).await,
+                _ => self.bye(leg, REASON).await,
+            }
         }
     }
 
@@ -221,6 +236,7 @@ impl Agent {
             }
             Input::Admitted { id, admission } => self.admitted(id, *admission).await,
             Input::Planned { leg, plan } => self.planned(leg, *plan).await,
+            Input::Found { trunk, target } => self.register_at(trunk, *target).await,
             Input::Respond { id, response } => self.respond(id, &response).await,
         }
     }
@@ -353,7 +369,7 @@ impl Agent {
             }
             Some(Asked::Reinvite { leg }) if is_final => {
                 let leg = *leg;
-                self.on_reinvite_response(leg, id, flow, &response).await;
+                self.on_reinvite_response(leg, id, &response).await;
             }
             Some(Asked::Register { trunk }) if is_final => {
                 let trunk = *trunk;
@@ -397,8 +413,17 @@ impl Agent {
     }
 
     /// Sound begins, or goes on as agreed anew.
-    pub(crate) fn agree(&mut self, leg: Sid, agreed: Agreed) {
+    pub(crate) fn agree(&mut self, leg: Sid, mut agreed: Agreed) {
         let Some(call) = self.calls.get_mut(&leg) else { return };
+        // Sound is not sent to a third party where nobody may be connected to: only back to where
+        // it comes from.
+        let other_end = call.flow.map(|flow| flow.remote.ip());
+        let policy = &self.sip.parts.policy;
+        let may = |address: &std::net::SocketAddr| {
+            Some(address.ip()) == other_end || policy.allows("", address.ip())
+        };
+        agreed.remote = agreed.remote.filter(may);
+        agreed.rtcp = agreed.rtcp.filter(may);
         call.local.direction = agreed.direction;
         call.session.agree(agreed);
     }
@@ -548,7 +573,7 @@ impl Agent {
             self.refresh(leg).await;
         }
         self.check_ringing(now).await;
-        self.register_trunks().await;
+        self.register_trunks();
     }
 }
 

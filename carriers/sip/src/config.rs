@@ -42,6 +42,9 @@ pub struct Config {
     /// In challenges.
     #[serde(default = "usual_realm")]
     pub realm: String,
+    /// Challenges with SHA-256 too. Some telephones give up when they see what they do not know.
+    #[serde(default)]
+    pub digest_sha256: bool,
     #[serde(default)]
     pub trunks: Vec<Trunk>,
 }
@@ -124,6 +127,7 @@ impl Config {
             calls_max: usual_calls(),
             connections_max: usual_connections(),
             realm: usual_realm(),
+            digest_sha256: false,
             trunks: vec![Trunk {
                 name: "this machine".to_owned(),
                 hosts: Vec::new(),

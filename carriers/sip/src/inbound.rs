@@ -163,15 +163,14 @@ impl Agent {
         };
         let (tag, flow, timer) = (call.tag.clone(), call.flow, call.timer);
         let Some((agreed, text)) = agreed else {
-            return self.hang_up(leg, 488, "SIP;cause=488;text=\"Not acceptable\"").await;
+            return self.give_up(leg, id, 488).await;
         };
         if let Some(agreed) = agreed {
             self.agree(leg, agreed);
         }
         if !self.open_sound(leg) {
             tracing::warn!(%leg, "the media engine has no room for a SIP call");
-            self.hang_up(leg, 503, "Q.850;cause=34;text=\"No circuit available\"").await;
-            return;
+            return self.give_up(leg, id, 503).await;
         }
         let mut response = request.response(200, "", Some(&tag));
         for route in request.headers.all("Record-Route") {
@@ -198,6 +197,12 @@ impl Agent {
             call.refreshed = now;
         }
         self.respond(id, &response).await;
+    }
+
+    /// Voice has answered the call, and it cannot be: Voice is told that it is over.
+    async fn give_up(&mut self, leg: Sid, id: Id, code: u16) {
+        self.refuse(id, &Fault::new(code, "")).await;
+        self.finish(leg, Some(Ending::Failed)).await;
     }
 
     /// The ACK of a success of ours.

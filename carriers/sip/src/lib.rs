@@ -252,7 +252,3 @@ impl VoiceCarrier for Sip {
         })
     }
 }
-
-#[cfg(test)]
-#[path = "tests/calls.rs"]
-mod tests;

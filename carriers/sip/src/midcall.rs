@@ -187,13 +187,7 @@ impl Agent {
         self.send_request_inside(leg, invite, Asked::Reinvite { leg }).await;
     }
 
-    pub(crate) async fn on_reinvite_response(
-        &mut self,
-        leg: Sid,
-        id: Id,
-        flow: Flow,
-        response: &Response,
-    ) {
+    pub(crate) async fn on_reinvite_response(&mut self, leg: Sid, id: Id, response: &Response) {
         let now = self.now();
         let Some(call) = self.calls.get_mut(&leg) else { return };
         if response.code >= 300 {
@@ -217,9 +211,8 @@ impl Agent {
         let answer = check::session(kind, &response.body).and_then(|text| sdp::parse(text).ok());
         let agreed = answer.and_then(|a| sdp::accept(&a, &call.local, call.key.as_ref()).ok());
         if let Some(agreed) = agreed {
-            call.session.agree(agreed);
+            self.agree(leg, agreed);
         }
-        let _ = flow;
         self.send_ack(leg, ack).await;
     }
 
@@ -247,12 +240,13 @@ impl Agent {
             let note: Option<Note> = serde_json::from_str(&text).ok();
             let account =
                 note.as_ref().map_or_else(|| text.parse().ok(), |note| Some(note.account));
+            // One that nobody had answered yet has failed.
+            let ending = if note.is_some() { Ending::HungUp } else { Ending::Failed };
             if let Some(note) = note {
                 self.end_old_call(&note).await;
             }
             if let Some(account) = account {
-                let ended = contracts::LegEvent::Ended(Ending::HungUp);
-                self.report(account, leg, ended).await;
+                self.report(account, leg, contracts::LegEvent::Ended(ending)).await;
             }
             self.reports.add(reports::Deed::Forget(leg)).await;
         }

@@ -7,8 +7,9 @@ use sip::message::{Request, Response};
 use sip::transaction::{Flow, Id};
 use sip::{Method, NameAddr, Uri};
 
-use crate::agent::{Agent, Asked, token};
+use crate::agent::{Agent, Asked, Input, token};
 use crate::config::Config;
+use crate::outbound::Target;
 use crate::targets::resolve_by_operator;
 
 /// Seconds that are asked for, and until another try after a failure.
@@ -23,6 +24,7 @@ struct Registration {
     expires: u64,
     /// A challenge was answered and not yet judged.
     answering: bool,
+    target: Option<Target>,
 }
 
 /// One for each trunk of the configuration that registers.
@@ -38,6 +40,7 @@ impl Registrations {
                 due: Duration::ZERO,
                 expires: ASKED,
                 answering: false,
+                target: None,
             })
         });
         Self(made.collect())
@@ -52,18 +55,43 @@ impl Registrations {
 }
 
 impl Agent {
-    /// Registers, or registers again, where it is time.
-    pub(crate) async fn register_trunks(&mut self) {
+    /// Registers, or registers again, where it is time: as soon as it is known where the trunk is.
+    pub(crate) fn register_trunks(&mut self) {
         let now = self.now();
-        for trunk in 0..self.registrations.0.len() {
-            if let Some(registration) = &mut self.registrations.0[trunk]
-                && registration.due <= now
-            {
-                // Whatever becomes of this one, the next is not before.
-                registration.due = now + RETRY;
-                self.register_trunk(trunk, None).await;
-            }
+        for (trunk, registration) in self.registrations.0.iter_mut().enumerate() {
+            let Some(registration) = registration.as_mut().filter(|r| r.due <= now) else {
+                continue;
+            };
+            // Whatever becomes of this one, the next is not before.
+            registration.due = now + RETRY;
+            let sip = self.sip.clone();
+            tokio::spawn(async move {
+                let config = &sip.config.trunks[trunk];
+                let host = config.hosts.first().map(String::as_str).unwrap_or_default();
+                let Ok(mut uri) = Uri::parse(&format!("sip:{host}")) else { return };
+                uri.secure |= config.secure;
+                match resolve_by_operator(uri, None).await {
+                    Ok((target, _)) => {
+                        let target = Box::new(target);
+                        // Without an agent nobody registers.
+                        let _ = sip.inputs.send(Input::Found { trunk, target }).await;
+                    }
+                    Err(miss) => {
+                        tracing::warn!(trunk = config.name, ?miss, "a SIP trunk is unknown");
+                    }
+                }
+            });
         }
+    }
+
+    pub(crate) async fn register_at(&mut self, trunk: usize, target: Target) {
+        if let Some(host) = &target.tls_name {
+            self.wires.name(target.flow.remote, host);
+        }
+        if let Some(registration) = &mut self.registrations.0[trunk] {
+            registration.target = Some(target);
+        }
+        self.register_trunk(trunk, None).await;
     }
 
     async fn register_trunk(&mut self, trunk: usize, answer: Option<(&str, String)>) {
@@ -72,17 +100,10 @@ impl Agent {
             return;
         };
         let Ok(uri) = Uri::parse(&format!("sip:{host}")) else { return };
-        let name = config.name.clone();
-        let secure = config.secure;
-        let mut by = uri.clone();
-        by.secure |= secure;
-        let target = match resolve_by_operator(by, None).await {
-            Ok((target, _)) => target,
-            Err(miss) => return tracing::warn!(trunk = name, ?miss, "a SIP trunk is unknown"),
+        let known = self.registrations.0[trunk].as_ref();
+        let Some(target) = known.and_then(|registration| registration.target.clone()) else {
+            return;
         };
-        if let Some(host) = &target.tls_name {
-            self.wires.name(target.flow.remote, host);
-        }
         let contact = self.contact(target.flow, &username);
         let Some(registration) = &mut self.registrations.0[trunk] else { return };
         registration.number += 1;

@@ -117,8 +117,15 @@ pub fn offer(local: &Local, key: Option<&Crypto>) -> String {
     head(local) + &stream(local, &codecs, Some(101), key, false)
 }
 
+/// What is spoken of a stream: sound, keys beside it, and what every number means.
+struct Common {
+    codec: (u8, Law),
+    events: Option<u8>,
+    receive: Map,
+}
+
 /// What two ends speak of a stream, in its order.
-fn common(media: &Media) -> Result<((u8, Law), Option<u8>, Map), Refusal> {
+fn common(media: &Media) -> Result<Common, Refusal> {
     let all = media.codecs();
     let sound = all.iter().find_map(|(number, codec)| match codec {
         Codec::G711(law) => Some((*number, *law)),
@@ -136,7 +143,7 @@ fn common(media: &Media) -> Result<((u8, Law), Option<u8>, Map), Refusal> {
             let _ = map.add(number, codec);
         }
     }
-    Ok((sound, events, map))
+    Ok(Common { codec: sound, events, receive: map })
 }
 
 fn agreed(
@@ -144,7 +151,7 @@ fn agreed(
     direction: Direction,
     keys: Option<(Crypto, Crypto)>,
 ) -> Result<Agreed, Refusal> {
-    let (codec, events, receive) = common(media)?;
+    let Common { codec, events, receive } = common(media)?;
     let address = media.address.filter(|address| !address.is_unspecified());
     let remote = address.map(|address| SocketAddr::new(address, media.port));
     let rtcp = media.rtcp_port.unwrap_or(media.port.saturating_add(1));
@@ -251,5 +258,5 @@ pub fn accept(
 }
 
 #[cfg(test)]
-#[path = "tests.rs"]
+#[path = "tests/agree.rs"]
 mod tests;

@@ -10,6 +10,7 @@
 mod calls;
 mod http;
 mod sink;
+mod telephone;
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -22,6 +23,7 @@ use store::testing::TestDatabase;
 
 pub use http::{Reply, Request, encode, exchange, raw};
 pub use sink::{Act, Seen, WebhookSink};
+pub use telephone::{DOMAIN, Domains, TRUNK, Telephone};
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(5);
