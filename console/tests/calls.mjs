@@ -29,7 +29,7 @@ function token(account, key, identity, application) {
 }
 
 /** A page with the SDK, in a browser whose names of Twilio's are this platform. */
-async function phone(world, app, identity) {
+async function phone(world, app, identity, options = {}) {
   const key = await world.wire("/_/api/2010-04-01/Accounts/{A}/Keys.json", { FriendlyName: "k" });
   const application = await world.wire("/_/api/2010-04-01/Accounts/{A}/Applications.json", {
     FriendlyName: "phone",
@@ -53,9 +53,9 @@ async function phone(world, app, identity) {
   await page.goto(`http://127.0.0.1:${server.address().port}/`);
   await page.addScriptTag({ path: BUNDLE });
   await page.evaluate(
-    async (jwt) => {
+    async ([jwt, options]) => {
       window.happened = [];
-      window.device = new Twilio.Device(jwt, { logLevel: "error" });
+      window.device = new Twilio.Device(jwt, { logLevel: "error", ...options });
       device.on("error", (error) => happened.push(`error ${error.code}`));
       window.follow = (call) => {
         window.call = call;
@@ -63,6 +63,9 @@ async function phone(world, app, identity) {
           call.on(name, () => happened.push(name));
         }
         call.on("error", (error) => happened.push(`error ${error.code}`));
+        call.on("sample", (sample) => {
+          window.codec = sample.codecName.toLowerCase();
+        });
         call.on("volume", (_, output) => {
           window.loudest = Math.max(window.loudest ?? 0, output);
         });
@@ -72,7 +75,7 @@ async function phone(world, app, identity) {
         happened.push(`incoming ${call.parameters.From} ${call.customParameters.get("order")}`);
       });
     },
-    token(world.env.account_sid, key, identity, application.sid),
+    [token(world.env.account_sid, key, identity, application.sid), options],
   );
   const happened = (what) =>
     until(async () => (await page.evaluate(() => window.happened)).includes(what), 20);
@@ -111,6 +114,20 @@ export const stories = {
     await end();
   },
 
+  "a browser that wants Opus gets it, and hears": async ({ world, app }) => {
+    const preferences = { codecPreferences: ["opus", "pcmu"] };
+    const { page, happened, end } = await phone(world, app, "dee", preferences);
+    app.answer = "<Response><Enqueue>waiting</Enqueue></Response>";
+    await page.evaluate(async () => {
+      follow(await device.connect({ params: {} }));
+    });
+    await happened("accept");
+    await until(() => page.evaluate(() => window.loudest > 0.01), 20);
+    await until(() => page.evaluate(() => window.codec === "opus"), 20);
+    await page.evaluate(() => call.disconnect());
+    await end();
+  },
+
   "a browser is called, is heard, and hangs up": async ({ world, app }) => {
     const { page, happened, end } = await phone(world, app, "bob");
     await page.evaluate(() => device.register());
@@ -125,6 +142,24 @@ export const stories = {
     await happened(`incoming ${PHONE} 7`);
     await page.evaluate(() => call.accept());
     await happened("accept");
+    // Programs at either end send each other JSON.
+    const [leg] = (await calls(world)).filter((one) => one.to === "client:bob");
+    const path = `/_/api/2010-04-01/Accounts/{A}/Calls/${leg.sid}`;
+    await world.wire(`${path}/UserDefinedMessageSubscriptions.json`, {
+      Callback: `${app.url}/said`,
+    });
+    await page.evaluate(() => {
+      call.on("messageReceived", (message) => happened.push(`got ${message.content.hello}`));
+      call.on("messageSent", () => happened.push("sent"));
+    });
+    await world.wire(`${path}/UserDefinedMessages.json`, { Content: '{"hello":"page"}' });
+    await happened("got page");
+    await page.evaluate(() => {
+      const content = { hello: "server" };
+      call.sendMessage({ content, messageType: "user-defined-message" });
+    });
+    await happened("sent");
+    await until(async () => app.heard.find((one) => one.path === "/said"), 20);
     // What the browser's microphone makes is heard on the phone.
     const sound = `${world.url}/_offhook/v1/handsets/${encodeURIComponent(PHONE)}/calls/${dialled.sid}/sound`;
     await until(async () => {

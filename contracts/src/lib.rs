@@ -55,8 +55,8 @@ pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 pub use voice::{
     AnsweredBy, CallDoor, CallExtras, Detection, Ending, InboundCall, Item, LegEvent, LegReport,
-    Listening, Order, OutboundCall, Part, Recogniser, Signal, Speaker, StreamNews, StreamSetup,
-    Tracks, Utterance, Verdict, VoiceCarrier, VoiceSink,
+    Listening, Order, OutboundCall, Part, Recogniser, Signal, SoundFiles, Speaker, StreamNews,
+    StreamSetup, Tracks, Utterance, Verdict, VoiceCarrier, VoiceSink,
 };
 
 /// What ports answer.

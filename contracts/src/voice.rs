@@ -73,6 +73,8 @@ pub enum Order {
         part: Part,
     },
     Leave,
+    /// Everybody in the room where this leg is hears a beep.
+    Beep,
     Record {
         recording: Sid,
         tracks: Tracks,
@@ -384,6 +386,12 @@ pub struct Utterance {
 pub trait Speaker: Send + Sync {
     /// A WAV file of 8 kHz mono, 16 bits, or `None` when there is nothing to speak with.
     fn speak<'a>(&'a self, utterance: &'a Utterance) -> BoxFuture<'a, Option<Vec<u8>>>;
+}
+
+/// What makes other kinds of files of sound.
+pub trait SoundFiles: Send + Sync {
+    /// A WAV file as MP3; `None` where nothing on this machine can make one.
+    fn mp3(&self, file: Vec<u8>) -> BoxFuture<'_, Option<Vec<u8>>>;
 }
 
 /// What turns sound into words.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use audio::dtmf::Key;
-use contracts::{CallDoor, ClientGrant, Ending, InboundCall};
+use contracts::{CallDoor, ClientGrant, Ending, InboundCall, LegEvent};
 use kernel::Sid;
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::Sender;
@@ -16,6 +16,8 @@ use crate::{Call, Clients, Registered};
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
 /// Parameters of one call.
 const PARAMS_MAX: usize = 100;
+/// Of a message in a call (voice-api §12).
+const CONTENT_CHARS_MAX: usize = 10_000;
 
 /// One socket.
 pub struct Device {
@@ -59,17 +61,7 @@ impl Device {
             "hangup" => self.over(payload, Ending::HungUp).await,
             "reject" => self.reject(payload).await,
             "dtmf" => self.keys(payload),
-            "message" => {
-                let id = payload["voiceeventsid"].as_str().unwrap_or_default();
-                let call = payload["callsid"].as_str().unwrap_or_default();
-                let why = "messages of programs in calls are not supported";
-                let refused = json!({
-                    "callsid": call,
-                    "voiceeventsid": id,
-                    "error": { "code": 31210, "message": why },
-                });
-                self.send(crate::message::message("error", refused)).await;
-            }
+            "message" => self.said(payload).await,
             other => {
                 tracing::debug!(kind = other, "a message of a browser phone is not known");
             }
@@ -193,13 +185,13 @@ impl Device {
             Err(why) => {
                 tracing::warn!(why, "a browser's offer is not understood");
                 self.send(hang_up(31400, &why)).await;
-                let failed = contracts::LegEvent::Ended(Ending::Failed);
+                let failed = LegEvent::Ended(Ending::Failed);
                 return self.clients.report(account, leg, failed).await;
             }
         };
         if self.clients.engine().open(account, leg, peer.port()).is_err() {
             self.send(hang_up(31206, "the platform carries as many calls as it can")).await;
-            let failed = contracts::LegEvent::Ended(Ending::Failed);
+            let failed = LegEvent::Ended(Ending::Failed);
             return self.clients.report(account, leg, failed).await;
         }
         let call = Call {
@@ -302,6 +294,36 @@ impl Device {
         if is_last {
             self.clients.finish(leg, Ending::Busy).await;
         }
+    }
+
+    /// The program sends JSON to whoever subscribed to what it sends.
+    async fn said(&mut self, payload: &Json) {
+        let id = payload["voiceeventsid"].as_str().unwrap_or_default();
+        let content = match &payload["content"] {
+            Json::String(text) => text.clone(),
+            other => other.to_string(),
+        };
+        let refusal = if content.chars().count() > CONTENT_CHARS_MAX {
+            Some((31212, "the message is too long"))
+        } else if payload["messagetype"].as_str() != Some("user-defined-message") {
+            Some((31210, "the messagetype is not user-defined-message"))
+        } else {
+            None
+        };
+        let leg = self.call_of(payload);
+        let account = self.grant.as_ref().map(|grant| grant.account);
+        let (Some(leg), Some(account), None) = (leg, account, refusal) else {
+            let (code, why) = refusal.unwrap_or((31000, "there is no such call"));
+            let refused = json!({
+                "callsid": payload["callsid"],
+                "voiceeventsid": id,
+                "error": { "code": code, "message": why },
+            });
+            return self.send(message("error", refused)).await;
+        };
+        self.clients.report(account, leg, LegEvent::Message { content }).await;
+        let ack = json!({ "acktype": "message", "callsid": leg, "voiceeventsid": id });
+        self.send(message("ack", ack)).await;
     }
 
     fn keys(&self, payload: &Json) {

@@ -19,7 +19,7 @@ use contracts::{
 };
 use kernel::{Sid, Timestamp};
 use media::Engine;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::Sender;
 
 pub use device::Device;
@@ -289,6 +289,21 @@ impl VoiceCarrier for Clients {
                     };
                     self.hang_up(leg, Some(error));
                     self.end(leg);
+                }
+                Order::Message { content } => {
+                    let state = self.state();
+                    if let Some(call) = state.calls.get(&leg) {
+                        let content: Json = serde_json::from_str(content)
+                            .unwrap_or_else(|_| content.as_str().into());
+                        let said = json!({
+                            "callsid": leg,
+                            "content": content,
+                            "contenttype": "application/json",
+                            "messagetype": "user-defined-message",
+                            "voiceeventsid": format!("KX{:032x}", (self.parts.random)()),
+                        });
+                        let _ = call.outbox.try_send(message("message", said));
+                    }
                 }
                 Order::HangUp => {
                     self.hang_up(leg, None);

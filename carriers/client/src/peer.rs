@@ -1,7 +1,7 @@
-//! The packets of one call with a browser: ICE-lite, DTLS-SRTP and G.711, by `str0m`.
+//! The packets of one call with a browser: ICE-lite, DTLS-SRTP, G.711 and Opus, by `str0m`.
 //!
-//! Differs: sound is PCMU alone, which every browser has; Opus and telephone-events are not taken, so
-//! keys come as messages.
+//! Differs: telephone-events are not taken, so keys come as messages; Opus carries telephone sound, of 8
+//! kHz.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -12,6 +12,7 @@ use audio::dtmf::Key;
 use audio::g711::Law;
 use audio::{FRAME, Frame};
 use media::{Heard, Port};
+use opus_pure::{Application, OpusDecoder, OpusEncoder};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::format::Codec;
 use str0m::media::{Direction, Frequency, MediaKind, MediaTime, Mid};
@@ -89,8 +90,16 @@ impl Peer {
     fn start(rtc: Rtc, socket: UdpSocket, mid: Option<Mid>) -> Self {
         let (commands, inbox) = mpsc::channel(OUTBOX_MAX);
         let shared = Arc::<Mutex<Inbox>>::default();
-        let session =
-            Session { rtc, socket, mid, inbox: shared.clone(), sent: 0, is_connected: false };
+        let session = Session {
+            rtc,
+            socket,
+            mid,
+            inbox: shared.clone(),
+            sent: 0,
+            is_connected: false,
+            codec: None,
+            opus: None,
+        };
         tokio::spawn(session.run(inbox));
         Self { commands, inbox: shared }
     }
@@ -117,6 +126,7 @@ async fn open(addresses: &[IpAddr]) -> Result<(Rtc, UdpSocket), String> {
         .set_ice_lite(true)
         .clear_codecs()
         .enable_pcmu(true, false)
+        .enable_opus(true, false)
         .build(Instant::now());
     let candidate = Candidate::host(local, "udp").map_err(|error| error.to_string())?;
     rtc.add_local_candidate(candidate);
@@ -132,6 +142,30 @@ struct Session {
     /// Samples that were sent.
     sent: u64,
     is_connected: bool,
+    /// What the browser sends, and so gets.
+    codec: Option<Codec>,
+    opus: Option<Box<Opus>>,
+}
+
+/// Opus both ways, made when the first packet of it comes or goes.
+struct Opus {
+    encoder: OpusEncoder,
+    decoder: OpusDecoder,
+}
+
+/// The longest packet, 120 ms.
+const OPUS_SAMPLES_MAX: usize = 960;
+/// The largest that is made.
+const OPUS_OCTETS_MAX: usize = 400;
+/// Samples of Opus's own clock for one of ours.
+const OPUS_CLOCK: u64 = 6;
+
+impl Opus {
+    fn new() -> Option<Box<Self>> {
+        let rate = audio::RATE as i32;
+        let encoder = OpusEncoder::new(rate, 1, Application::Voip).ok()?;
+        Some(Box::new(Self { encoder, decoder: OpusDecoder::new(rate, 1).ok()? }))
+    }
 }
 
 impl Session {
@@ -196,10 +230,32 @@ impl Session {
                 self.is_connected = false;
             }
             Event::MediaAdded(added) => self.mid = Some(added.mid),
-            Event::MediaData(data) if data.params.spec().codec == Codec::PCMU => {
-                lock(&self.inbox).put(&data.data);
+            Event::MediaData(data) => {
+                let codec = data.params.spec().codec;
+                self.codec = Some(codec);
+                match codec {
+                    Codec::PCMU => {
+                        let mut samples = Vec::with_capacity(data.data.len());
+                        Law::Mu.decode_to(&data.data, &mut samples);
+                        lock(&self.inbox).put(&samples);
+                    }
+                    Codec::Opus => self.heard_opus(&data.data),
+                    _ => {}
+                }
             }
             _ => {}
+        }
+    }
+
+    fn heard_opus(&mut self, packet: &[u8]) {
+        if self.opus.is_none() {
+            self.opus = Opus::new();
+        }
+        let Some(opus) = &mut self.opus else { return };
+        let mut samples = vec![0; OPUS_SAMPLES_MAX];
+        match opus.decoder.decode_s16(packet, OPUS_SAMPLES_MAX, &mut samples) {
+            Ok(length) => lock(&self.inbox).put(&samples[..length.min(OPUS_SAMPLES_MAX)]),
+            Err(error) => tracing::debug!(%error, "a packet of Opus is not understood"),
         }
     }
 
@@ -217,13 +273,35 @@ impl Session {
     }
 
     fn send(&mut self, frame: &Frame) {
-        let time = MediaTime::new(self.sent, Frequency::EIGHT_KHZ);
+        let at = self.sent;
         self.sent += FRAME as u64;
         let Some(mid) = self.mid.filter(|_| self.is_connected) else { return };
         let Some(writer) = self.rtc.writer(mid) else { return };
-        let pcmu = writer.payload_params().find(|known| known.spec().codec == Codec::PCMU);
-        let Some(pt) = pcmu.map(|known| known.pt()) else { return };
-        let octets: Vec<u8> = frame.iter().map(|sample| Law::Mu.encode(*sample)).collect();
+        let wanted = self.codec;
+        let mut known = writer.payload_params().filter(|known| {
+            let codec = known.spec().codec;
+            wanted.map_or(matches!(codec, Codec::PCMU | Codec::Opus), |wanted| codec == wanted)
+        });
+        let Some((pt, codec)) = known.next().map(|known| (known.pt(), known.spec().codec)) else {
+            return;
+        };
+        drop(known);
+        let (time, octets) = match codec {
+            Codec::Opus => {
+                if self.opus.is_none() {
+                    self.opus = Opus::new();
+                }
+                let Some(opus) = &mut self.opus else { return };
+                let mut octets = vec![0; OPUS_OCTETS_MAX];
+                let Ok(length) = opus.encoder.encode_s16(frame, FRAME, &mut octets) else { return };
+                octets.truncate(length);
+                (MediaTime::new(at * OPUS_CLOCK, Frequency::FORTY_EIGHT_KHZ), octets)
+            }
+            _ => {
+                let octets = frame.iter().map(|sample| Law::Mu.encode(*sample)).collect();
+                (MediaTime::new(at, Frequency::EIGHT_KHZ), octets)
+            }
+        };
         if let Err(error) = writer.write(pt, Instant::now(), time, octets) {
             tracing::debug!(%error, "sound for a browser is dropped");
         }
@@ -235,8 +313,8 @@ fn lock(inbox: &Mutex<Inbox>) -> MutexGuard<'_, Inbox> {
 }
 
 impl Inbox {
-    fn put(&mut self, octets: &[u8]) {
-        Law::Mu.decode_to(octets, &mut self.rest);
+    fn put(&mut self, samples: &[i16]) {
+        self.rest.extend_from_slice(samples);
         while self.rest.len() >= FRAME {
             let mut frame = audio::SILENCE;
             frame.copy_from_slice(&self.rest[..FRAME]);
@@ -292,13 +370,13 @@ mod tests {
     #[test]
     fn sound_is_gathered_before_it_is_heard() {
         let mut inbox = Inbox::default();
-        inbox.put(&[0xff; 160]);
-        inbox.put(&[0xff; 160]);
+        inbox.put(&[0; 160]);
+        inbox.put(&[0; 160]);
         assert_eq!(inbox.take(), None);
-        inbox.put(&[0xff; 240]);
+        inbox.put(&[0; 240]);
         assert!(inbox.take().is_some());
         for _ in 0..100 {
-            inbox.put(&[0xff; 160]);
+            inbox.put(&[0; 160]);
         }
         assert_eq!(inbox.frames.len(), WAITING_MAX);
     }

@@ -1,10 +1,11 @@
 //! A lane: a thread that lets its legs hear and say 20 ms at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use audio::Frame;
 use audio::dtmf::Key;
 use audio::mix::{Heard, Limits, Mixer};
 use contracts::Order;
@@ -67,6 +68,7 @@ pub(crate) fn start(count: usize, shared: &Arc<Shared>) -> Vec<SyncSender<Note>>
             inbox,
             legs: HashMap::new(),
             rooms: HashMap::new(),
+            beeps: HashMap::new(),
             early: HashMap::new(),
             shared: shared.clone(),
         };
@@ -83,6 +85,8 @@ struct Lane {
     inbox: Receiver<Note>,
     legs: HashMap<Sid, Box<Leg>>,
     rooms: HashMap<String, Mixer<Sid>>,
+    /// What is left of beeps in rooms.
+    beeps: HashMap<String, VecDeque<Frame>>,
     /// What was said of legs before they came from their old lane.
     early: HashMap<Sid, Vec<Note>>,
     shared: Arc<Shared>,
@@ -197,6 +201,10 @@ impl Lane {
                 }
             }
             Order::Leave => self.leave(sid),
+            Order::Beep => {
+                let room = self.legs.get(&sid).and_then(|leg| leg.room.clone());
+                self.beeps.extend(room.map(|room| (room, beep())));
+            }
             order => {
                 if let Some(leg) = self.legs.get_mut(&sid) {
                     leg.follow(order, &self.shared);
@@ -212,6 +220,7 @@ impl Lane {
             mixer.remove(sid);
             if mixer.is_empty() {
                 self.rooms.remove(&room);
+                self.beeps.remove(&room);
             }
         }
     }
@@ -223,9 +232,11 @@ impl Lane {
                 mixer.put(leg.sid, frame);
             }
         }
-        for mixer in self.rooms.values_mut() {
-            mixer.mix(None);
+        for (room, mixer) in &mut self.rooms {
+            let beep = self.beeps.get_mut(room).and_then(VecDeque::pop_front);
+            mixer.mix(beep.as_ref());
         }
+        self.beeps.retain(|_, rest| !rest.is_empty());
         for leg in self.legs.values_mut() {
             let room = leg.room.as_ref().filter(|_| leg.hears);
             let others = match room.and_then(|room| self.rooms.get(room)).map(|it| it.hear(leg.sid))
@@ -238,4 +249,10 @@ impl Lane {
         }
         self.shared.reporter.flush();
     }
+}
+
+/// Half a second of a tone.
+fn beep() -> VecDeque<Frame> {
+    let tone = audio::tone::Tone::parse(audio::tone::BEEP);
+    tone.map(|mut tone| (0..25).map(|_| tone.frame()).collect()).unwrap_or_default()
 }

@@ -118,6 +118,7 @@ impl Leg {
             | Order::Play { .. }
             | Order::Join { .. }
             | Order::Leave
+            | Order::Beep
             | Order::Message { .. } => {}
         }
     }

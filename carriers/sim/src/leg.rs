@@ -198,7 +198,11 @@ impl Leg {
                 self.hear(Heard { at, sound: Sound::Message, text, millis: None, cut: false });
             }
             // What is said is always reported, and who answers is known; sound is the engine's.
-            Order::Listen(_) | Order::Detect(_) | Order::Stream(_) | Order::StopStream { .. } => {}
+            Order::Beep
+            | Order::Listen(_)
+            | Order::Detect(_)
+            | Order::Stream(_)
+            | Order::StopStream { .. } => {}
         }
         Vec::new()
     }

@@ -84,6 +84,7 @@ impl Sounds {
                 | Order::Stop
                 | Order::Join { .. }
                 | Order::Leave
+                | Order::Beep
                 | Order::Stream(_)
                 | Order::StopStream { .. }
         );

@@ -284,12 +284,18 @@ impl Sim {
         let Some((room, part)) = speaker.room.as_ref().filter(|(_, part)| part.speaks) else {
             return Ok(Vec::new());
         };
+        let mut found = self.ears_in(room).await?;
+        found.retain(|leg| {
+            leg.sid != speaker.sid && part.only_to.is_none_or(|only| only == leg.sid)
+        });
+        Ok(found)
+    }
+
+    /// The legs that hear what there is to hear in a room.
+    async fn ears_in(&self, room: &str) -> Result<Vec<Leg>, NotesError> {
         let mut found = Vec::new();
         for (_, sid) in self.notes.newest(&format!("room/{room}/"), ROOM_MAX).await? {
             let Ok(sid) = sid.parse::<Sid>() else { continue };
-            if sid == speaker.sid || part.only_to.is_some_and(|only| only != sid) {
-                continue;
-            }
             let Some(leg) = self.leg(sid).await? else { continue };
             if leg.room.as_ref().is_some_and(|(known, part)| known == room && part.hears) {
                 found.push(leg);
@@ -298,10 +304,24 @@ impl Sim {
         Ok(found)
     }
 
+    /// Everybody in a room hears a beep.
+    async fn beep_in(&self, room: &str, at: Timestamp) -> Result<(), Unavailable> {
+        for mut leg in self.ears_in(room).await.map_err(unavailable)? {
+            let (text, millis) = (String::new(), leg::length_millis(&Item::Beep));
+            leg.hear(Heard { at, sound: Sound::Beep, text, millis, cut: false });
+            self.keep(&leg).await.map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
     async fn carry_out(&self, sid: Sid, at: Timestamp, order: &Order) -> Result<(), Unavailable> {
         let _guard = self.legs.lock().await;
         let Some(mut leg) = self.leg(sid).await.map_err(unavailable)? else { return Ok(()) };
         let before = leg.room.as_ref().map(|(room, _)| room.clone());
+        if let (Order::Beep, Some(room)) = (order, &before) {
+            self.beep_in(room, at).await?;
+            leg = self.leg(sid).await.map_err(unavailable)?.unwrap_or(leg);
+        }
         let was_over = leg.status == LegStatus::Ended;
         let events = leg.follow(order, at);
         self.keep(&leg).await.map_err(unavailable)?;

@@ -374,6 +374,7 @@ async fn wire(
         client: client.clone(),
         texts: messaging.clone(),
         speaker: speech.clone(),
+        files: Arc::new(speech::Lame),
         recogniser: speech.clone(),
         sip: directory.clone(),
         public_url: url.clone(),

@@ -8,7 +8,7 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{BoxFuture, Listening, Recogniser, Speaker, Utterance};
+use contracts::{BoxFuture, Listening, Recogniser, SoundFiles, Speaker, Utterance};
 use kernel::Secret;
 use outbound::{Client, Method, RawRequest};
 use serde::Deserialize;
@@ -155,13 +155,13 @@ async fn espeak(utterance: &Utterance) -> Option<Vec<u8>> {
     if let Some(language) = utterance.language.as_deref().filter(|name| is_language(name)) {
         command.args(["-v", &language.to_ascii_lowercase()]);
     }
-    let spoken = run(command, &utterance.text).await;
+    let spoken = run(command, utterance.text.as_bytes()).await;
     match (spoken, &utterance.language) {
         // A language that it does not have is spoken in the one it begins with.
         (None, Some(_)) => {
             let mut command = Command::new("espeak-ng");
             command.args(["--stdin", "--stdout"]);
-            run(command, &utterance.text).await
+            run(command, utterance.text.as_bytes()).await
         }
         (spoken, _) => spoken,
     }
@@ -174,7 +174,8 @@ fn is_language(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
 }
 
-async fn run(mut command: Command, text: &str) -> Option<Vec<u8>> {
+/// What a program makes of its input.
+async fn run(mut command: Command, input: &[u8]) -> Option<Vec<u8>> {
     let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -182,12 +183,27 @@ async fn run(mut command: Command, text: &str) -> Option<Vec<u8>> {
         .kill_on_drop(true)
         .spawn()
         .ok()?;
-    let mut input = child.stdin.take()?;
-    input.write_all(text.as_bytes()).await.ok()?;
-    drop(input);
+    let mut pipe = child.stdin.take()?;
+    let input = input.to_vec();
+    // Both ways at once: a full pipe would stop the other.
+    let written = tokio::spawn(async move { pipe.write_all(&input).await });
     let output = child.wait_with_output().await.ok()?;
+    written.await.ok()?.ok()?;
     let has_sound = output.status.success() && output.stdout.len() > 44;
     has_sound.then_some(output.stdout)
+}
+
+/// Makes MP3 with `lame`, where it is installed.
+pub struct Lame;
+
+impl SoundFiles for Lame {
+    fn mp3(&self, file: Vec<u8>) -> BoxFuture<'_, Option<Vec<u8>>> {
+        Box::pin(async move {
+            let mut command = Command::new("lame");
+            command.args(["--quiet", "-b", "32", "-", "-"]);
+            tokio::time::timeout(PATIENCE, run(command, &file)).await.ok()?
+        })
+    }
 }
 
 /// A WAV file of whatever rate as one of 8 kHz mono.

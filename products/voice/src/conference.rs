@@ -271,6 +271,11 @@ impl Room {
         at: Timestamp,
         reason: &str,
     ) {
+        let mut others = self.participants.iter().filter(|other| other.sid != doc.sid);
+        let other = others.find_map(|other| other.sid.parse::<Sid>().ok());
+        if let Some(other) = other.filter(|_| self.has_started() && beeps(doc, "onExit")) {
+            voice.order(batch, other, at, Order::Beep);
+        }
         let kicked = reason == "participant_updated_via_api";
         self.remove(voice, batch, doc, at, reason);
         let why = match (flag(doc, "end_conference_on_exit"), self.participants.is_empty()) {
@@ -306,6 +311,7 @@ impl Act<'_> {
             "status": "connected",
             "queue_time": "0",
             "api": self.call.setup.conference.is_some(),
+            "beep": noun.get("beep").unwrap_or("true"),
             "wait_url": noun.get("waitUrl"),
             "wait_method": noun.method("waitMethod").as_str(),
         });
@@ -329,6 +335,9 @@ impl Act<'_> {
             }
         }
         room.seat(self.voice, &mut self.batch, &doc, self.at);
+        if room.has_started() && beeps(&doc, "onEnter") {
+            self.order(Order::Beep);
+        }
         self.live.conference = Some(room.sid);
         self.tell(match room.has_started() {
             true => Input::Joined,
@@ -403,6 +412,11 @@ impl Act<'_> {
             self.hang_up(crate::lifecycle::Status::Completed);
         }
     }
+}
+
+/// Whether the others hear that somebody comes or goes.
+fn beeps(doc: &Doc, when: &str) -> bool {
+    matches!(doc.text("beep"), Some(wanted) if wanted == "true" || wanted == when)
 }
 
 /// Changes a conference from the API, again if somebody else did meanwhile.

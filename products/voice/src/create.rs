@@ -123,9 +123,6 @@ pub(crate) fn inline(twiml: &str) -> Result<Source, ApiError> {
 /// `ClientNotificationUrl` reach nobody.
 fn wishes(ctx: &Ctx, setup: &mut Setup) -> Result<(), ApiError> {
     let form = &ctx.form;
-    if let Some(trunk) = form.text("Byoc") {
-        return Err(ApiError::new(21300, format!("Byoc {trunk}: trunks are not there yet")));
-    }
     if setup.status_callback.is_none() {
         setup.status_callback =
             hook(ctx, "StatusCallback", "StatusCallbackMethod", Some("StatusCallbackEvent"));
@@ -207,7 +204,7 @@ pub(crate) async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> 
         return Ok(Reply::Record(call.record(ctx)));
     }
     let (from, to, number) = voice.parties(ctx).await?;
-    setup.sip = voice.sip_of_form(ctx);
+    setup.sip = voice.sip_of_form(ctx).await?;
     source(voice, ctx, &mut setup).await?;
     wishes(ctx, &mut setup)?;
     let call = voice.insert(ctx, from, to, number, setup).await?;
@@ -222,7 +219,7 @@ impl Voice {
         noun: Element,
     ) -> Result<Sid, ApiError> {
         let (from, to, number) = self.parties(ctx).await?;
-        let sip = self.sip_of_form(ctx);
+        let sip = self.sip_of_form(ctx).await?;
         let mut setup = Setup { conference: Some(noun), sip, ..Setup::default() };
         wishes(ctx, &mut setup)?;
         Ok(self.insert(ctx, from, to, number, setup).await?.sid)
@@ -331,7 +328,7 @@ impl Voice {
     }
 }
 
-fn unavailable(error: Unavailable) -> ApiError {
+pub(crate) fn unavailable(error: Unavailable) -> ApiError {
     tracing::error!(%error, "voice could not ask another part");
     ApiError::new(20503, "The service is overloaded or stopping; try again")
 }

@@ -163,7 +163,9 @@ impl Act<'_> {
         let mut child = Call::new(sid, "outbound-dial", status, &from, &to, self.at);
         child.parent = Some(self.call.sid);
         child.setup.timeout_seconds = Some(plan.timeout_seconds);
-        child.setup.sip = self.voice.sip_of_noun(noun).filter(|_| target.kind == TargetKind::Sip);
+        let is_sip = target.kind == TargetKind::Sip;
+        let sip = self.voice.sip_of_noun(noun);
+        child.setup.sip = sip.filter(|sip| is_sip || sip.trunk.is_some());
         child.setup.parameters = parameters_of(noun);
         child.setup.send_digits = noun.get("sendDigits").map(str::to_owned);
         child.setup.source = noun

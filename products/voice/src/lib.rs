@@ -41,7 +41,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use clock::Clock;
 use contracts::{
     AccountDirectory, DialingPermissions, MessageSubmission, NoticeSink, NumberDirectory,
-    Recogniser, SipDirectory, Speaker, VoiceCarrier,
+    Recogniser, SipDirectory, SoundFiles, Speaker, VoiceCarrier,
 };
 use outbound::Client;
 use rest::Router;
@@ -67,6 +67,8 @@ pub struct Parts {
     pub texts: Arc<dyn MessageSubmission>,
     /// Says what simulated handsets said, for recordings.
     pub speaker: Arc<dyn Speaker>,
+    /// Makes MP3 of recordings.
+    pub files: Arc<dyn SoundFiles>,
     /// Understands recordings that are to be transcribed.
     pub recogniser: Arc<dyn Recogniser>,
     /// Domains and trunks.

@@ -501,7 +501,10 @@ pub static RECORDING: Resource<Voice> = Resource {
         ])
         .by(|_, ctx| Box::pin(list(ctx))),
         Op::fetch()
-            .params(&[Param::boolean("IncludeSoftDeleted")])
+            .params(&[
+                Param::boolean("IncludeSoftDeleted"),
+                Param::integer("RequestedChannels", 1, 2),
+            ])
             .by(|voice, ctx| Box::pin(fetch(voice, ctx))),
         Op::delete().by(|_, ctx| Box::pin(delete(ctx))),
     ],
@@ -529,8 +532,10 @@ async fn list(ctx: &Ctx) -> Result<Reply, ApiError> {
 
 /// The recording that the path names, not deleted.
 pub(crate) async fn existing(ctx: &Ctx) -> Result<Doc, ApiError> {
-    // The sound is WAV, whether its name says so or not.
-    let sid = ctx.param("Sid").trim_end_matches(".wav").parse::<Sid>().ok();
+    // The sound is WAV, whether its name says so or not, or MP3.
+    let name = ctx.param("Sid");
+    let name = name.strip_suffix(".wav").or(name.strip_suffix(".mp3")).unwrap_or(name);
+    let sid = name.parse::<Sid>().ok();
     let sid = sid.filter(|sid| sid.prefix() == "RE").ok_or_else(|| ctx.not_found())?.to_string();
     let doc = rest::load(&ctx.store, KIND, "", &sid).await;
     let doc = doc.map_err(|error| rest::store_error(ctx, error))?;
@@ -550,7 +555,36 @@ async fn fetch(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     let Some(blob) = doc.text("blob") else { return Err(ctx.not_found()) };
     let body = voice.parts.blobs.get(blob).await.map_err(|error| rest::store_error(ctx, error))?;
     let body = body.ok_or_else(|| ctx.not_found())?;
-    Ok(Reply::Bytes { content_type: "audio/x-wav".into(), body })
+    let body = channels(body, ctx.form.integer("RequestedChannels"))?;
+    if !ctx.param("Sid").ends_with(".mp3") {
+        return Ok(Reply::Bytes { content_type: "audio/x-wav".into(), body });
+    }
+    let made = voice.parts.files.mp3(body).await;
+    let body = made.ok_or_else(|| {
+        let why = "MP3 is made by 'lame', which is not installed here; ask for .wav";
+        ApiError::new(20001, why).with_status(501)
+    })?;
+    Ok(Reply::Bytes { content_type: "audio/mpeg".into(), body })
+}
+
+/// A file with the channels that are asked for: one, unless both are wanted.
+///
+/// # Errors
+/// 16113 / 400 when two are wanted of one.
+fn channels(file: Vec<u8>, wanted: Option<i64>) -> Result<Vec<u8>, ApiError> {
+    let Ok(read) = audio::wav::read(&file) else { return Ok(file) };
+    match (read.channels, wanted) {
+        (1, Some(2)) => {
+            let why = "RequestedChannels is 2, and the recording has one";
+            Err(ApiError::new(16113, why))
+        }
+        (2, None | Some(1)) => {
+            let mono = audio::wav::to_mono(&read.samples);
+            let pcm = audio::wav::Encoding::Pcm16;
+            Ok(audio::wav::write(pcm, read.rate, 1, &mono).unwrap_or(file))
+        }
+        _ => Ok(file),
+    }
 }
 
 /// The sound goes, what is known of it stays, marked.

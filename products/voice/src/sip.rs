@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use contracts::{CallDoor, CallExtras, CallRoute, InboundCall, Unavailable};
-use kernel::Sid;
+use kernel::{ApiError, Sid};
 use rest::Ctx;
 use serde::{Deserialize, Serialize};
 use twiml::voice::{Element, Source};
@@ -45,20 +45,34 @@ impl Voice {
         STANDARD.encode(self.parts.sealer.seal(password))
     }
 
-    /// `SipAuthUsername` and `SipAuthPassword` of a request.
-    pub(crate) fn sip_of_form(&self, ctx: &Ctx) -> Option<SipSetup> {
-        let username = ctx.form.text("SipAuthUsername")?.to_owned();
-        let password = ctx.form.text("SipAuthPassword").unwrap_or_default();
-        let sealed_password = Some(self.sealed(password));
-        Some(SipSetup { username: Some(username), sealed_password, trunk: None })
+    /// `SipAuthUsername`, `SipAuthPassword` and `Byoc` of a request.
+    ///
+    /// # Errors
+    /// 21300 / 400 of a trunk that the account does not have.
+    pub(crate) async fn sip_of_form(&self, ctx: &Ctx) -> Result<Option<SipSetup>, ApiError> {
+        let username = ctx.form.text("SipAuthUsername").map(str::to_owned);
+        let password = ctx.form.text("SipAuthPassword").filter(|_| username.is_some());
+        let trunk = ctx.form.sid("Byoc");
+        if let Some(trunk) = trunk {
+            let known = self.parts.sip.has_trunk(ctx.account, trunk).await;
+            if !known.map_err(crate::create::unavailable)? {
+                let why = format!("Byoc {trunk} is no BYOC trunk of this account");
+                return Err(ApiError::new(21300, why));
+            }
+        }
+        let sealed_password = password.map(|password| self.sealed(password));
+        let has_any = username.is_some() || trunk.is_some();
+        Ok(has_any.then_some(SipSetup { username, sealed_password, trunk }))
     }
 
-    /// `username` and `password` of a noun.
+    /// `username`, `password` and `byoc` of a noun.
     pub(crate) fn sip_of_noun(&self, noun: &Element) -> Option<SipSetup> {
-        let username = noun.get("username")?.to_owned();
-        let password = noun.get("password").unwrap_or_default();
-        let sealed_password = Some(self.sealed(password));
-        Some(SipSetup { username: Some(username), sealed_password, trunk: None })
+        let username = noun.get("username").map(str::to_owned);
+        let password = noun.get("password").filter(|_| username.is_some());
+        let trunk = noun.get("byoc").and_then(|sid| sid.parse().ok());
+        let sealed_password = password.map(|password| self.sealed(password));
+        let has_any = username.is_some() || trunk.is_some();
+        has_any.then_some(SipSetup { username, sealed_password, trunk })
     }
 
     /// What a call takes along, with its password still sealed: it rests in a job first.

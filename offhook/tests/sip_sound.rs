@@ -1,0 +1,229 @@
+//! Goal: who hears whom in a conference, what is in a recording, who waits to what (media §8, voice-api
+//! §7, §8, §10). Method: telephones that speak SIP, each of which hums its own tone without end, and what
+//! each of them hears by RTP.
+
+mod harness;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use audio::g711::Law;
+use audio::tone::Tone;
+use harness::{Act, Reply, Telephone, WebhookSink, World, worlds};
+use rtp::packet::Packet;
+use rtp::stream::Stream;
+use serde_json::Value;
+use sip::Method;
+use sip::dialog::Dialog;
+
+/// How loud a tone is to count as heard, in dBFS.
+const HEARD: f32 = -38.0;
+
+/// Somebody on the telephone.
+struct Caller {
+    phone: Arc<Telephone>,
+    dialog: Dialog,
+    sid: String,
+    /// What has been heard since it was looked at.
+    heard: Arc<Mutex<Vec<i16>>>,
+    /// What is hummed, in Hz; 0 is silence.
+    pitch: Arc<Mutex<u32>>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+}
+
+impl Caller {
+    /// Calls the world's number and hums.
+    async fn call(world: &World, from: &str, pitch: u32) -> Self {
+        let env = world.own("GET", "env", Value::Null).await.json();
+        let phone = Arc::new(Telephone::start(env["sip"].as_str().expect("SIP listens")).await);
+        let uri = format!("sip:{}@127.0.0.1", world.number);
+        let invite = phone.invite(&uri, &format!("sip:{from}@127.0.0.1"));
+        phone.say(invite.write()).await;
+        let success = phone.response(200, &invite).await;
+        let dialog = phone.acknowledge(&invite, &success).await;
+        let there = Telephone::sound_of(&success.body);
+        let query = [("From", from), ("Status", "in-progress")];
+        let query: Vec<String> =
+            query.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let path = format!("Calls.json?{}", query.join("&").replace('+', "%2B"));
+        let calls = world.get(&world.path(&path)).await.json();
+        let sid = calls["calls"][0]["sid"].as_str().expect("the call is there").to_owned();
+        let (heard, pitch) = (Arc::default(), Arc::new(Mutex::new(pitch)));
+        let tasks = vec![
+            tokio::spawn(hum(phone.clone(), there, pitch.clone())),
+            tokio::spawn(listen(phone.clone(), Arc::clone(&heard))),
+        ];
+        Self { phone, dialog, sid, heard, pitch, tasks }
+    }
+
+    fn forget(&self) {
+        self.heard.lock().unwrap().clear();
+    }
+
+    fn hears(&self, pitch: u32) -> bool {
+        loudness(&self.heard.lock().unwrap(), pitch as f32) > HEARD
+    }
+
+    async fn hang_up(mut self) {
+        let bye = self.phone.inside(&mut self.dialog, Method::Bye);
+        self.phone.say(bye.write()).await;
+        self.phone.response(200, &bye).await;
+        self.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+}
+
+async fn hum(phone: Arc<Telephone>, there: std::net::SocketAddr, pitch: Arc<Mutex<u32>>) {
+    let mut stream = Stream::new(7, 1, 1);
+    let mut tick = tokio::time::interval(Duration::from_millis(20));
+    let (mut sounding, mut tone) = (0, Tone::parse("0").unwrap());
+    loop {
+        tick.tick().await;
+        let wanted = *pitch.lock().unwrap();
+        if wanted != sounding {
+            (sounding, tone) = (wanted, Tone::parse(&wanted.to_string()).unwrap());
+        }
+        let payload: Vec<u8> = tone.frame().iter().map(|sample| Law::Mu.encode(*sample)).collect();
+        let mut out = Vec::new();
+        stream.sound(0, &payload, 160, &mut out).unwrap();
+        let _ = phone.sound.send_to(&out, there).await;
+    }
+}
+
+async fn listen(phone: Arc<Telephone>, heard: Arc<Mutex<Vec<i16>>>) {
+    let mut octets = [0; 2048];
+    while let Ok(length) = phone.sound.recv(&mut octets).await {
+        if let Ok(packet) = Packet::read(&octets[..length])
+            && packet.header.payload_type == 0
+        {
+            Law::Mu.decode_to(packet.payload, &mut heard.lock().unwrap());
+        }
+    }
+}
+
+/// How loud one frequency is, in dBFS.
+fn loudness(samples: &[i16], hz: f32) -> f32 {
+    let (mut sine, mut cosine) = (0.0f32, 0.0f32);
+    for (at, sample) in samples.iter().enumerate() {
+        let turn = std::f32::consts::TAU * ((hz * at as f32 / 8000.0) % 1.0);
+        sine += turn.sin() * f32::from(*sample);
+        cosine += turn.cos() * f32::from(*sample);
+    }
+    let amplitude = (sine * sine + cosine * cosine).sqrt() * 2.0 / samples.len().max(1) as f32;
+    20.0 * (amplitude / 32_768.0).max(1e-6).log10()
+}
+
+async fn pause(millis: u64) {
+    tokio::time::sleep(Duration::from_millis(millis)).await;
+}
+
+/// Who hears whom now, one line for each listener: the letters of whom it hears.
+async fn table(callers: &[Caller], pitches: &[u32]) -> Vec<String> {
+    pause(300).await;
+    callers.iter().for_each(Caller::forget);
+    pause(600).await;
+    let letters = |caller: &Caller| {
+        let heard = pitches.iter().zip('a'..).filter(|(pitch, _)| caller.hears(**pitch));
+        heard.map(|(_, letter)| letter).collect()
+    };
+    callers.iter().map(letters).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn five_confer_and_each_hears_whom_it_should() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let room = "<Dial><Conference beep='false'>Room</Conference></Dial>";
+        sink.on("/voice", Act::twiml(room));
+        world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+        let pitches = [450, 620, 810, 1030, 1290];
+        let mut callers = Vec::new();
+        for (at, pitch) in pitches.iter().enumerate() {
+            callers.push(Caller::call(&world, &format!("+1415555011{at}"), *pitch).await);
+        }
+        assert_eq!(table(&callers, &pitches).await, ["bcde", "acde", "abde", "abce", "abcd"]);
+        let conferences =
+            world.get(&world.path("Conferences.json?Status=in-progress")).await.json();
+        let conference = conferences["conferences"][0]["sid"].as_str().unwrap().to_owned();
+        let change = async |at: usize, form: &[(&str, &str)]| {
+            let sid = &callers[at].sid;
+            let path = format!("Conferences/{conference}/Participants/{sid}.json");
+            let reply: Reply = world.post(&world.path(&path), form).await;
+            assert_eq!(reply.status, 200, "{reply:?}");
+        };
+        change(1, &[("Muted", "true")]).await;
+        assert_eq!(table(&callers, &pitches).await, ["cde", "acde", "ade", "ace", "acd"]);
+        change(2, &[("Hold", "true"), ("HoldUrl", "")]).await;
+        assert_eq!(table(&callers, &pitches).await, ["de", "ade", "", "ae", "ad"]);
+        let pupil = callers[0].sid.clone();
+        change(3, &[("Coaching", "true"), ("CallSidToCoach", &pupil)]).await;
+        assert_eq!(table(&callers, &pitches).await, ["de", "ae", "", "ae", "a"]);
+        change(1, &[("Muted", "false")]).await;
+        change(2, &[("Hold", "false")]).await;
+        change(3, &[("Coaching", "false")]).await;
+        assert_eq!(table(&callers, &pitches).await, ["bcde", "acde", "abde", "abce", "abcd"]);
+        for caller in callers {
+            caller.hang_up().await;
+        }
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_holds_what_was_said() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        sink.on(
+            "/voice",
+            Act::twiml("<Record action='/done' timeout='2' finishOnKey='' recordingStatusCallback='/kept'/>"),
+        );
+        sink.on("/done", Act::twiml("<Hangup/>"));
+        world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+        let caller = Caller::call(&world, "+14155550110", 0).await;
+        pause(900).await;
+        *caller.pitch.lock().unwrap() = 700;
+        pause(1500).await;
+        *caller.pitch.lock().unwrap() = 0;
+        let done = sink.first("/done").await;
+        sink.first("/kept").await;
+        let sid = done.value("RecordingSid");
+        let reply = world.get(&world.path(&format!("Recordings/{sid}.wav"))).await;
+        assert_eq!(reply.status, 200);
+        let wav = audio::wav::read(&reply.body).unwrap();
+        assert_eq!((wav.rate, wav.channels), (8000, 1));
+        // The tone is there, as long as it was hummed, with silence after it.
+        let frames: Vec<bool> =
+            wav.samples.chunks(160).map(|frame| loudness(frame, 700.0) > -30.0).collect();
+        let loud = frames.iter().filter(|loud| **loud).count();
+        assert!((65..=85).contains(&loud), "{loud} frames of the tone");
+        assert!(frames.iter().rev().take(75).all(|loud| !loud), "it ends with silence");
+        let seconds: u64 = done.value("RecordingDuration").parse().unwrap();
+        assert!((3..=6).contains(&seconds), "{seconds}");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_hears_music_and_then_the_other() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        sink.in_turn(
+            "/voice",
+            vec![
+                Act::twiml("<Enqueue>line</Enqueue>"),
+                Act::twiml("<Dial><Queue>line</Queue></Dial>"),
+            ],
+        );
+        world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+        let waiting = Caller::call(&world, "+14155550110", 500).await;
+        pause(700).await;
+        assert!(audio::level::dbfs(&waiting.heard.lock().unwrap()) > -40.0, "there is music");
+        let agent = Caller::call(&world, "+14155550111", 900).await;
+        let callers = [waiting, agent];
+        assert_eq!(table(&callers, &[500, 900]).await, ["b", "a"]);
+        for caller in callers {
+            caller.phone.sound.local_addr().unwrap();
+            caller.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+        }
+        world.stop().await;
+    }
+}
