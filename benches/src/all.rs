@@ -118,14 +118,14 @@ pub async fn run(page: &Path, messages: u64, concurrent: u32, without: &[String]
         }
         println!("\n==== {part}");
         let outcome = match part {
-            "accept" => accept::run(20_000, &CONNECTIONS).await,
+            "accept" => accept::run(10_000, &CONNECTIONS).await,
             "peers" => accept::peers(10_000).await,
-            "load" => accept::load(20_000).await,
+            "load" => accept::load(10_000).await,
             "relay" => relay::run(10_000).await,
             "list" => list::run(messages).await,
-            "pace" => pace::run(20_000, 20).await,
-            "verify" => verify::run(5_000, 200_000).await,
-            "mail" => mail::run(3_000).await,
+            "pace" => pace::run(10_000, 15).await,
+            "verify" => verify::run(3_000, 100_000).await,
+            "mail" => mail::run(2_000).await,
             "foreign" => tokio::task::block_in_place(|| foreign::run(1000)),
             _ => calls::run(concurrent).await,
         };

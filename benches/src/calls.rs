@@ -334,7 +334,7 @@ impl Server {
     }
 
     /// A page as text.
-    async fn text(&self, path: &str) -> Result<String, Failure> {
+    pub async fn text(&self, path: &str) -> Result<String, Failure> {
         let (host, ..) = self.submission();
         self.exchange(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await
     }

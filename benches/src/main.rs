@@ -16,6 +16,7 @@ mod mail;
 mod pace;
 mod peers;
 mod process;
+mod profile;
 mod relay;
 mod report;
 mod smsc;
@@ -112,6 +113,16 @@ enum Command {
         #[arg(long, default_value_t = 5_000)]
         mails: usize,
     },
+    /// Where the time goes while messages are accepted, and while they are relayed by SMPP; a page
+    /// each in `benches/profiles`
+    Profile {
+        /// Seconds of each
+        #[arg(long, default_value_t = 15)]
+        seconds: u64,
+        /// Where the pages are written
+        #[arg(long, default_value = "benches/profiles")]
+        into: PathBuf,
+    },
     /// What `offhook run` costs a program's other connections
     Foreign {
         /// Connections of a round
@@ -153,6 +164,7 @@ fn main() -> Outcome {
         }
         Command::Peers { requests } => runtime.block_on(accept::peers(requests)),
         Command::Load { requests } => runtime.block_on(accept::load(requests)),
+        Command::Profile { seconds, into } => runtime.block_on(profile::run(seconds, &into)),
         Command::List { messages } => runtime.block_on(list::run(messages)),
         Command::Pace { messages, seconds } => runtime.block_on(pace::run(messages, seconds)),
         Command::Relay { messages } => runtime.block_on(relay::run(messages)),

@@ -24,6 +24,16 @@ const QUIET_RATE: f64 = 50.0;
 /// Until every callback is there.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// A platform that relays to this centre by SMPP.
+pub async fn platform(centre: u16) -> Result<Server, Failure> {
+    let text = format!(
+        "[[carriers.smpp.binds]]\nname = 'bench'\nhost = '127.0.0.1'\nport = {centre}\n\
+             system_id = 'bench'\npassword = 'bench'\nwindow = 100\n\
+             [[routes]]\ncarriers = ['smpp']\n"
+    );
+    Server::configured(&text).await
+}
+
 /// When the callback of each message came.
 #[derive(Clone, Default)]
 struct Callbacks(Arc<Mutex<HashMap<usize, Instant>>>);
@@ -114,12 +124,7 @@ pub async fn run(messages: usize) -> Outcome {
     let kannel = Kannel::start(centre).await?;
     let rates = [measure(&kannel.relay(Some(hook)), &callbacks, messages).await?, {
         drop(kannel);
-        let text = format!(
-            "[[carriers.smpp.binds]]\nname = 'bench'\nhost = '127.0.0.1'\nport = {centre}\n\
-                 system_id = 'bench'\npassword = 'bench'\nwindow = 100\n\
-                 [[routes]]\ncarriers = ['smpp']\n"
-        );
-        let server = Server::configured(&text).await?;
+        let server = platform(centre).await?;
         measure(&offhook(server, hook), &callbacks, messages).await?
     }];
     figure("relay.kannel", rates[0]);
