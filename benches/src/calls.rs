@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use crate::Outcome;
 use crate::load;
 use crate::process::{Server, fresh_directory, local};
+use crate::report::{figure, say};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -168,9 +169,11 @@ fn ceiling(target: u16, user: &str) -> Result<u32, Failure> {
     for rate in RATES {
         let called = finish(caller(target, user, rate, rate * RATE_SECONDS, 200)?)?;
         let kept = called.per_second >= f64::from(rate) * 0.8;
-        println!(
+        say!(
             "    {rate:>4} a second: {} good, {} failed, {:.0} a second over all",
-            called.good, called.failed, called.per_second
+            called.good,
+            called.failed,
+            called.per_second
         );
         if called.failed > 0 || called.good < u64::from(rate * RATE_SECONDS) || !kept {
             break;
@@ -238,17 +241,24 @@ pub async fn run(concurrent: u32) -> Outcome {
     let server = Server::configured(&text).await?;
     let number = server.point_number_at(&format!("http://127.0.0.1:{hook}/")).await?;
 
-    println!("calls set up a second, SIPp as caller, {RATE_SECONDS} s for each rate");
-    println!("  sipp to sipp");
+    say!("calls set up a second, SIPp as caller, {RATE_SECONDS} s for each rate");
+    say!("  sipp to sipp");
     let plain = tokio::task::block_in_place(|| ceiling(answerer.port, "bench"))?;
-    println!("  sipp to offhook, a document for each call");
+    say!("  sipp to offhook, a document for each call");
     let ours = tokio::task::block_in_place(|| ceiling(sip, number.trim_start_matches('+')))?;
-    println!("offhook keeps {ours} a second, sipp to sipp {plain} of the rates tried");
+    figure("calls.per_second", f64::from(ours));
+    say!("offhook keeps {ours} a second, sipp to sipp {plain} of the rates tried");
 
-    println!("\nsound of {concurrent} calls at once, watched for {} s", WATCHED.as_secs());
-    println!(
+    say!("\nsound of {concurrent} calls at once, watched for {} s", WATCHED.as_secs());
+    say!(
         "{:<22} {:>6} {:>11} {:>11} {:>8} {:>6} {:>12}",
-        "what", "legs", "p50 late", "p99 late", "skipped", "cores", "KiB a call"
+        "what",
+        "legs",
+        "p50 late",
+        "p99 late",
+        "skipped",
+        "cores",
+        "KiB a call"
     );
     let dialled = format!("<Dial><Sip>sip:bench@127.0.0.1:{}</Sip></Dial>", answerer.port);
     for (what, inside, calls) in [
@@ -268,7 +278,14 @@ pub async fn run(concurrent: u32) -> Outcome {
         tokio::time::sleep(WATCHED).await;
         let (after, busy) = (ticks(&server).await?, server.cpu_seconds() - cpu);
         let resident = server.resident_kib().saturating_sub(idle);
-        println!(
+        if what == "bridged by Dial" {
+            let late = within(&before, &after, 0.99);
+            let millis = late.strip_suffix(" ms").and_then(|text| text.parse().ok());
+            figure("calls.bridged.late_ms", millis.unwrap_or(f64::INFINITY));
+            figure("calls.bridged.kib", (resident / u64::from(calls.max(1))) as f64);
+            figure("calls.bridged", f64::from(calls));
+        }
+        say!(
             "{what:<22} {:>6} {:>11} {:>11} {:>8} {:>6.2} {:>12}",
             after.legs,
             within(&before, &after, 0.5),
@@ -279,11 +296,11 @@ pub async fn run(concurrent: u32) -> Outcome {
         );
         let called = tokio::task::block_in_place(|| finish(child))?;
         if called.failed > 0 {
-            println!("    {} of {calls} calls failed", called.failed);
+            say!("    {} of {calls} calls failed", called.failed);
         }
         tokio::time::sleep(Duration::from_secs(2)).await;
     }
-    println!("late: how long after its time a tick of 20 ms was done, which is the jitter it adds");
+    say!("late: how long after its time a tick of 20 ms was done, which is the jitter it adds");
     Ok(())
 }
 
@@ -317,7 +334,7 @@ impl Server {
     }
 
     /// A page as text.
-    async fn text(&self, path: &str) -> Result<String, Failure> {
+    pub async fn text(&self, path: &str) -> Result<String, Failure> {
         let (host, ..) = self.submission();
         self.exchange(&format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await
     }

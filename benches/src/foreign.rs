@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use crate::Outcome;
 use crate::process::{fresh_directory, platform_binary};
+use crate::report::{figure, say};
 
 const ROUNDS: usize = 9;
 const EXCHANGE: &[u8; 16] = b"sixteen bytes !\n";
@@ -23,10 +24,8 @@ pub fn run(connections: usize) -> Outcome {
     let port = port.to_string();
     let count = connections.to_string();
     let args = ["connect", port.as_str(), count.as_str()];
-    println!(
-        "{connections} foreign connections per round, {ROUNDS} rounds in turn, 16 bytes each way"
-    );
-    println!("{:<24} {:>12} {:>10}", "program", "µs each", "of plain");
+    say!("{connections} foreign connections per round, {ROUNDS} rounds in turn, 16 bytes each way");
+    say!("{:<24} {:>12} {:>10}", "program", "µs each", "of plain");
     let (mut plain, mut supervised) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         plain.push(measured(Command::new(&me).args(args))?);
@@ -37,9 +36,10 @@ pub fn run(connections: usize) -> Outcome {
         supervised.push(measured(&mut command)?);
     }
     let (plain, supervised) = (median(plain), median(supervised));
-    println!("{:<24} {plain:>12.1} {:>8} %", "plain", 100);
+    say!("{:<24} {plain:>12.1} {:>8} %", "plain", 100);
     let share = supervised / plain * 100.0;
-    println!("{:<24} {supervised:>12.1} {share:>8.0} %", "under offhook run");
+    figure("foreign.share", share / 100.0);
+    say!("{:<24} {supervised:>12.1} {share:>8.0} %", "under offhook run");
     let _ = std::fs::remove_dir_all(home);
     Ok(())
 }

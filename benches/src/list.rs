@@ -7,6 +7,7 @@ use kernel::Sid;
 use store::{Batch, Location, Store};
 
 use crate::process::fresh_directory;
+use crate::report::{figure, say};
 
 /// Pages read per figure.
 const PAGES: usize = 400;
@@ -20,8 +21,8 @@ const PAGE: &str = "SELECT id, prefix, direction, status, from_addr, to_addr, bo
 
 /// Fills a database and reads pages at its newest end, middle and oldest end.
 pub async fn run(many: u64) -> crate::Outcome {
-    println!("one page of 50 messages, {PAGES} pages per figure");
-    println!("{:>10} {:>14} {:>14} {:>14}", "messages", "newest µs", "middle µs", "oldest µs");
+    say!("one page of 50 messages, {PAGES} pages per figure");
+    say!("{:>10} {:>14} {:>14} {:>14}", "messages", "newest µs", "middle µs", "oldest µs");
     let directory = fresh_directory("list")?;
     let store = Store::open(&Location::Sqlite(directory.join("list.db")), Bus::default()).await?;
     let mut held = 0;
@@ -32,7 +33,8 @@ pub async fn run(many: u64) -> crate::Outcome {
         for start in [wanted, wanted / 2, 200.min(wanted)] {
             figures.push(measure(&store, start).await?);
         }
-        println!("{wanted:>10} {:>14.0} {:>14.0} {:>14.0}", figures[0], figures[1], figures[2]);
+        figure(&format!("list.{}", if wanted == many { "many" } else { "few" }), figures[0]);
+        say!("{wanted:>10} {:>14.0} {:>14.0} {:>14.0}", figures[0], figures[1], figures[2]);
     }
     drop(store);
     std::fs::remove_dir_all(directory)?;

@@ -14,6 +14,9 @@ pub struct Measured {
     pub p99_ms: f64,
 }
 
+/// The text of request `n`.
+pub type Request = Arc<dyn Fn(usize) -> String + Send + Sync>;
+
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Sends `total` requests over `connections` connections; each must be answered 201.
@@ -21,7 +24,7 @@ pub async fn run(
     address: &str,
     connections: usize,
     total: usize,
-    request: Arc<dyn Fn(usize) -> String + Send + Sync>,
+    request: Request,
 ) -> Result<Measured, Failure> {
     run_for(201, address, connections, total, request).await
 }
@@ -32,7 +35,7 @@ pub async fn run_for(
     address: &str,
     connections: usize,
     total: usize,
-    request: Arc<dyn Fn(usize) -> String + Send + Sync>,
+    request: Request,
 ) -> Result<Measured, Failure> {
     let next = Arc::new(AtomicUsize::new(0));
     let started = Instant::now();
@@ -64,16 +67,65 @@ pub async fn run_for(
     for task in tasks {
         times.extend(task.await??);
     }
-    let elapsed = started.elapsed().as_secs_f64();
+    Ok(measured(times, started.elapsed()))
+}
+
+fn measured(mut times: Vec<Duration>, elapsed: Duration) -> Measured {
     times.sort_unstable();
     let at = |share: f64| {
         let index = ((times.len() as f64 * share) as usize).min(times.len().saturating_sub(1));
         times.get(index).map_or(0.0, |time| time.as_secs_f64() * 1000.0)
     };
-    Ok(Measured { per_second: total as f64 / elapsed, p50_ms: at(0.50), p99_ms: at(0.99) })
+    let per_second = times.len() as f64 / elapsed.as_secs_f64();
+    Measured { per_second, p50_ms: at(0.50), p99_ms: at(0.99) }
 }
 
-/// Status and body of one response with a Content-Length.
+/// Sends `rate` requests a second for `seconds`, whatever is answered when; each is timed from when
+/// it was due, so that a server that stalls does not hide what waited meanwhile.
+pub async fn paced(
+    success: u16,
+    address: &str,
+    rate: f64,
+    seconds: f64,
+    connections: usize,
+    request: Request,
+) -> Result<Measured, Failure> {
+    let next = Arc::new(AtomicUsize::new(0));
+    let total = (rate * seconds) as usize;
+    let started = Instant::now();
+    let mut tasks = Vec::new();
+    for _ in 0..connections {
+        let (address, next, request) = (address.to_owned(), next.clone(), request.clone());
+        tasks.push(tokio::spawn(async move {
+            let mut stream = TcpStream::connect(&address).await?;
+            stream.set_nodelay(true)?;
+            let mut buffer = vec![0u8; 16 * 1024];
+            let mut times = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= total {
+                    return Ok::<_, Failure>(times);
+                }
+                let text = request(at);
+                let due = started + Duration::from_secs_f64(at as f64 / rate);
+                tokio::time::sleep_until(due.into()).await;
+                stream.write_all(text.as_bytes()).await?;
+                let (status, _) = read_response(&mut stream, &mut buffer).await?;
+                if status != success {
+                    return Err(format!("answered {status}, not {success}").into());
+                }
+                times.push(due.elapsed());
+            }
+        }));
+    }
+    let mut times: Vec<Duration> = Vec::with_capacity(total);
+    for task in tasks {
+        times.extend(task.await??);
+    }
+    Ok(measured(times, started.elapsed()))
+}
+
+/// Status and body of one response; a body without length as it is, chunks and all.
 pub async fn read_response(
     stream: &mut TcpStream,
     buffer: &mut Vec<u8>,
@@ -93,6 +145,12 @@ pub async fn read_response(
         };
         let head = std::str::from_utf8(&buffer[..end])?;
         let status = head.get(9..12).unwrap_or_default().parse()?;
+        if head.to_ascii_lowercase().contains("\ntransfer-encoding: chunked") {
+            if buffer[..filled].ends_with(b"\r\n0\r\n\r\n") {
+                return Ok((status, buffer[end + 4..filled].to_vec()));
+            }
+            continue;
+        }
         let length: usize = head
             .lines()
             .filter_map(|line| line.split_once(':'))

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::Outcome;
 use crate::load;
 use crate::process::{Server, json};
+use crate::report::{figure, say};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -21,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Prints what is accepted and handed over per second, each beside its yardstick.
 pub async fn run(mails: usize) -> Outcome {
-    println!(
+    say!(
         "{mails} mails of 2 KB, {CONNECTIONS} connections by HTTP and by SMTP, one mail each of the latter"
     );
     let taken = Arc::new(AtomicUsize::new(0));
@@ -55,24 +56,32 @@ pub async fn run(mails: usize) -> Outcome {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let delivered = mails as f64 / began.elapsed().as_secs_f64();
-    println!("{:<34} {:>9} {:>9} {:>9}", "", "per s", "p50 ms", "p99 ms");
-    println!(
+    say!("{:<34} {:>9} {:>9} {:>9}", "", "per s", "p50 ms", "p99 ms");
+    say!(
         "{:<34} {:>9.0} {:>9.2} {:>9.2}",
-        "a durable row by HTTP", yardstick.per_second, yardstick.p50_ms, yardstick.p99_ms
+        "a durable row by HTTP",
+        yardstick.per_second,
+        yardstick.p50_ms,
+        yardstick.p99_ms
     );
-    println!(
+    say!(
         "{:<34} {:>9.0} {:>9.2} {:>9.2}",
-        "accepted by mail/send", accepted.per_second, accepted.p50_ms, accepted.p99_ms
+        "accepted by mail/send",
+        accepted.per_second,
+        accepted.p50_ms,
+        accepted.p99_ms
     );
-    println!("{:<34} {bare:>9.0}", "the bare SMTP client of this run");
-    println!("{:<34} {delivered:>9.0}", "accepted and handed over");
-    println!(
+    say!("{:<34} {bare:>9.0}", "the bare SMTP client of this run");
+    say!("{:<34} {delivered:>9.0}", "accepted and handed over");
+    say!(
         "mail/send: {:.0} % of durable; handed over: {:.0} % of bare, counted from the first request",
         100.0 * accepted.per_second / yardstick.per_second,
         100.0 * delivered / bare
     );
+    figure("mail.accept", accepted.per_second / yardstick.per_second);
+    figure("mail.whole", delivered / bare);
     let waited = platform.settle().await?;
-    println!("the last event was written {waited:.1} s after the last mail");
+    say!("the last event was written {waited:.1} s after the last mail");
     Ok(())
 }
 

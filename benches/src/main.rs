@@ -6,14 +6,19 @@
 //! with authentication, validation, message, job and event rows and their
 //! indexes. Loads are bounded in count. Nothing here asserts a time.
 
+mod accept;
+mod all;
 mod calls;
 mod foreign;
 mod list;
 mod load;
 mod mail;
 mod pace;
+mod peers;
 mod process;
+mod profile;
 mod relay;
+mod report;
 mod smsc;
 mod verify;
 mod yardstick;
@@ -30,6 +35,33 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Everything, with a page of results
+    All {
+        /// Where the page is written
+        #[arg(long, default_value = "benches/RESULTS.md")]
+        page: PathBuf,
+        /// How many messages are many, in lists
+        #[arg(long, default_value_t = 1_000_000)]
+        messages: u64,
+        /// Calls at once
+        #[arg(long, default_value_t = 500)]
+        concurrent: u32,
+        /// Leave these parts out; may be repeated
+        #[arg(long)]
+        without: Vec<String>,
+    },
+    /// Messages accepted per second beside the programs of others, and on PostgreSQL
+    Peers {
+        /// Requests of each measurement
+        #[arg(long, default_value_t = 10_000)]
+        requests: usize,
+    },
+    /// Latency at half of what it can do, and memory when far too many ask
+    Load {
+        /// Requests of each measurement
+        #[arg(long, default_value_t = 20_000)]
+        requests: usize,
+    },
     /// Accepted messages per second, latency, memory and start-up time (the default)
     Accept {
         /// Requests of each measurement
@@ -81,6 +113,16 @@ enum Command {
         #[arg(long, default_value_t = 5_000)]
         mails: usize,
     },
+    /// Where the time goes while messages are accepted, and while they are relayed by SMPP; a page
+    /// each in `benches/profiles`
+    Profile {
+        /// Seconds of each
+        #[arg(long, default_value_t = 15)]
+        seconds: u64,
+        /// Where the pages are written
+        #[arg(long, default_value = "benches/profiles")]
+        into: PathBuf,
+    },
     /// What `offhook run` costs a program's other connections
     Foreign {
         /// Connections of a round
@@ -100,6 +142,9 @@ enum Command {
     },
 }
 
+/// Connections at once unless others are asked for.
+const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
+
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> Outcome {
@@ -111,9 +156,15 @@ fn main() -> Outcome {
         }
         Command::Accept { requests, connections } => {
             let connections =
-                if connections.is_empty() { vec![1, 16, 64, 256] } else { connections };
-            runtime.block_on(accept(requests, &connections))
+                if connections.is_empty() { CONNECTIONS.to_vec() } else { connections };
+            runtime.block_on(accept::run(requests, &connections))
         }
+        Command::All { page, messages, concurrent, without } => {
+            runtime.block_on(all::run(&page, messages, concurrent, &without))
+        }
+        Command::Peers { requests } => runtime.block_on(accept::peers(requests)),
+        Command::Load { requests } => runtime.block_on(accept::load(requests)),
+        Command::Profile { seconds, into } => runtime.block_on(profile::run(seconds, &into)),
         Command::List { messages } => runtime.block_on(list::run(messages)),
         Command::Pace { messages, seconds } => runtime.block_on(pace::run(messages, seconds)),
         Command::Relay { messages } => runtime.block_on(relay::run(messages)),
@@ -125,50 +176,4 @@ fn main() -> Outcome {
         Command::Foreign { connections } => foreign::run(connections),
         Command::Connect { port, connections } => foreign::connect(port, connections),
     }
-}
-
-async fn accept(requests: usize, connections: &[usize]) -> Outcome {
-    println!("accepted messages, {requests} requests per cell, client and server on one machine");
-    println!(
-        "{:<9} {:>5} {:>10} {:>9} {:>9} {:>9}",
-        "server", "conns", "per s", "p50 ms", "p99 ms", "of durable"
-    );
-    let mut servers = Vec::new();
-    for kind in ["bare", "durable"] {
-        servers.push(process::Server::yardstick(kind).await?);
-    }
-    let (platform, started) = process::Server::platform().await?;
-    let idle = platform.resident_kib();
-    servers.push(platform);
-    for &count in connections {
-        let mut durable = 0.0;
-        for server in &servers {
-            // One connection at a time needs fewer requests for the same certainty.
-            let requests = if count == 1 { requests / 6 } else { requests };
-            server.load(count, requests / 10).await?;
-            let result = server.load(count, requests).await?;
-            if server.name == "durable" {
-                durable = result.per_second;
-            }
-            let share = match server.name {
-                "offhook" if durable > 0.0 => {
-                    format!("{:.0} %", 100.0 * result.per_second / durable)
-                }
-                _ => String::new(),
-            };
-            println!(
-                "{:<9} {count:>5} {:>10.0} {:>9.2} {:>9.2} {share:>10}",
-                server.name, result.per_second, result.p50_ms, result.p99_ms
-            );
-        }
-    }
-    let platform = &servers[2];
-    println!("\nstart to first accepted message  {started:.0} ms");
-    println!("resident when idle               {:.1} MB", idle as f64 / 1024.0);
-    println!("resident under load              {:.1} MB", platform.resident_kib() as f64 / 1024.0);
-    let (messages, waited) = platform.drain().await?;
-    println!(
-        "drained: {messages} messages delivered to simulated phones, last one {waited:.1} s after the load"
-    );
-    Ok(())
 }

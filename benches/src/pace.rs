@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::Outcome;
 use crate::process::Server;
+use crate::report::{figure, say};
 
 const RATE: f64 = 50.0;
 /// Messages of the other sender, one every so often.
@@ -34,12 +35,13 @@ pub async fn run(messages: usize, seconds: u64) -> Outcome {
     let took = began.elapsed().as_secs_f64();
     let rate = (server.column(sent)?[0] - first) as f64 / took;
 
-    println!("{messages} messages wait at a sender of {RATE} a second, watched for {took:.0} s");
-    println!("kept pace            {rate:>8.2} /s   {:>+6.2} %", (rate / RATE - 1.0) * 100.0);
-    println!("memory per message   {bytes:>8.0} bytes");
-    println!("another sender, from accepted to sent, {OTHERS} messages");
-    println!("  without that queue {:>8.1} ms p50 {:>8.1} ms p99", alone.0, alone.1);
-    println!("  beside it          {:>8.1} ms p50 {:>8.1} ms p99", beside.0, beside.1);
+    say!("{messages} messages wait at a sender of {RATE} a second, watched for {took:.0} s");
+    figure("pace.off", (rate / RATE - 1.0).abs());
+    say!("kept pace            {rate:>8.2} /s   {:>+6.2} %", (rate / RATE - 1.0) * 100.0);
+    say!("memory per message   {bytes:>8.0} bytes");
+    say!("another sender, from accepted to sent, {OTHERS} messages");
+    say!("  without that queue {:>8.1} ms p50 {:>8.1} ms p99", alone.0, alone.1);
+    say!("  beside it          {:>8.1} ms p50 {:>8.1} ms p99", beside.0, beside.1);
     Ok(())
 }
 

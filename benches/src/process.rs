@@ -58,6 +58,14 @@ impl Server {
         Ok((server, started))
     }
 
+    /// A platform on a PostgreSQL database, with its account.
+    pub async fn on_postgres(url: &str) -> Result<Self, Failure> {
+        let directory = fresh_directory("postgres")?;
+        let mut server = Self::start_platform(directory, &["--database", url]).await?;
+        server.login = Some(server.ask_login().await?);
+        Ok(server)
+    }
+
     /// A platform whose configuration is `text`.
     pub async fn configured(text: &str) -> Result<Self, Failure> {
         let directory = fresh_directory("configured")?;
@@ -144,14 +152,34 @@ impl Server {
 
     /// `total` messages over `connections` connections.
     pub async fn load(&self, connections: usize, total: usize) -> Result<Measured, Failure> {
+        let measured = load::run(&self.address, connections, total, self.messages()).await;
+        measured.map_err(|error| format!("{}: {error}", self.name).into())
+    }
+
+    /// `rate` messages a second for `seconds`, whatever is answered when.
+    pub async fn paced(
+        &self,
+        connections: usize,
+        rate: f64,
+        seconds: f64,
+    ) -> Result<Measured, Failure> {
+        let request = self.messages();
+        let measured = load::paced(201, &self.address, rate, seconds, connections, request).await;
+        measured.map_err(|error| format!("{}: {error}", self.name).into())
+    }
+
+    fn messages(&self) -> load::Request {
         let (host, path, authorization, from) = self.submission();
-        let request = move |at: usize| {
+        Arc::new(move |at: usize| {
             let to = format!("+1415{:07}", 2_000_000 + at % 7_000_000);
             let body = "Your code is 123456. It is valid for ten minutes.";
             form(&host, &path, &authorization, &[("To", &to), ("From", &from), ("Body", body)])
-        };
-        let measured = load::run(&self.address, connections, total, Arc::new(request)).await;
-        measured.map_err(|error| format!("{}: {error}", self.name).into())
+        })
+    }
+
+    /// Of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Address, path, headers and sender of a request that submits a message.

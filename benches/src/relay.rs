@@ -2,8 +2,6 @@
 //! delivered, and its sender is called back. Beside Kannel, which does the same.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -12,7 +10,9 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::Outcome;
 use crate::load;
-use crate::process::{Server, free_port, fresh_directory, local};
+use crate::peers::{Kannel, Relay, TEXT, recipient};
+use crate::process::Server;
+use crate::report::{figure, say};
 use crate::smsc;
 
 type Failure = Box<dyn std::error::Error>;
@@ -23,6 +23,16 @@ const QUIET: usize = 300;
 const QUIET_RATE: f64 = 50.0;
 /// Until every callback is there.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+/// A platform that relays to this centre by SMPP.
+pub async fn platform(centre: u16) -> Result<Server, Failure> {
+    let text = format!(
+        "[[carriers.smpp.binds]]\nname = 'bench'\nhost = '127.0.0.1'\nport = {centre}\n\
+             system_id = 'bench'\npassword = 'bench'\nwindow = 100\n\
+             [[routes]]\ncarriers = ['smpp']\n"
+    );
+    Server::configured(&text).await
+}
 
 /// When the callback of each message came.
 #[derive(Clone, Default)]
@@ -93,44 +103,35 @@ fn whole(text: &[u8]) -> Option<usize> {
     (text.len() >= head + length).then_some(head + length)
 }
 
-/// Something that relays: the request that submits message `n`, and what it is answered with.
-struct Relay {
-    name: &'static str,
-    address: String,
-    status: u16,
-    request: Arc<dyn Fn(usize) -> String + Send + Sync>,
-    resident_kib: Box<dyn Fn() -> u64>,
-}
-
 /// Prints a row for each relay.
 pub async fn run(messages: usize) -> Outcome {
     let callbacks = Callbacks::default();
     let hook = callbacks.listen().await?;
     let centre = smsc::start().await?;
-    println!(
+    say!(
         "HTTP to SMPP and back: {messages} messages over {CONNECTIONS} connections, then {QUIET} \
          at {QUIET_RATE} a second; a centre that delivers at once"
     );
-    println!(
+    say!(
         "{:<9} {:>11} {:>11} {:>9} {:>9} {:>9}",
-        "relay", "accepted /s", "whole way/s", "p50 ms", "p99 ms", "MB"
+        "relay",
+        "accepted /s",
+        "whole way/s",
+        "p50 ms",
+        "p99 ms",
+        "MB"
     );
     let kannel = Kannel::start(centre).await?;
-    let rates = [measure(&kannel.relay(hook), &callbacks, messages).await?, {
+    let rates = [measure(&kannel.relay(Some(hook)), &callbacks, messages).await?, {
         drop(kannel);
-        let text = format!(
-            "[[carriers.smpp.binds]]\nname = 'bench'\nhost = '127.0.0.1'\nport = {centre}\n\
-                 system_id = 'bench'\npassword = 'bench'\nwindow = 100\n\
-                 [[routes]]\ncarriers = ['smpp']\n"
-        );
-        let server = Server::configured(&text).await?;
+        let server = platform(centre).await?;
         measure(&offhook(server, hook), &callbacks, messages).await?
     }];
-    println!("offhook does {:.0} % of what kannel does the whole way", 100.0 * rates[1] / rates[0]);
-    println!(
-        "kannel: spool store, receipts in memory; offhook: everything durable, and a callback"
-    );
-    println!("for each of sending, sent and delivered");
+    figure("relay.kannel", rates[0]);
+    figure("relay.offhook", rates[1]);
+    say!("offhook does {:.0} % of what kannel does the whole way", 100.0 * rates[1] / rates[0]);
+    say!("kannel: spool store, receipts in memory; offhook: everything durable, and a callback");
+    say!("for each of sending, sent and delivered");
     Ok(())
 }
 
@@ -166,7 +167,7 @@ async fn measure(relay: &Relay, callbacks: &Callbacks, messages: usize) -> Resul
         .collect();
     times.sort_by(f64::total_cmp);
     let at = |share: f64| times[(times.len() as f64 * share) as usize];
-    println!(
+    say!(
         "{:<9} {:>11.0} {:>11.0} {:>9.2} {:>9.2} {:>9}",
         relay.name,
         accepted.per_second,
@@ -219,100 +220,5 @@ fn offhook(server: Server, hook: u16) -> Relay {
         status: 201,
         request: Arc::new(request),
         resident_kib: Box::new(move || server.resident_kib()),
-    }
-}
-
-const TEXT: &str = "Your code is 123456. It is valid for ten minutes.";
-
-fn recipient(n: usize) -> String {
-    format!("+4915{:09}", n % 900_000_000)
-}
-
-/// Debian's Kannel; killed when it is dropped.
-struct Kannel {
-    boxes: Vec<Child>,
-    port: u16,
-    directory: PathBuf,
-}
-
-impl Drop for Kannel {
-    fn drop(&mut self) {
-        for child in &mut self.boxes {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-        let _ = std::fs::remove_dir_all(&self.directory);
-    }
-}
-
-impl Kannel {
-    async fn start(centre: u16) -> Result<Self, Failure> {
-        let directory = fresh_directory("kannel")?;
-        std::fs::create_dir_all(directory.join("spool"))?;
-        let (admin, smsbox, port) = (free_port()?, free_port()?, free_port()?);
-        let spool = directory.join("spool");
-        let text = format!(
-            "group = core\nadmin-port = {admin}\nadmin-password = admin\n\
-             admin-allow-ip = \"127.0.0.1\"\nsmsbox-port = {smsbox}\n\
-             box-allow-ip = \"127.0.0.1\"\nlog-level = 3\nstore-type = spool\n\
-             store-location = \"{}\"\n\n\
-             group = smsc\nsmsc = smpp\nsmsc-id = bench\nhost = 127.0.0.1\nport = {centre}\n\
-             transceiver-mode = true\nsmsc-username = bench\nsmsc-password = bench\n\
-             system-type = \"\"\nmax-pending-submits = 100\nreconnect-delay = 1\n\n\
-             group = smsbox\nbearerbox-host = 127.0.0.1\nsendsms-port = {port}\n\
-             sendsms-interface = \"127.0.0.1\"\nlog-level = 3\n\n\
-             group = sendsms-user\nusername = bench\npassword = bench\n\n\
-             group = sms-service\nkeyword = default\ntext = \"\"\n",
-            spool.display()
-        );
-        let file = directory.join("kannel.conf");
-        std::fs::write(&file, text)?;
-        let mut kannel = Self { boxes: Vec::new(), port, directory };
-        for (program, listens) in [("bearerbox", smsbox), ("smsbox", port)] {
-            let child = Command::new(program)
-                .arg(&file)
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn();
-            let child = child.map_err(|error| {
-                format!("{program}: {error}; cargo xtask test interop installs it")
-            })?;
-            kannel.boxes.push(child);
-            for _ in 0..1000 {
-                if TcpStream::connect(local(listens)).await.is_ok() {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
-        }
-        Ok(kannel)
-    }
-
-    fn relay(&self, hook: u16) -> Relay {
-        let address = local(self.port);
-        let host = address.clone();
-        let request = move |n: usize| {
-            let query: String = form_urlencoded::Serializer::new(String::new())
-                .append_pair("username", "bench")
-                .append_pair("password", "bench")
-                .append_pair("from", "+14155550100")
-                .append_pair("to", &recipient(n))
-                .append_pair("text", TEXT)
-                .append_pair("dlr-mask", "1")
-                .append_pair("dlr-url", &format!("http://127.0.0.1:{hook}/?n={n}&type=%d"))
-                .finish();
-            format!("GET /cgi-bin/sendsms?{query} HTTP/1.1\r\nHost: {host}\r\n\r\n")
-        };
-        let ids: Vec<u32> = self.boxes.iter().map(Child::id).collect();
-        Relay {
-            name: "kannel",
-            address,
-            status: 202,
-            request: Arc::new(request),
-            resident_kib: Box::new(move || {
-                ids.iter().map(|id| crate::process::resident_kib(*id)).sum()
-            }),
-        }
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::Outcome;
 use crate::load::{self, Measured};
 use crate::process::{Server, form};
+use crate::report::{figure, say};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -18,12 +19,18 @@ const FEW: u64 = 10;
 /// Prints what is started and checked per second, then the cost of a check with few and with `many`
 /// verifications that wait.
 pub async fn run(requests: usize, many: u64) -> Outcome {
-    println!(
+    say!(
         "verifications, {requests} requests per cell; every answer is durable, and every code is sent"
     );
-    println!(
+    say!(
         "{:<9} {:<7} {:>5} {:>10} {:>9} {:>9} {:>10}",
-        "server", "what", "conns", "per s", "p50 ms", "p99 ms", "of durable"
+        "server",
+        "what",
+        "conns",
+        "per s",
+        "p50 ms",
+        "p99 ms",
+        "of durable"
     );
     let durable = Server::yardstick("durable").await?;
     let platform = Server::configured("").await?;
@@ -43,8 +50,8 @@ pub async fn run(requests: usize, many: u64) -> Outcome {
         platform.settle().await?;
     }
 
-    println!("\none check with a wrong code, {CHECKS} one after the other");
-    println!("{:>14} {:>10} {:>10}", "verifications", "mean ms", "p99 ms");
+    say!("\none check with a wrong code, {CHECKS} one after the other");
+    say!("{:>14} {:>10} {:>10}", "verifications", "mean ms", "p99 ms");
     let mut held = 0;
     let mut means = Vec::new();
     for wanted in [FEW, many] {
@@ -53,11 +60,12 @@ pub async fn run(requests: usize, many: u64) -> Outcome {
         load(&platform, &service, "Verifications", 16, next, CHECKS).await?;
         platform.settle().await?;
         let (mean, p99) = checks(&platform, &service, next).await?;
-        println!("{wanted:>14} {mean:>10.3} {p99:>10.3}");
+        say!("{wanted:>14} {mean:>10.3} {p99:>10.3}");
         means.push(mean);
         next += CHECKS;
     }
-    println!(
+    figure("verify.many", means[1] / means[0]);
+    say!(
         "{:.2} times the cost at {:.0} times the number",
         means[1] / means[0],
         many as f64 / FEW as f64
@@ -69,9 +77,11 @@ fn row(server: &str, what: &str, connections: usize, measured: &Measured, than: 
     let share = than
         .map(|than| format!("{:.0} %", 100.0 * measured.per_second / than.per_second))
         .unwrap_or_default();
-    println!(
+    say!(
         "{server:<9} {what:<7} {connections:>5} {:>10.0} {:>9.2} {:>9.2} {share:>10}",
-        measured.per_second, measured.p50_ms, measured.p99_ms
+        measured.per_second,
+        measured.p50_ms,
+        measured.p99_ms
     );
 }
 

@@ -9,6 +9,7 @@ mod definitions;
 mod layers;
 mod matrix;
 mod needs;
+mod package;
 mod postgres;
 mod run;
 mod test;
@@ -27,7 +28,9 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   matrix [--only TEXT] [--mode syscall|portable] [--as root|user]
                  run unmodified programs of every stack under `offhook run`
   tidy [--write] check the house rules; --write regenerates generated pages
-  bench [ARGS]   measure, beside yardsticks of the same run
+  bench [ARGS]   measure, beside yardsticks of the same run; `bench all` does everything and
+                 writes benches/RESULTS.md
+  package        check what is in deploy/, and build the Debian package; `package check` only checks
   definitions    hold the resource tables against the official definitions
   definitions skeleton FILE RESOURCE
                  print a skeleton table from the official definitions";
@@ -44,6 +47,8 @@ fn main() -> ExitCode {
         ["tidy", "--write"] => tidy::run(true),
         ["matrix", rest @ ..] => matrix::run(rest).and_then(matrix::Count::verdict),
         ["bench", rest @ ..] => bench(rest),
+        ["package"] => package::run(),
+        ["package", "check"] => package::check(),
         ["definitions", rest @ ..] => definitions::run(rest),
         _ => Err(USAGE.to_owned()),
     };
@@ -72,5 +77,18 @@ fn up(args: &[&str]) -> Outcome {
 
 fn bench(args: &[&str]) -> Outcome {
     run::cargo(&["build", "--release", "-p", "offhook", "-p", "benches"])?;
-    run::command(&run::release_binary("benches"), args)
+    let binary = run::release_binary("benches");
+    if !matches!(args.first(), Some(&("all" | "peers"))) {
+        return run::command(&binary, args);
+    }
+    let peers = needs::for_benches()?;
+    let definition = definitions::fetch()?.join("twilio_api_v2010.json");
+    std::fs::copy(definition, peers.join("twilio_api_v2010.json")).map_err(|e| e.to_string())?;
+    // With its own settings: what is committed is on the disk.
+    let server = postgres::Postgres::start()?;
+    let env = [
+        ("OFFHOOK_BENCH_PEERS", peers.display().to_string()),
+        ("OFFHOOK_BENCH_POSTGRES", server.url()),
+    ];
+    run::tee(&binary, args, &env).map(|_| ()).map_err(|(why, _)| why)
 }

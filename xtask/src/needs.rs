@@ -1,6 +1,6 @@
 //! Programs that the tests need, and the Debian packages that bring them.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::run;
 
@@ -28,6 +28,21 @@ const INTEROP_NEEDS: &[Need] = &[
     Need { program: "dkimverify", package: "python3-dkim" },
     Need { program: "sipp", package: "sip-tester" },
     Need { program: "baresip", package: "baresip-core" },
+];
+
+/// What the benchmarks are held against, beside [`INTEROP_NEEDS`].
+const BENCH_NEEDS: &[Need] = &[
+    Need { program: "redis-server", package: "redis-server" },
+    Need { program: "rabbitmq-server", package: "rabbitmq-server" },
+    Need { program: "node", package: "nodejs" },
+    Need { program: "npm", package: "npm" },
+];
+
+/// What packages and their checks need.
+const PACKAGE_NEEDS: &[Need] = &[
+    Need { program: "dpkg-deb", package: "dpkg" },
+    Need { program: "systemd-analyze", package: "systemd" },
+    Need { program: "promtool", package: "prometheus" },
 ];
 
 /// What the matrix needs beside [`SDK_NEEDS`].
@@ -76,6 +91,39 @@ pub fn for_browser() -> Result<(), String> {
 /// Makes sure that the peers of the interop tests are there.
 pub fn for_interop() -> Result<(), String> {
     install(&missing(INTEROP_NEEDS))
+}
+
+/// Makes sure that packages can be made and checked.
+pub fn for_packages() -> Result<(), String> {
+    install(&missing(PACKAGE_NEEDS))
+}
+
+/// A place for programs that are no packages of the system, made by `python3 -m venv`.
+pub fn venv(home: &Path, packages: &[&str]) -> Result<(), String> {
+    if home.join("bin/pip").exists() {
+        return Ok(());
+    }
+    let path = home.display().to_string();
+    run::command("python3", &["-m", "venv", &path])?;
+    let mut args = vec!["install", "-q"];
+    args.extend(packages);
+    run::command(&format!("{path}/bin/pip"), &args)
+}
+
+/// Makes sure that the peers of the benchmarks are there; where those are that are no packages of
+/// the system.
+pub fn for_benches() -> Result<PathBuf, String> {
+    install(&[missing(INTEROP_NEEDS), missing(BENCH_NEEDS)].concat())?;
+    let home = run::target().join("bench-peers");
+    std::fs::create_dir_all(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+    venv(&home.join("jasmin"), &["jasmin==0.11.1"])?;
+    let prism = home.join("prism");
+    if !prism.join("node_modules").exists() {
+        let prefix = prism.display().to_string();
+        let wanted = "@stoplight/prism-cli@5";
+        run::command("npm", &["install", "--no-audit", "--no-fund", "--prefix", &prefix, wanted])?;
+    }
+    Ok(home)
 }
 
 /// Makes sure that the programs of the matrix can run.

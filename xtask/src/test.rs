@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::postgres::Postgres;
-use crate::{Outcome, console, definitions, matrix, needs, run, tidy};
+use crate::{Outcome, console, definitions, matrix, needs, package, run, tidy};
 
 /// A step adds what its runner counted to the totals.
 type Step = fn(&mut Totals) -> Outcome;
@@ -23,6 +23,7 @@ const STEPS: &[(&str, Step)] = &[
         ])
     }),
     ("tidy", |_| tidy::run(false)),
+    ("package", |_| package::check()),
     ("unit", unit),
     ("definitions", |_| definitions::run(&[])),
     ("sdk", sdk),

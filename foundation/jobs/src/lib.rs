@@ -17,6 +17,7 @@
 
 mod lane;
 mod runner;
+mod traced;
 
 use std::future::Future;
 use std::time::Duration;
@@ -86,13 +87,14 @@ pub fn add(batch: &mut AccountBatch, clock: &Clock, job: NewJob) {
     assert!(job.lane.is_none() || job.id.is_none(), "a job in a lane is ordered by its own id");
     // The id orders a lane; its bits are those of a SID, strictly increasing.
     let id = job.id.unwrap_or_else(|| clock.sid("JB").hex());
+    let payload = traced::keep(job.payload);
     match job.lane {
-        Some(lane) => lane::enter(batch, &lane, &id, job.queue, &job.payload, job.due_at),
+        Some(lane) => lane::enter(batch, &lane, &id, job.queue, &payload, job.due_at),
         None => {
             batch.run(
                 "INSERT INTO job (account_sid, id, queue, payload, due_at, ready_at, leased_until,
                  attempt) VALUES ($1, $2, $3, $4, $5, $5, 0, 0) ON CONFLICT (id) DO NOTHING",
-                vec![id.into(), job.queue.into(), job.payload.into(), job.due_at.into()],
+                vec![id.into(), job.queue.into(), payload.into(), job.due_at.into()],
             );
         }
     }

@@ -12,10 +12,11 @@ use clock::Clock;
 use futures_util::FutureExt;
 use kernel::Timestamp;
 use store::{AccountBatch, AccountStore, Batch, Store, StoreError};
+use telemetry::trace::{self, Kind};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
-use crate::{Failure, Job, Worker, lane};
+use crate::{Failure, Job, Worker, lane, traced};
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -222,13 +223,17 @@ impl Runner {
         }
     }
 
-    async fn perform(&self, job: Job) {
+    async fn perform(&self, mut job: Job) {
+        let kept = traced::take(&mut job.payload);
+        let span = trace::resume("job", Kind::Consumer, kept.as_deref());
+        span.say("offhook.queue", &job.queue);
+        span.say("offhook.attempt", job.attempt);
         let store = self.store.account(job.account);
         let Some(worker) = self.workers.get(job.queue.as_str()) else {
             self.bury(&job, &format!("no worker for queue {}", job.queue)).await;
             return;
         };
-        let work = AssertUnwindSafe(worker.run(&job, &store)).catch_unwind();
+        let work = AssertUnwindSafe(span.run(worker.run(&job, &store))).catch_unwind();
         let outcome = match tokio::time::timeout(JOB_TIME_MAX, work).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(Failure::Retry("the worker panicked".into())),
@@ -238,6 +243,9 @@ impl Runner {
             Ok(batch) => self.finish(&job, batch).await,
             Err(failure) => Err(failure),
         };
+        if let Err(Failure::Retry(why) | Failure::Hopeless(why)) = &outcome {
+            span.fail(why);
+        }
         match outcome {
             Ok(()) => {}
             Err(Failure::Later(at)) => self.postpone(&job, at, None).await,

@@ -201,6 +201,9 @@ impl Client {
         }
         add("I-Twilio-Idempotency-Token", token.to_owned());
         add("X-Home-Region", "us1".to_owned());
+        if let Some(place) = telemetry::trace::traceparent() {
+            add("traceparent", place);
+        }
         let scope = fetch.cookie_scope.as_deref();
         if let Some(cookies) =
             scope.and_then(|scope| self.jar.header(scope, &hop.target, self.clock.now()))

@@ -196,6 +196,7 @@ impl Router {
         let (endpoint, at, path_params) = self.find(request, format)?;
         let (endpoint, ops) = &self.endpoints[endpoint];
         let (table, op) = (endpoint.table(), ops[at]);
+        telemetry::trace::annotate("http.route", table.instance.or(table.list).unwrap_or_default());
 
         let (principal, account) = match table.access {
             Access::Public => (None, Sid::from_parts("AC", 0)),

@@ -1,8 +1,11 @@
-//! Logs and metrics.
+//! Logs, metrics and traces.
 //!
 //! Logs are `tracing` events with stable field names, as text on a terminal or
 //! JSON; bodies and numbers never appear above `debug`. Metrics live in one
-//! registry per process, so that tests stay apart.
+//! registry per platform, so that tests stay apart.
+
+pub mod otlp;
+pub mod trace;
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -47,6 +50,17 @@ struct ProductLabel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SubmissionLabels {
+    carrier: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct QueueLabel {
     queue: String,
 }
@@ -63,11 +77,17 @@ struct LatenessLabel {
     le: String,
 }
 
-/// Every metric of the process.
+/// Bounds of what waits for somebody else, in seconds.
+const EXCHANGE_SECONDS: [f64; 12] =
+    [0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 15.0];
+
+/// Every metric of the platform.
 pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     durations: Family<ProductLabel, Histogram>,
+    submissions: Family<SubmissionLabels, Histogram>,
+    webhooks: Family<OutcomeLabel, Histogram>,
     connections: Gauge,
     jobs: Family<QueueLabel, Gauge>,
     dead_jobs: Gauge,
@@ -75,6 +95,7 @@ pub struct Metrics {
     sound_legs: Gauge,
     sound_late: Family<LatenessLabel, Gauge>,
     sound_skipped: Gauge,
+    spans_dropped: Gauge,
 }
 
 impl Default for Metrics {
@@ -88,6 +109,22 @@ impl Default for Metrics {
             ])
         });
         registry.register("request_seconds", "Time to answer API requests", durations.clone());
+        let submissions = Family::<SubmissionLabels, Histogram>::new_with_constructor(|| {
+            Histogram::new(EXCHANGE_SECONDS)
+        });
+        registry.register(
+            "submission_seconds",
+            "Time that carriers took to take or refuse a message",
+            submissions.clone(),
+        );
+        let webhooks = Family::<OutcomeLabel, Histogram>::new_with_constructor(|| {
+            Histogram::new(EXCHANGE_SECONDS)
+        });
+        registry.register(
+            "webhook_seconds",
+            "Time that applications took to answer",
+            webhooks.clone(),
+        );
         let connections = Gauge::default();
         registry.register("connections", "Open client connections", connections.clone());
         let jobs = Family::<QueueLabel, Gauge>::default();
@@ -114,10 +151,18 @@ impl Default for Metrics {
             "Ticks of sound that were left out because the machine could not keep up",
             sound_skipped.clone(),
         );
+        let spans_dropped = Gauge::default();
+        registry.register(
+            "spans_dropped",
+            "Parts of traces that no collector got",
+            spans_dropped.clone(),
+        );
         Self {
             registry,
             requests,
             durations,
+            submissions,
+            webhooks,
             connections,
             jobs,
             dead_jobs,
@@ -125,6 +170,7 @@ impl Default for Metrics {
             sound_legs,
             sound_late,
             sound_skipped,
+            spans_dropped,
         }
     }
 }
@@ -140,6 +186,26 @@ impl Metrics {
         self.requests.get_or_create(&labels).inc();
         let label = ProductLabel { product: product.to_owned() };
         self.durations.get_or_create(&label).observe(took.as_secs_f64());
+    }
+
+    /// Counts one hand-over to a carrier; `outcome` is `accepted`, `refused` or `busy`.
+    pub fn submitted(&self, carrier: &str, outcome: &'static str, took: Duration) {
+        let labels = SubmissionLabels { carrier: carrier.to_owned(), outcome };
+        self.submissions.get_or_create(&labels).observe(took.as_secs_f64());
+    }
+
+    /// Counts one request of an application's URL, retries and redirects included; without a
+    /// status nobody answered.
+    pub fn webhook(&self, status: Option<u16>, took: Duration) {
+        let outcome = match status {
+            Some(..=299) => "2xx",
+            Some(..=399) => "3xx",
+            Some(..=499) => "4xx",
+            Some(_) => "5xx",
+            None => "error",
+        };
+        let label = OutcomeLabel { outcome };
+        self.webhooks.get_or_create(&label).observe(took.as_secs_f64());
     }
 
     pub fn connection_opened(&self) {
@@ -183,6 +249,7 @@ impl Metrics {
 
     /// The Prometheus text form.
     pub fn text(&self) -> String {
+        self.spans_dropped.set(i64::try_from(trace::dropped()).unwrap_or(i64::MAX));
         let mut out = String::new();
         encode(&mut out, &self.registry).expect("writing to a String does not fail");
         out

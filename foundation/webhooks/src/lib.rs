@@ -9,6 +9,7 @@
 //! It deliberately does not understand answers: TwiML is the caller's.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use clock::Clock;
 use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
@@ -17,6 +18,8 @@ use outbound::{Answer, Attempt, Client, Fetch, FetchFailure, Method, Payload, Pu
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use store::{AccountBatch, AccountStore};
+use telemetry::Metrics;
+use telemetry::trace::{self, Kind};
 
 /// The queue of promised callbacks.
 pub const QUEUE: &str = "webhook.callback";
@@ -71,11 +74,17 @@ pub struct Webhooks {
     client: Arc<Client>,
     keys: Arc<dyn SigningKeys>,
     clock: Clock,
+    metrics: Arc<Metrics>,
 }
 
 impl Webhooks {
-    pub fn new(client: Arc<Client>, keys: Arc<dyn SigningKeys>, clock: Clock) -> Arc<Self> {
-        Arc::new(Self { client, keys, clock })
+    pub fn new(
+        client: Arc<Client>,
+        keys: Arc<dyn SigningKeys>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+    ) -> Arc<Self> {
+        Arc::new(Self { client, keys, clock, metrics })
     }
 
     /// Asks for a document, and adds the record of it to `batch`.
@@ -117,7 +126,22 @@ impl Webhooks {
             purpose,
             ..Fetch::new(question.url)
         };
-        let outcome = self.client.fetch(fetch).await;
+        let span = trace::span("webhook", Kind::Client);
+        span.say("http.request.method", method.as_str());
+        span.say("offhook.resource", question.resource);
+        let began = Instant::now();
+        let outcome = span.run(self.client.fetch(fetch)).await;
+        let status = match &outcome {
+            Ok(answer) => Some(answer.status),
+            Err(failure) => failure.answer.as_ref().map(|answer| answer.status),
+        };
+        self.metrics.webhook(status, began.elapsed());
+        match (&outcome, status) {
+            (Err(failure), _) => span.fail(failure.code),
+            (_, Some(status)) => span.say("http.response.status_code", status),
+            _ => {}
+        }
+        drop(span);
         let (attempts, failure) = match &outcome {
             Ok(answer) => (&answer.attempts, None),
             Err(failure) => (&failure.attempts, Some(failure)),
@@ -182,7 +206,7 @@ impl Webhooks {
 
     fn raise(&self, batch: &mut AccountBatch, fault: Fault<'_>) {
         let Fault { resource, code, message, url, method } = fault;
-        tracing::warn!(account_sid = %batch.account(), resource, code, message, "alert");
+        tracing::warn!(account_sid = %batch.account(), resource, code, why = message, "alert");
         let row = kernel::lookup(code);
         let level = match row.map(|row| row.level) {
             Some(kernel::Level::Warning) => "warning",

@@ -102,6 +102,15 @@ impl Client {
         Ok(serde_json::from_value(self.own(Method::GET, "/env", None).await?)?)
     }
 
+    /// Status and JSON of a page beside our API, whatever the status.
+    pub async fn page(&self, path: &str) -> Result<(http::StatusCode, Value), Failure> {
+        let request = self.request(Method::GET, path, self.basic.as_deref());
+        let response = self.send(request.body(Full::new(Bytes::new()))?).await?;
+        let status = response.status();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        Ok((status, serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+
     /// A response whose body goes on and on.
     pub async fn stream(&self, path: &str) -> Result<http::Response<Incoming>, Failure> {
         let path = format!("/_offhook/v1{path}");

@@ -8,6 +8,7 @@ mod mailbox;
 mod messages;
 mod number;
 mod output;
+mod ready;
 mod run;
 mod sms;
 mod tail;
@@ -48,6 +49,8 @@ struct Global {
 enum Command {
     /// Start the platform here
     Up(Box<up::Up>),
+    /// Say whether the instance on this machine takes requests; exit code 1 when it does not
+    Ready(ready::Ready),
     /// Run a program so that its calls to Twilio, SendGrid and Segment reach this platform
     Run(run::Run),
     /// Print credentials and a number for programs
@@ -117,6 +120,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Failure> {
         // The program that was run has an exit code of its own.
         Command::Run(args) => return run::run(args, url.as_deref(), &data).await,
         Command::Up(up) => up::run(*up, &data).await,
+        Command::Ready(args) => ready::run(args, json).await,
         Command::Env(args) => env::run(args, &client()?, json).await,
         Command::Trust(args) => trust::run(&args),
         Command::Sms(args) => sms::run(args, &client()?, json).await,

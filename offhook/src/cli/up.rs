@@ -76,6 +76,17 @@ pub struct Up {
     /// Append every API request and its answer to this file
     #[arg(long)]
     wire_log: Option<PathBuf>,
+    /// Hand traces to this OTLP/HTTP collector, such as http://127.0.0.1:4318
+    #[arg(long, env = "OFFHOOK_OTLP")]
+    otlp: Option<String>,
+    /// Share of the traces that begin here, 0 to 1; callers that send `traceparent` decide for
+    /// themselves
+    #[arg(long, env = "OFFHOOK_OTLP_SHARE", value_parser = parse_share, default_value = "1")]
+    otlp_share: f64,
+    /// Seconds for which a stopping instance says at /readyz that it is, before it closes its port
+    #[arg(long, env = "OFFHOOK_DRAIN_DELAY", default_value_t = 0,
+          value_parser = clap::value_parser!(u64).range(0..=600))]
+    drain_delay: u64,
     /// Log filter
     #[arg(long, env = "RUST_LOG", default_value = "info")]
     log: String,
@@ -150,6 +161,7 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
             ..monitor::Keep::default()
         },
         wire_log: up.wire_log,
+        traces: up.otlp.map(|url| server::TraceConfig { url, share: up.otlp_share }),
         authority: interception::authority()
             .inspect_err(|error| tracing::warn!(%error, "TLS is off: no certificate authority"))
             .ok(),
@@ -163,6 +175,8 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
     banner(&env, development);
     stopped().await?;
     eprintln!("offhook: stopping");
+    running.drain();
+    tokio::time::sleep(Duration::from_secs(up.drain_delay)).await;
     running.stop().await;
     let _ = std::fs::remove_file(data.join(URL_FILE));
     Ok(())

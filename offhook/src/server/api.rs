@@ -32,7 +32,7 @@ use store::{Batch, Row, Store, StoreError};
 use tokio::sync::watch;
 use whatsapp::WebhookError;
 
-use super::{Platform, calls, clients, console, links, mailboxes, quiet_hours, views};
+use super::{Platform, calls, clients, console, health, links, mailboxes, quiet_hours, views};
 
 pub(super) type App = Arc<Platform>;
 
@@ -91,6 +91,7 @@ pub fn router(platform: App) -> Router {
         .route("/handsets/{number}/standing", get(views::standing))
         .route("/opt-outs", get(views::opt_outs))
         .route("/errors/{code}", get(console::error_page))
+        .route("/profile", get(health::profile))
         .route("/dead-jobs", get(dead_jobs))
         .route("/dead-jobs/{id}/replay", post(replay));
     Router::new()
@@ -109,7 +110,8 @@ pub fn router(platform: App) -> Router {
         // Whoever got a message follows its links.
         .route("/l/{code}", get(links::here))
         .route(whatsapp::WEBHOOK_PATH, get(whatsapp_verify).post(whatsapp_webhook))
-        .route("/healthz", get(health))
+        .route("/healthz", get(health::live))
+        .route("/readyz", get(health::ready))
         .route("/", get(console::page))
         .route("/console", get(console::page))
         .route("/console/", get(console::page))
@@ -643,16 +645,6 @@ async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
     app.metrics.set_sound(legs, &media::BOUNDS_MICROS, &late, skipped);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response())
-}
-
-async fn health(State(app): State<App>) -> Response {
-    match app.store.point("SELECT 1", vec![]).await {
-        Ok(_) => Json(json!({"status": "ok", "store": app.store.kind()})).into_response(),
-        Err(error) => {
-            let body = Json(json!({"status": "unavailable", "error": error.to_string()}));
-            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
-        }
-    }
 }
 
 async fn openapi(State(app): State<App>) -> Json<Value> {

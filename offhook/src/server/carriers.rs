@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Instant;
 
 use client::Clients;
 use clock::Clock;
 use contracts::{
-    BindAccount, BindDirectory, BoxFuture, MessageCarrier, Order, OutboundCall, SipDirectory,
-    Unavailable, VoiceCarrier,
+    BindAccount, BindDirectory, BoxFuture, MessageCarrier, Order, OutboundCall, OutboundMessage,
+    SipDirectory, Submission, Unavailable, VoiceCarrier,
 };
 use email::Email;
 use jobs::{Queue, Runner};
@@ -21,6 +22,7 @@ use sip_carrier::Sip;
 use smpp_carrier::Smpp;
 use smtp::Smtp;
 use store::Store;
+use telemetry::Metrics;
 use twilio::Twilio;
 use voice::Voice;
 use whatsapp::WhatsApp;
@@ -28,6 +30,30 @@ use whatsapp::WhatsApp;
 use super::ports::Notes;
 use super::{Settings, StartError, failed};
 use crate::config::Application;
+
+/// A carrier whose time is taken.
+struct Measured {
+    name: String,
+    carrier: Arc<dyn MessageCarrier>,
+    metrics: Arc<Metrics>,
+}
+
+impl MessageCarrier for Measured {
+    fn submit<'a>(&'a self, message: &'a OutboundMessage) -> BoxFuture<'a, Submission> {
+        Box::pin(async move {
+            let began = Instant::now();
+            let submission = self.carrier.submit(message).await;
+            let outcome = match submission {
+                Submission::Accepted => "accepted",
+                Submission::Refused { .. } => "refused",
+                Submission::Busy(_) => "busy",
+            };
+            self.metrics.submitted(&self.name, outcome, began.elapsed());
+            telemetry::trace::annotate("offhook.carrier", &self.name);
+            submission
+        })
+    }
+}
 
 /// The networks of this instance.
 pub struct Networks {
@@ -102,7 +128,11 @@ impl Networks {
     }
 
     /// Connects them and Messaging, both ways.
-    pub fn connect(&self, messaging: &Arc<Messaging>) -> Result<(), StartError> {
+    pub fn connect(
+        &self,
+        messaging: &Arc<Messaging>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<(), StartError> {
         self.sim.connect(messaging.clone());
         let mut carriers: Vec<(String, Arc<dyn MessageCarrier>)> =
             vec![(SIM.to_owned(), self.sim.clone())];
@@ -124,8 +154,14 @@ impl Networks {
             whatsapp.connect(messaging.clone());
             carriers.push(("whatsapp".to_owned(), whatsapp.clone()));
         }
+        let measured = |(name, carrier): (String, Arc<dyn MessageCarrier>)| {
+            let measured = Measured { name: name.clone(), carrier, metrics: metrics.clone() };
+            (name, Arc::new(measured) as Arc<dyn MessageCarrier>)
+        };
+        let mut carriers: Vec<_> = carriers.into_iter().map(measured).collect();
         if self.routes.is_empty() {
-            messaging.connect(self.sim.clone());
+            // The simulated network is the first.
+            messaging.connect(carriers.swap_remove(0).1);
             return Ok(());
         }
         let routes = Routes::new(carriers, &self.routes)

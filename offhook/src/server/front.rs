@@ -22,6 +22,7 @@ use intercept::is_intercepted;
 use kernel::ApiError;
 use rest::{Incoming, Router};
 use serde_json::json;
+use telemetry::trace::{self, Kind, Span};
 use tower_service::Service;
 
 use super::{Platform, api, links};
@@ -181,29 +182,49 @@ async fn answer(
         }
         Target::Mail { base, path } => {
             let (started, method) = (Instant::now(), request.method().clone());
-            let answered = mail_answer(platform, request, base, path);
+            let span = asked(&request);
+            let answered = span.run(mail_answer(platform, request, base, path));
             let response = match tokio::time::timeout(ANSWER_TIME, answered).await {
                 Ok(response) => response,
                 Err(_) => Router::refuse(&ApiError::new(20504, "The request took too long")),
             };
             let status = response.status().as_u16();
+            answered_with(&span, status);
             platform.metrics.answered("sendgrid", method.as_str(), status, started.elapsed());
             response.map(Body::from)
         }
         Target::Product { product, region, base, path } => {
             let started = Instant::now();
             let method = request.method().clone();
+            let span = asked(&request);
             let answered = product_answer(platform, request, &product, region, base, path);
+            let answered = span.run(answered);
             let response = match tokio::time::timeout(ANSWER_TIME, answered).await {
                 Ok(response) => response,
                 Err(_) => Router::refuse(&ApiError::new(20504, "The request took too long")),
             };
             let status = response.status().as_u16();
+            answered_with(&span, status);
             // An unknown product is not a label: labels must stay few.
             let label = if platform.router.has_product(&product) { &product } else { "unknown" };
             platform.metrics.answered(label, method.as_str(), status, started.elapsed());
             response.map(Body::from)
         }
+    }
+}
+
+/// The span of an API request, below what the client says it is part of.
+fn asked(request: &Request<IncomingBody>) -> Span {
+    let traceparent = request.headers().get("traceparent").and_then(|value| value.to_str().ok());
+    let span = trace::root("request", Kind::Server, traceparent);
+    span.say("http.request.method", request.method());
+    span
+}
+
+fn answered_with(span: &Span, status: u16) {
+    span.say("http.response.status_code", status);
+    if status >= 500 {
+        span.fail(status);
     }
 }
 

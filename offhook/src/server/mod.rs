@@ -6,8 +6,10 @@ mod carriers;
 mod clients;
 mod console;
 mod front;
+mod health;
 mod links;
 mod mailboxes;
+mod otlp;
 mod ports;
 mod quiet_hours;
 mod speech;
@@ -59,6 +61,7 @@ use carriers::Networks;
 pub use api::Env;
 pub use clients::Config as ClientConfig;
 pub use front::Front;
+pub use otlp::Config as TraceConfig;
 pub use speech::Config as SpeechConfig;
 
 /// Everything `offhook up` decides.
@@ -92,6 +95,8 @@ pub struct Settings {
     pub keep: Keep,
     /// Append every API request and answer to this file, secrets left out.
     pub wire_log: Option<PathBuf>,
+    /// Where traces go; without it there are none.
+    pub traces: Option<TraceConfig>,
     /// Whose certificates the port answers TLS with; without it there is no TLS.
     pub authority: Option<Arc<Authority>>,
     /// What the port does with traffic for other hosts.
@@ -133,6 +138,7 @@ impl Settings {
             legs_max: 4096,
             keep: Keep::default(),
             wire_log: None,
+            traces: None,
             authority: None,
             foreign: Foreign::Refuse,
             sip_directory: None,
@@ -164,12 +170,14 @@ pub struct Platform {
     pub sound: Arc<Engine>,
     pub events: Arc<Events>,
     pub router: Router,
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
     pub url: String,
     pub is_loopback: bool,
     pub wire_log: Option<front::WireLog>,
     /// The certificate of this machine's authority, PEM; for programs elsewhere.
     pub authority_pem: Option<String>,
+    /// True when no more requests should come.
+    pub draining: watch::Sender<bool>,
     /// True when it is time to end: what would go on for ever ends by itself.
     stop: watch::Sender<bool>,
 }
@@ -185,12 +193,20 @@ pub struct Running {
 const DRAIN: Duration = Duration::from_secs(20);
 
 impl Running {
-    /// Stops taking requests and jobs, lets those at work finish.
+    /// Says at `/readyz` that no more requests should come; they are still answered.
+    pub fn drain(&self) {
+        self.platform.draining.send_replace(true);
+    }
+
+    /// Stops taking requests and jobs, lets those at work finish, for so long as all together
+    /// may take.
     pub async fn stop(self) {
         // No receiver means that the tasks have ended already.
+        self.drain();
         let _ = self.stop.send(true);
+        let until = tokio::time::Instant::now() + DRAIN;
         for task in self.tasks {
-            let _ = tokio::time::timeout(DRAIN, task).await;
+            let _ = tokio::time::timeout_at(until, task).await;
         }
     }
 }
@@ -231,6 +247,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     );
     let pump = Pump::new(platform.events.clone(), platform.store.bus().clone());
     let mut tasks = Vec::new();
+    if let Some(config) = settings.traces {
+        // The operator names the collector, wherever it is.
+        let client = outbound::Client::new(outbound::Policy::Open, platform.clock.clone())
+            .map_err(|error| failed("trusted certificates")(error.to_string()))?;
+        tasks.push(tokio::spawn(otlp::run(config, Arc::new(client), stopped.clone())));
+    }
     if let Some(smpp) = &platform.smpp {
         tasks.push(tokio::spawn(smpp.clone().run(stopped.clone())));
     }
@@ -295,8 +317,9 @@ async fn wire(
     let client = outbound::Client::new(settings.policy.clone(), clock.clone())
         .map_err(|error| failed("trusted certificates")(error.to_string()))?;
     let client = Arc::new(client);
+    let metrics = Arc::new(Metrics::default());
     let keys = Arc::new(ports::Keys(accounts.clone()));
-    let webhooks = Webhooks::new(client.clone(), keys, clock.clone());
+    let webhooks = Webhooks::new(client.clone(), keys, clock.clone(), metrics.clone());
     // What workers and carriers write yields to what API callers wait for.
     let background = store.background();
     let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
@@ -346,7 +369,7 @@ async fn wire(
         sealer: sealer.clone(),
         notice_senders: settings.config.notices.clone(),
     });
-    networks.connect(&messaging)?;
+    networks.connect(&messaging, &metrics)?;
     let trunking = Trunking::new(trunking::Parts {
         store: background.by_account(),
         sealer: sealer.clone(),
@@ -483,9 +506,10 @@ async fn wire(
         sound,
         events,
         router,
-        metrics: Metrics::default(),
+        metrics,
         url,
         is_loopback: local.ip().is_loopback(),
+        draining: watch::channel(false).0,
         stop: watch::channel(false).0,
         authority_pem: settings.authority.as_ref().map(|authority| authority.pem().to_owned()),
         wire_log: wire_log.map_err(|error| failed("wire log")(error.to_string()))?,

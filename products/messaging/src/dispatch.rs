@@ -9,6 +9,7 @@ use contracts::{
 use jobs::{Failure, Job, Worker};
 use kernel::{Sid, Timestamp};
 use store::{AccountBatch, AccountStore, StoreError};
+use telemetry::trace::{self, Kind};
 
 use crate::Messaging;
 use crate::create::{DISPATCH, Dispatch, recipient};
@@ -151,11 +152,21 @@ impl Messaging {
         let parts = &self.parts;
         let event = match self.outgoing(store, message, batch).await? {
             Err(code) => Event::Failed { code },
-            Ok(outgoing) => match self.carrier().submit(&outgoing).await {
-                Submission::Accepted => Event::Taken,
-                Submission::Refused { code } => Event::Failed { code },
-                Submission::Busy(why) => return Err(Failure::Retry(why.0)),
-            },
+            Ok(outgoing) => {
+                let span = trace::span("carrier", Kind::Client);
+                span.say("offhook.resource", outgoing.sid);
+                match span.run(self.carrier().submit(&outgoing)).await {
+                    Submission::Accepted => Event::Taken,
+                    Submission::Refused { code } => {
+                        span.fail(code);
+                        Event::Failed { code }
+                    }
+                    Submission::Busy(why) => {
+                        span.fail("busy");
+                        return Err(Failure::Retry(why.0));
+                    }
+                }
+            }
         };
         let steps = lifecycle::apply(message.status, event);
         message.step(&steps, parts.clock.now(), &parts.clock, batch);
@@ -328,7 +339,12 @@ impl Messaging {
                 return Ok(());
             }
             let mut batch = store.batch();
-            message.step(&steps, receipt.done_at, &self.parts.clock, &mut batch);
+            let kept = message.extra.traceparent.clone();
+            let span = trace::resume("receipt", Kind::Consumer, kept.as_deref());
+            span.say("offhook.resource", message.sid);
+            span.within(|| {
+                message.step(&steps, receipt.done_at, &self.parts.clock, &mut batch);
+            });
             self.note_outcome(&message, &mut batch);
             match store.commit(batch).await {
                 Err(store::StoreError::Conflict) => {}

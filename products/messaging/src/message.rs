@@ -60,6 +60,9 @@ pub(crate) struct Extra {
     /// The last digits of the other side are masked when the message has ended.
     #[serde(skip_serializing_if = "is_false")]
     pub obfuscate: bool,
+    /// The trace that it is part of: a carrier's report goes on with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
 }
 
 /// A place, as it is on the wire.
@@ -157,8 +160,11 @@ impl Message {
 
     /// Adds the row of a new message, and says so.
     pub fn insert(&self, batch: &mut AccountBatch) {
-        let extra = (self.extra != Extra::default())
-            .then(|| serde_json::to_string(&self.extra).expect("extras are plain text"));
+        let traceparent = telemetry::trace::traceparent();
+        let extra = (self.extra != Extra::default() || traceparent.is_some()).then(|| {
+            let extra = Extra { traceparent, ..self.extra.clone() };
+            serde_json::to_string(&extra).expect("extras are plain text")
+        });
         batch.run(
             "INSERT INTO message (account_sid, id, prefix, direction, status, from_addr, to_addr,
              body, service_sid, num_segments, num_media, error_code, price, status_callback, extra,
