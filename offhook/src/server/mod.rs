@@ -1,15 +1,21 @@
 //! The platform as one process: wiring only.
 
+mod access;
 mod api;
 mod calls;
 mod carriers;
+mod check;
 mod clients;
 mod console;
 mod front;
 mod links;
 mod mailboxes;
+mod networks;
+mod people;
 mod ports;
+mod proxy;
 mod quiet_hours;
+mod redact;
 mod speech;
 mod views;
 
@@ -47,6 +53,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use trust::Trust;
 use twilio::Twilio;
+use users::Users;
 use verify::Verify;
 use voice::Voice;
 use webhooks::Webhooks;
@@ -143,6 +150,7 @@ pub struct Platform {
     pub store: Store,
     pub clock: Clock,
     pub accounts: Arc<Accounts>,
+    pub users: Users,
     pub numbers: Arc<Numbers>,
     pub messaging: Arc<Messaging>,
     pub voice: Arc<Voice>,
@@ -159,6 +167,7 @@ pub struct Platform {
     pub events: Arc<Events>,
     pub router: Router,
     pub metrics: Metrics,
+    pub config: Config,
     pub url: String,
     pub is_loopback: bool,
     pub wire_log: Option<front::WireLog>,
@@ -433,6 +442,8 @@ async fn wire(
     let router = lookup.mount(voice.mount(verify.mount(events.mount(router))));
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
+        users: Users::new(store.clone(), clock.clone()),
+        config: settings.config.clone(),
         store,
         clock,
         accounts,

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use kernel::{Sid, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sim::ThreadEntry;
 use store::{Row, Store, StoreError};
 
 use super::api::{App, Refusal, number_of};
@@ -23,8 +24,17 @@ const TIMELINE_MAX: i64 = 200_000;
 pub struct EventsQuery {
     after: Option<i64>,
     before: Option<i64>,
-    sid: Option<Sid>,
+    /// A SID, or the id of a mail or job.
+    sid: Option<String>,
     pub limit: Option<i64>,
+}
+
+impl EventsQuery {
+    /// Whether the resource may be one.
+    pub fn is_fit(&self) -> bool {
+        let sid = self.sid.as_deref().unwrap_or_default();
+        sid.len() <= 256 && sid.bytes().all(|byte| byte.is_ascii_graphic())
+    }
 }
 
 /// The events that were asked for, oldest first.
@@ -37,10 +47,10 @@ pub async fn events(
     let after = query.after.unwrap_or(0);
     let before = query.before.unwrap_or(i64::MAX);
     let mut values = vec![after.into(), before.into(), limit.into()];
-    let of_sid = match query.sid {
+    let of_sid = match &query.sid {
         None => String::new(),
         Some(sid) => {
-            values.push(sid.to_string().into());
+            values.push(sid.as_str().into());
             values.push(TIMELINE_MAX.into());
             "AND sid = $4 AND seq > (SELECT max(seq) FROM event) - $5".to_owned()
         }
@@ -59,6 +69,22 @@ pub async fn next_timer(store: &Store, now: Timestamp) -> Result<Option<Timestam
     let sql = "SELECT min(ready_at) FROM job WHERE ready_at > $1";
     let row = store.point(sql, vec![now.into()]).await?;
     Ok(row.and_then(|row| row.opt_int(0)).map(Timestamp::from_micros))
+}
+
+/// What was sent from a handset, by the addresses at which the platform serves it.
+pub async fn find_media(app: &App, entry: &mut ThreadEntry) -> Result<(), Refusal> {
+    let (Some(account), Ok(message)) = (entry.account, entry.sid.parse::<Sid>()) else {
+        return Ok(());
+    };
+    let sql = "SELECT id FROM media WHERE account_sid = $1 AND message_id = $2
+               ORDER BY id LIMIT 10";
+    let values = vec![account.to_string().into(), message.hex().into()];
+    let found = app.store.query(sql, values).await?;
+    if !found.is_empty() {
+        let base = format!("{}/2010-04-01/Accounts/{account}/Messages/{message}/Media", app.url);
+        entry.media = found.iter().map(|row| format!("{base}/ME{}", row.text(0))).collect();
+    }
+    Ok(())
 }
 
 /// Who may not write to a handset, and until when others may say anything to it.
