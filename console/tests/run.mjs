@@ -7,11 +7,22 @@ import { stories as activity } from "./activity.mjs";
 import { stories as calls } from "./calls.mjs";
 import { stories as phones } from "./phones.mjs";
 import { stories as resources } from "./resources.mjs";
+import { stories as roles } from "./roles.mjs";
 import { stories as serving } from "./serving.mjs";
 import { browser, platform, program, screen, tab } from "./support.mjs";
+import { stories as telephone } from "./telephone.mjs";
 
 const wanted = process.argv[2] ?? "";
-const all = { ...serving, ...phones, ...calls, ...activity, ...resources, ...accessible };
+const all = {
+  ...serving,
+  ...roles,
+  ...phones,
+  ...telephone,
+  ...calls,
+  ...activity,
+  ...resources,
+  ...accessible,
+};
 const chrome = await browser();
 let passed = 0;
 let failed = 0;

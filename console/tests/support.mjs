@@ -75,7 +75,7 @@ export async function platform(...args) {
     await stop();
     rmSync(data, { recursive: true, force: true });
   };
-  return { url, env, own, wire, send, start, stop, end };
+  return { url, data, env, own, wire, send, start, stop, end };
 }
 
 /** A program with webhooks: what it heard, and what it answers. */
