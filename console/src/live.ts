@@ -130,5 +130,13 @@ export function refresh(client: QueryClient) {
     if (everywhere) window.setTimeout(again, 1000);
   };
   watchers.add(watcher);
-  return () => watchers.delete(watcher);
+  // Nor has what was on its way when the page began.
+  const first = window.setTimeout(() => {
+    client.invalidateQueries({ queryKey: ["thread"] });
+    client.invalidateQueries({ queryKey: ["handsets"] });
+  }, 1000);
+  return () => {
+    window.clearTimeout(first);
+    watchers.delete(watcher);
+  };
 }

@@ -182,7 +182,7 @@ function Shown({ mail, address, newest }: { mail: Mail; address: string; newest:
       <p className="hint">
         <Inert text={`${mail.from} → ${[mail.to, mail.cc].filter(Boolean).join(", ")}`} />
       </p>
-      <Body mail={mail} />
+      <Body mail={mail} address={address} />
       {mail.files.length > 0 ? (
         <p>
           {mail.files.map((file) => (
@@ -218,18 +218,16 @@ function Shown({ mail, address, newest }: { mail: Mail; address: string; newest:
   );
 }
 
-/** Nothing of a mail runs, is loaded from elsewhere, or leads anywhere: links are listed instead. */
-const POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-
-function Body({ mail }: { mail: Mail }) {
+/** In its frame nothing of a mail runs, is loaded or leads anywhere: links are listed instead. */
+function Body({ mail, address }: { mail: Mail; address: string }) {
   if (mail.html === null) return <Code text={mail.text ?? ""} />;
-  const page = `<!doctype html><meta http-equiv="Content-Security-Policy" content="${POLICY}"><meta name="color-scheme" content="light"><base target="_blank">${mail.html}`;
+  const page = `/_offhook/v1${at(address, `/mails/${encodeURIComponent(mail.id)}/page`)}`;
   return (
     <>
-      <iframe className="letter" title="The mail" sandbox="" srcDoc={page} />
+      <iframe className="letter" title="The mail" sandbox="" src={page} />
       {mail.links.length > 0 ? (
         <details>
-          <summary>{mail.links.length} links</summary>
+          <summary>Links: {mail.links.length}</summary>
           <Code text={mail.links.join("\n")} />
         </details>
       ) : null}

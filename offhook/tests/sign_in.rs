@@ -61,7 +61,7 @@ async fn every_role_may_what_it_is_for() {
         let usage = format!("wire/api/2010-04-01/Accounts/{account}/Usage/Records.json");
         let handset = format!("handsets/{PHONE}");
         // What is asked for, and what owner, developer, support, billing and auditor are told.
-        let table: [(&str, &str, Value, [u16; 5]); 14] = [
+        let table: [(&str, &str, Value, [u16; 5]); 15] = [
             ("GET", "session", Value::Null, [200; 5]),
             ("GET", "env", Value::Null, [200; 5]),
             ("GET", "clock", Value::Null, [200; 5]),
@@ -73,6 +73,7 @@ async fn every_role_may_what_it_is_for() {
             ("GET", "dead-jobs", Value::Null, [200, 200, 200, 403, 200]),
             ("GET", "networks", Value::Null, [200, 200, 200, 403, 200]),
             ("POST", "dead-jobs/none/replay", Value::Null, [404, 404, 404, 403, 403]),
+            ("POST", "events/999999/replay", Value::Null, [404, 404, 404, 403, 403]),
             ("PUT", &handset, json!({"name": "Ada"}), [200, 200, 403, 403, 403]),
             ("POST", &messages, Value::Null, [400, 400, 403, 403, 403]),
             ("GET", "users", Value::Null, [200, 403, 403, 403, 403]),

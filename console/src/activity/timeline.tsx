@@ -1,9 +1,11 @@
 // What became of one resource: request, decision, carrier, callbacks, in order.
 
 import { Link } from "@tanstack/react-router";
+import { useState } from "react";
 import { Button } from "react-aria-components";
-import type { Attempt, Event } from "../api";
+import { type Attempt, type Event, own } from "../api";
 import { resourcePath } from "../resources/sids";
+import { useMay } from "../session";
 import { TwiML } from "../twiml/document";
 import { At, Badge, Code, Copy, Empty, Inert, Problem } from "../ui";
 import { mood, summary } from "./activity";
@@ -59,7 +61,7 @@ export function Timeline({ sid, events, error, close }: Props) {
                 <Inert text={summary(event)} />
               )}
               {event.kind === "webhook" ? (
-                <Exchange attempt={event.data as unknown as Attempt} />
+                <Exchange attempt={event.data as unknown as Attempt} seq={event.seq} />
               ) : (
                 <details>
                   <summary>Everything that is known</summary>
@@ -99,7 +101,10 @@ function Answer({ attempt }: { attempt: Attempt }) {
 const url = (attempt: Attempt) => new URL(attempt.url, "http://unknown");
 
 /** One attempt of a webhook as it went over the wire. */
-function Exchange({ attempt }: { attempt: Attempt }) {
+function Exchange({ attempt, seq }: { attempt: Attempt; seq: number }) {
+  const mayReplay = useMay("replay");
+  const [error, setError] = useState<unknown>(null);
+  const replay = () => own(`/events/${seq}/replay`, "POST").then(() => setError(null), setError);
   const { pathname, search } = url(attempt);
   const asked = `${attempt.method} ${pathname}${search} HTTP/1.1\n${headers(attempt.request_headers)}`;
   const answered =
@@ -118,6 +123,12 @@ function Exchange({ attempt }: { attempt: Attempt }) {
       <Code text={answered} />
       {attempt.response_body ? <Answer attempt={attempt} /> : null}
       <Copy text={asCurl(attempt)} label="Copy as curl" />
+      {mayReplay ? (
+        <Button className="quiet" onPress={replay}>
+          Make it again
+        </Button>
+      ) : null}
+      <Problem error={error} />
     </details>
   );
 }

@@ -32,7 +32,7 @@ const NEEDS: &[(&str, Need, Need)] = &[
     // Reads a document that the request holds.
     ("/twiml", Need::Nothing, Need::Nothing),
     ("/delivery-rates", Need::Usage, Need::Users),
-    ("/events", Need::Read, Need::Users),
+    ("/events", Need::Read, Need::Replay),
     ("/handsets", Need::Read, Need::Change),
     ("/mailboxes", Need::Read, Need::Change),
     ("/opt-outs", Need::Read, Need::Users),
@@ -234,7 +234,7 @@ mod tests {
     #[test]
     fn routes_need_what_they_do() {
         for (path, read, act) in [
-            ("/events/stream", Need::Read, Need::Users),
+            ("/events/{seq}/replay", Need::Read, Need::Replay),
             ("/handsets/{number}/messages", Need::Read, Need::Change),
             ("/dead-jobs/{id}/replay", Need::Read, Need::Replay),
             ("/wire/{product}/{*path}", Need::Read, Need::Change),

@@ -81,6 +81,7 @@ pub fn router(platform: App) -> Router {
         .route("/handsets/{number}/speak", post(calls::speak))
         .route("/events", get(events))
         .route("/events/stream", get(stream))
+        .route("/events/{seq}/replay", post(views::replay))
         .route("/clock", get(clock_now).post(move_clock))
         .route("/short-codes", post(add_short_code))
         .route("/link-domains", get(links::domains).post(links::add_domain))

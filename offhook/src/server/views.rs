@@ -2,13 +2,15 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use kernel::{Sid, Timestamp};
+use axum::http::StatusCode;
+use kernel::{ApiError, Sid, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use sim::ThreadEntry;
 use store::{Row, Store, StoreError};
+use webhooks::Callback;
 
-use super::api::{App, Refusal, number_of};
+use super::api::{App, Refusal, bad, number_of};
 
 /// How long a user's message lets anything be said on a channel.
 const WINDOW_MICROS: i64 = 24 * 3600 * 1_000_000;
@@ -62,6 +64,39 @@ pub async fn events(
         rows.reverse();
     }
     Ok(rows)
+}
+
+/// Makes a recorded request of a webhook once more, signed anew; its answer is recorded, and not
+/// carried out.
+pub async fn replay(
+    State(app): State<App>,
+    Path(seq): Path<i64>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let sql = "SELECT account_sid, sid, body FROM event WHERE seq = $1 AND kind = 'webhook'";
+    let row = app.store.point(sql, vec![seq.into()]).await?;
+    let why = || Refusal(ApiError::new(20404, format!("No webhook has the number {seq}")));
+    let row = row.ok_or_else(why)?;
+    let told: Value = serde_json::from_str(row.text(2)).unwrap_or(Value::Null);
+    let text = |name: &str| told[name].as_str().unwrap_or_default();
+    let is_form = told["request_headers"].as_array().into_iter().flatten().any(|header| {
+        let named = |at: usize| header[at].as_str().unwrap_or_default().to_ascii_lowercase();
+        named(0) == "content-type" && named(1).starts_with("application/x-www-form-urlencoded")
+    });
+    let body = text("request_body");
+    if !body.is_empty() && !is_form {
+        return Err(bad("Only webhooks that post a form are made again: copy it as curl"));
+    }
+    let callback = Callback {
+        url: text("url").to_owned(),
+        method: text("method").to_owned(),
+        params: form_urlencoded::parse(body.as_bytes()).into_owned().collect(),
+        resource: row.text(1).to_owned(),
+    };
+    let store = app.store.account(row.sid(0));
+    let mut batch = store.batch();
+    webhooks::promise(&mut batch, &app.clock, callback);
+    store.commit(batch).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"seq": seq, "replayed": true}))))
 }
 
 /// When the next thing is due that waits for the clock.
