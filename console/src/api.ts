@@ -1,12 +1,22 @@
 // The platform's own API and its wire API, from this page's origin.
 
-/** What a program needs to know of this instance. */
+/** Who looks on, and what the role may do. */
+export interface Session {
+  user: string | null;
+  role: "owner" | "developer" | "support" | "billing" | "auditor";
+  may: Need[];
+  signed_in: boolean;
+  sees_bodies: boolean;
+}
+export type Need = "nothing" | "usage" | "read" | "replay" | "change" | "users";
+
+/** What a program needs to know of this instance; who may change nothing learns no token. */
 export interface Env {
   account_sid: string;
-  auth_token: string;
+  auth_token: string | null;
   phone_number: string;
   test_account_sid: string;
-  test_auth_token: string;
+  test_auth_token: string | null;
   url: string;
 }
 
@@ -22,10 +32,90 @@ export const BEHAVIOURS = [
 ] as const;
 export type Behaviour = (typeof BEHAVIOURS)[number];
 
+export const WHEN_CALLED = ["answer", "ring", "busy", "reject"] as const;
+
 export interface Handset {
   number: string;
   name: string;
   behaviour: Behaviour;
+  when_called: (typeof WHEN_CALLED)[number];
+}
+
+/** What a phone heard in a call, or did in it. */
+export interface Heard {
+  at: string;
+  sound: string;
+  text: string;
+  milliseconds: number | null;
+  cut: boolean;
+}
+
+/** A phone's part of a call. */
+export interface Call {
+  sid: string;
+  direction: "incoming" | "outgoing";
+  peer: string;
+  status: "placed" | "ringing" | "in-progress" | "ended";
+  began: string;
+  answered: string | null;
+  ended: string | null;
+  heard: Heard[];
+}
+
+/** What is wrong with a TwiML document, and where. */
+export interface Diagnostic {
+  code: number;
+  title: string | null;
+  line: number;
+  column: number;
+  message: string;
+}
+
+export interface Checked {
+  verbs: { name: string; text?: string }[];
+  diagnostics: Diagnostic[];
+  fatal: boolean;
+}
+
+export interface Mailbox {
+  address: string;
+  behaviour: string;
+}
+
+/** A mail as its mailbox shows it. */
+export interface Mail {
+  id: string;
+  at: string;
+  from: string;
+  to: string;
+  cc: string;
+  subject: string;
+  headers: string;
+  text: string | null;
+  html: string | null;
+  files: { filename: string; content_type: string; size: number }[];
+  links: string[];
+  unsubscribe: string | null;
+}
+
+export interface User {
+  name: string;
+  role: string;
+  date_created: string;
+}
+
+export interface Network {
+  kind: string;
+  name: string;
+  what: string;
+  state: string;
+  up: boolean;
+}
+
+export interface Route {
+  to: string;
+  from: string;
+  carriers: { name: string; share?: number }[];
 }
 
 export interface Button {
@@ -137,31 +227,9 @@ export class Refusal extends Error {
   }
 }
 
-const LOGIN = "offhook.login";
-let login = sessionStorage.getItem(LOGIN);
-let env: Env | null = null;
-
-/** Keeps SID and token for this tab, for an instance that asks for them. */
-export function signIn(sid: string, token: string) {
-  env = null;
-  login = btoa(`${sid}:${token}`);
-  sessionStorage.setItem(LOGIN, login);
-}
-
-export function signOut() {
-  login = null;
-  env = null;
-  sessionStorage.removeItem(LOGIN);
-}
-
-export const isSignedIn = () => login !== null;
-
-/** A request with this tab's login; an answer that is no success is a `Refusal`. */
-async function request(path: string, init: RequestInit, authorization: string | null) {
-  const headers = new Headers(init.headers);
-  if (authorization) headers.set("Authorization", `Basic ${authorization}`);
-  // Without credentials of its own the browser never asks for a password by itself.
-  const response = await fetch(path, { ...init, headers, credentials: "omit" });
+/** A request with this browser's session; an answer that is no success is a `Refusal`. */
+async function request(path: string, init: RequestInit = {}) {
+  const response = await fetch(path, { ...init, credentials: "same-origin" });
   if (response.ok) return response;
   const text = await response.text();
   try {
@@ -173,36 +241,45 @@ async function request(path: string, init: RequestInit, authorization: string | 
   }
 }
 
+async function json<T>(response: Response): Promise<T> {
+  const text = await response.text();
+  return (text ? JSON.parse(text) : null) as T;
+}
+
 /** Our own API, below `/_offhook/v1`. */
 export async function own<T>(path: string, method = "GET", body?: unknown): Promise<T> {
   const init = body === undefined ? { method } : { method, body: JSON.stringify(body) };
-  return (await request(`/_offhook/v1${path}`, init, login)).json();
+  return json(await request(`/_offhook/v1${path}`, init));
 }
 
 export async function ownText(path: string): Promise<string> {
-  return (await request(`/_offhook/v1${path}`, {}, login)).text();
+  return (await request(`/_offhook/v1${path}`)).text();
 }
 
-/** Our own API as a stream that stays open. */
-export const ownStream = (path: string, signal: AbortSignal) =>
-  request(`/_offhook/v1${path}`, { signal }, login);
+/** Our own API as a stream that stays open, or as anything but JSON. */
+export const ownRaw = (path: string, signal?: AbortSignal) =>
+  request(`/_offhook/v1${path}`, signal ? { signal } : {});
 
-export async function loadEnv(): Promise<Env> {
-  env ??= await own<Env>("/env");
-  return env;
-}
+export const signIn = (user: string, password: string) =>
+  own<Session>("/sign-in", "POST", { user, password });
+
+export const signOut = () => own("/session", "DELETE");
+
+export const loadSession = () => own<Session>("/session");
+
+export const loadEnv = () => own<Env>("/env");
 
 /** A value of a form; several of one name are an array. */
 export type Values = Record<string, string | string[]>;
 
-/** The wire API, as the main account. `path` begins with `/_/{product}/`. */
+/** The wire API of the main account, as far as the visitor's role goes. `path` begins with
+ *  `/_/{product}/`, as it does for programs. */
 export async function wire<T>(
   path: string,
   method = "GET",
   values?: Values,
   isJson = false,
 ): Promise<T> {
-  const { account_sid, auth_token } = await loadEnv();
   const init: RequestInit = { method };
   if (values && isJson) {
     init.body = JSON.stringify(values);
@@ -214,9 +291,7 @@ export async function wire<T>(
     }
     init.body = form;
   }
-  const response = await request(path, init, btoa(`${account_sid}:${auth_token}`));
-  const text = await response.text();
-  return (text ? JSON.parse(text) : null) as T;
+  return json(await request(path.replace(/^\/_\//, "/_offhook/v1/wire/"), init));
 }
 
 /** A page of any list of the wire API. */

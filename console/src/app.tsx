@@ -1,13 +1,14 @@
 // The frame around every view: navigation, the state of the connection, the palette.
 
-import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link, Outlet } from "@tanstack/react-router";
+import { useQueryClient } from "@tanstack/react-query";
+import { Link, Outlet, useLocation, useNavigate } from "@tanstack/react-router";
 import { useEffect, useState } from "react";
 import { Button } from "react-aria-components";
-import { isSignedIn, loadEnv, Refusal, signOut } from "./api";
+import { Refusal, signOut } from "./api";
 import { refresh, start, useLive } from "./live";
 import { Palette } from "./palette";
 import { VIEWS } from "./router";
+import { SESSION, sees, useSession } from "./session";
 import { SignIn } from "./sign-in";
 import { Problem } from "./ui";
 
@@ -42,27 +43,31 @@ function Connection() {
 
 export function App() {
   const client = useQueryClient();
-  const env = useQuery({
-    queryKey: ["env"],
-    queryFn: loadEnv,
-    staleTime: Number.POSITIVE_INFINITY,
-  });
-  const ready = env.isSuccess;
+  const go = useNavigate();
+  const { pathname } = useLocation();
+  const session = useSession();
+  const reads = sees(session.data, "read");
   useEffect(() => {
-    if (!ready) return;
+    if (!reads) return;
     const stop = new AbortController();
     const unwatch = refresh(client);
-    start(stop.signal);
+    start(stop.signal, () => void client.resetQueries({ queryKey: SESSION }));
     return () => {
       stop.abort();
       unwatch();
     };
-  }, [client, ready]);
+  }, [client, reads]);
+  const views = VIEWS.filter(([, , need]) => sees(session.data, need));
+  // Who may not see this view begins where there is something.
+  const here = pathname.replace(/^\/console\/?$/, "/");
+  const is = ([to]: (typeof VIEWS)[number]) => to === here;
+  const isHidden = session.isSuccess && VIEWS.some(is) && !views.some(is);
+  const first = views[0]?.[0];
+  useEffect(() => {
+    if (isHidden && first) void go({ to: first });
+  }, [isHidden, first, go]);
 
-  const refused = env.error instanceof Refusal ? env.error : null;
-  if (refused && (refused.status === 401 || refused.status === 403)) {
-    return <SignIn why={isSignedIn() ? refused.message : null} />;
-  }
+  if (session.error instanceof Refusal && session.error.status === 401) return <SignIn />;
   return (
     <>
       <a className="skip" href="#main">
@@ -81,32 +86,32 @@ export function App() {
           Offhook
         </Link>
         <nav aria-label="Views">
-          {VIEWS.map(([to, name]) => (
+          {views.map(([to, name]) => (
             <Link key={to} to={to} activeOptions={{ exact: true, includeSearch: false }}>
               {name}
             </Link>
           ))}
         </nav>
         <div className="tools">
-          <Connection />
+          {reads ? <Connection /> : null}
           <Palette />
           <Theme />
-          {isSignedIn() ? (
+          {session.data?.signed_in ? (
             <Button
               className="quiet"
-              onPress={() => {
-                signOut();
+              onPress={async () => {
+                await signOut();
                 location.reload();
               }}
             >
-              Sign out
+              Sign out {session.data.user}
             </Button>
           ) : null}
         </div>
       </header>
       <main id="main">
-        <Problem error={env.error} />
-        {ready ? <Outlet /> : null}
+        <Problem error={session.error} />
+        {session.isSuccess && !isHidden ? <Outlet /> : null}
       </main>
     </>
   );

@@ -4,7 +4,8 @@ import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { Fragment } from "react";
 import { Button } from "react-aria-components";
-import { ownText, page } from "./api";
+import { ownText, page, wire } from "./api";
+import { TwiML } from "./twiml/document";
 import { At, Badge, Empty, Inert, Problem } from "./ui";
 
 const ALERTS = "/_/monitor/v1/Alerts?PageSize=200";
@@ -82,6 +83,7 @@ export function Debugger() {
                           <Inert text={`${alert.request_method} ${alert.request_url}`} />
                         ) : null}
                       </small>
+                      {code && TWIML.test(code) ? <Answered sid={String(alert.sid)} /> : null}
                     </td>
                     <td>
                       <Link
@@ -108,6 +110,22 @@ export function Debugger() {
       {code ? <ErrorPage code={code} close={() => go({ to: "/console/debugger" })} /> : null}
     </div>
   );
+}
+
+/** Codes about a document. */
+const TWIML = /^1[234]\d{3}$/;
+
+/** The document that an alert is about, with what is wrong at its lines. */
+function Answered({ sid }: { sid: string }) {
+  const alert = useQuery({
+    queryKey: ["alerts", sid],
+    queryFn: () => wire<Record<string, unknown>>(`/_/monitor/v1/Alerts/${sid}`),
+    staleTime: Number.POSITIVE_INFINITY,
+  });
+  const text = String(alert.data?.response_body ?? "");
+  if (!text.trimStart().startsWith("<")) return null;
+  const asked = new URLSearchParams(String(alert.data?.request_variables ?? ""));
+  return <TwiML kind={asked.has("CallSid") ? "voice" : "messaging"} text={text} />;
 }
 
 function ErrorPage({ code, close }: { code: string; close: () => void }) {

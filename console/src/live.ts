@@ -2,7 +2,7 @@
 
 import type { QueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
-import { type Event, own, ownStream } from "./api";
+import { type Event, own, ownRaw, Refusal } from "./api";
 
 /** Events kept in the page; older ones are read when asked for. */
 const KEPT_MAX = 5000;
@@ -50,9 +50,10 @@ function take(event: Event) {
 
 const newest = () => gathered.at(-1)?.seq ?? live.events.at(-1)?.seq ?? 0;
 
-/** Reads server-sent events; `fetch` instead of `EventSource` because that cannot sign in. */
+/** Reads server-sent events; `fetch` instead of `EventSource` because that does not tell a session
+ *  that is over from a server that is away. */
 async function follow(signal: AbortSignal) {
-  const response = await ownStream(`/events/stream?after=${newest()}`, signal);
+  const response = await ownRaw(`/events/stream?after=${newest()}`, signal);
   publish({ connected: true });
   const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
@@ -69,8 +70,9 @@ async function follow(signal: AbortSignal) {
   }
 }
 
-/** Follows until the page is left; a server that goes away is looked for until it is back. */
-export async function start(signal: AbortSignal) {
+/** Follows until the page is left; a server that goes away is looked for until it is back, and who
+ *  is not signed in any more is told so. */
+export async function start(signal: AbortSignal, onOver: () => void) {
   let wait = 250;
   while (!signal.aborted) {
     try {
@@ -80,8 +82,9 @@ export async function start(signal: AbortSignal) {
       }
       wait = 250;
       await follow(signal);
-    } catch {
-      // Told by `connected`.
+    } catch (error) {
+      // A server that is away is told by `connected`.
+      if (error instanceof Refusal && error.status === 401) onOver();
     }
     if (signal.aborted) return;
     publish({ connected: false });
@@ -127,5 +130,13 @@ export function refresh(client: QueryClient) {
     if (everywhere) window.setTimeout(again, 1000);
   };
   watchers.add(watcher);
-  return () => watchers.delete(watcher);
+  // Nor has what was on its way when the page began.
+  const first = window.setTimeout(() => {
+    client.invalidateQueries({ queryKey: ["thread"] });
+    client.invalidateQueries({ queryKey: ["handsets"] });
+  }, 1000);
+  return () => {
+    window.clearTimeout(first);
+    watchers.delete(watcher);
+  };
 }

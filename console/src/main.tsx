@@ -2,20 +2,20 @@ import { QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-qu
 import { RouterProvider } from "@tanstack/react-router";
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
-import { Refusal, signOut } from "./api";
+import { Refusal } from "./api";
 import { router } from "./router";
+import { SESSION } from "./session";
 import "./style.css";
 
-/** A login that is refused was changed elsewhere: it is forgotten, and asked for again. */
+/** A session that is over is asked for again. */
 const forget = (error: Error) => {
   if (!(error instanceof Refusal && error.status === 401)) return;
-  signOut();
-  void client.invalidateQueries({ queryKey: ["env"] });
+  void client.resetQueries({ queryKey: SESSION });
 };
 
 const client: QueryClient = new QueryClient({
   queryCache: new QueryCache({
-    onError: (error, { queryKey }) => queryKey[0] !== "env" && forget(error),
+    onError: (error, { queryKey }) => queryKey[0] !== SESSION[0] && forget(error),
   }),
   defaultOptions: {
     queries: {

@@ -18,6 +18,7 @@ import {
 import { type Handset, own, Refusal } from "./api";
 import { listsOf, openapi } from "./resources/openapi";
 import { VIEWS } from "./router";
+import { sees, useSession } from "./session";
 import { pretty } from "./ui";
 
 interface Entry {
@@ -68,6 +69,7 @@ function Entries({ close }: { close: () => void }) {
     queryFn: () => own<{ handsets: Handset[] }>("/handsets"),
   });
   const description = useQuery(openapi);
+  const session = useSession().data;
 
   const advance = async (seconds: number) => {
     try {
@@ -79,7 +81,12 @@ function Entries({ close }: { close: () => void }) {
     }
   };
   const entries: Entry[] = [
-    ...VIEWS.map(([to, name]) => ({ id: to, name, hint: "view", run: () => void go({ to }) })),
+    ...VIEWS.filter(([, , need]) => sees(session, need)).map(([to, name]) => ({
+      id: to,
+      name,
+      hint: "view",
+      run: () => void go({ to }),
+    })),
     ...(handsets.data?.handsets ?? []).map((handset) => ({
       id: handset.number,
       name: `${handset.name ? `${handset.name} ` : ""}${pretty(handset.number)} ${handset.number}`,

@@ -68,21 +68,36 @@ const debug = createRoute({
   component: lazyRouteComponent(() => import("./debugger"), "Debugger"),
   validateSearch: texts("code"),
 });
+const mail = createRoute({
+  getParentRoute: () => root,
+  path: "/console/mail",
+  component: lazyRouteComponent(() => import("./mail"), "MailView"),
+  validateSearch: texts("box", "id"),
+});
+const playground = createRoute({
+  getParentRoute: () => root,
+  path: "/console/playground",
+  component: lazyRouteComponent(() => import("./twiml/playground"), "Playground"),
+});
 const setUp = createRoute({
   getParentRoute: () => root,
   path: "/console/set-up",
   component: lazyRouteComponent(() => import("./setup"), "SetUp"),
 });
 
+/** Path, name, and what a role needs to see it; phones and mailboxes are known by their addresses
+ *  alone, which not everybody who reads sees. */
 export const VIEWS = [
-  ["/", "Phones", "p"],
-  ["/console/activity", "Activity", "a"],
-  ["/console/messages", "Messages", "m"],
-  ["/console/numbers", "Numbers", "n"],
-  ["/console/resources", "Resources", "r"],
-  ["/console/debugger", "Debugger", "d"],
-  ["/console/dead-letters", "Dead letters", "l"],
-  ["/console/set-up", "Set-up", "s"],
+  ["/", "Phones", "bodies"],
+  ["/console/activity", "Activity", "read"],
+  ["/console/messages", "Messages", "read"],
+  ["/console/mail", "Mail", "bodies"],
+  ["/console/numbers", "Numbers", "read"],
+  ["/console/resources", "Resources", "read"],
+  ["/console/playground", "TwiML", "change"],
+  ["/console/debugger", "Debugger", "read"],
+  ["/console/dead-letters", "Dead letters", "read"],
+  ["/console/set-up", "Set-up", "nothing"],
 ] as const;
 
 export const router = createRouter({
@@ -95,6 +110,8 @@ export const router = createRouter({
     messages,
     resources,
     debug,
+    mail,
+    playground,
     setUp,
   ]),
   // Queries are plain text: numbers begin with a plus, and nothing else is a number.

@@ -5,21 +5,29 @@ import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { Button, Tab, TabList, TabPanel, Tabs } from "react-aria-components";
 import { type Clock, type Env, loadEnv, type OptOut, own, page } from "./api";
+import { DeliveryRates, Networks } from "./networks";
+import { useMay } from "./session";
 import { At, Code, Copy, Empty, Inert, Panel, Problem } from "./ui";
+import { Users } from "./users";
 
 export function SetUp() {
   const env = useQuery({ queryKey: ["env"], queryFn: loadEnv });
+  const [reads, changes, isOwner] = [useMay("read"), useMay("change"), useMay("users")];
   return (
     <div className="page columns">
       <h1 className="unseen">Set-up</h1>
       <Problem error={env.error} />
-      {env.data ? <Credentials env={env.data} /> : null}
-      {env.data ? <Snippets env={env.data} /> : null}
-      <ClockPanel />
-      <WhatsApp />
-      <Accounts />
+      {env.data && changes ? <Credentials env={env.data} /> : null}
+      {env.data && changes ? <Snippets env={env.data} /> : null}
+      <ClockPanel mayMove={changes} />
+      {reads ? <WhatsApp /> : null}
+      {reads ? <Accounts /> : null}
+      {reads ? <Networks /> : null}
       {env.data ? <Usage sid={env.data.account_sid} /> : null}
-      <OptOuts />
+      {env.data ? <Days sid={env.data.account_sid} /> : null}
+      <DeliveryRates />
+      {reads ? <OptOuts /> : null}
+      {isOwner ? <Users /> : null}
     </div>
   );
 }
@@ -28,10 +36,10 @@ function Credentials({ env }: { env: Env }) {
   const [shown, setShown] = useState(false);
   const rows: [string, string, boolean][] = [
     ["TWILIO_ACCOUNT_SID", env.account_sid, false],
-    ["TWILIO_AUTH_TOKEN", env.auth_token, true],
+    ["TWILIO_AUTH_TOKEN", env.auth_token ?? "", true],
     ["TWILIO_PHONE_NUMBER", env.phone_number, false],
     ["Test account SID", env.test_account_sid, false],
-    ["Test auth token", env.test_auth_token, true],
+    ["Test auth token", env.test_auth_token ?? "", true],
     ["URL", env.url, false],
   ];
   const aside = (
@@ -129,7 +137,7 @@ function Snippets({ env }: { env: Env }) {
   );
 }
 
-function ClockPanel() {
+function ClockPanel({ mayMove }: { mayMove: boolean }) {
   const client = useQueryClient();
   const [error, setError] = useState<unknown>(null);
   const clock = useQuery({
@@ -147,6 +155,7 @@ function ClockPanel() {
     await client.invalidateQueries();
   };
   const now = clock.data;
+  const moves = mayMove && now?.movable === true;
   const next = now?.next_timer;
   return (
     <Panel title="Clock">
@@ -158,18 +167,18 @@ function ClockPanel() {
       </p>
       {now?.movable === false ? <p className="hint">This instance's clock does not move.</p> : null}
       <div className="row wrap">
-        <Button isDisabled={!now?.movable} onPress={() => move({ advance_seconds: 3600 })}>
+        <Button isDisabled={!moves} onPress={() => move({ advance_seconds: 3600 })}>
           + 1 hour
         </Button>
-        <Button isDisabled={!now?.movable} onPress={() => move({ advance_seconds: 86_400 })}>
+        <Button isDisabled={!moves} onPress={() => move({ advance_seconds: 86_400 })}>
           + 24 hours
         </Button>
-        <Button isDisabled={!now?.movable || !next} onPress={() => move({ set: next })}>
+        <Button isDisabled={!moves || !next} onPress={() => move({ set: next })}>
           To the next timer
         </Button>
         <Button
           className="quiet"
-          isDisabled={!now?.movable || now.offset_seconds === 0}
+          isDisabled={!moves || now?.offset_seconds === 0}
           onPress={() => move({ resume: true })}
         >
           Back to the wall clock
@@ -284,6 +293,54 @@ function Usage({ sid }: { sid: string }) {
         </tbody>
       </table>
       {usage.isSuccess && used.length === 0 ? <Empty>Nothing was used yet.</Empty> : null}
+    </Panel>
+  );
+}
+
+const DAYS = 30;
+
+/** Cost by day: what each of the last thirty days took, as bars. */
+function Days({ sid }: { sid: string }) {
+  const usage = useQuery({
+    queryKey: ["usage", sid, "daily"],
+    queryFn: () =>
+      page(
+        `/_/api/2010-04-01/Accounts/${sid}/Usage/Records/Daily.json?Category=totalprice&PageSize=${DAYS}`,
+      ),
+    refetchInterval: 60_000,
+  });
+  const days = (usage.data?.items ?? [])
+    .map(({ start_date, price }) => ({ day: String(start_date), price: Number(price) }))
+    .sort((a, b) => a.day.localeCompare(b.day));
+  const most = Math.max(...days.map(({ price }) => price), 0.0001);
+  const words = days.map(({ day, price }) => `${day} ${price.toFixed(4)}`).join(", ");
+  return (
+    <Panel title="Cost by day">
+      <Problem error={usage.error} />
+      {days.length > 0 ? (
+        <>
+          <svg
+            className="bars"
+            viewBox={`0 0 ${DAYS * 10} 60`}
+            role="img"
+            aria-label={`Cost by day: ${words}`}
+          >
+            {days.map(({ day, price }, index) => {
+              const height = Math.max(1, (price / most) * 58);
+              return (
+                <rect key={day} x={index * 10 + 1} y={60 - height} width={8} height={height}>
+                  <title>{`${day}: ${price.toFixed(4)} USD`}</title>
+                </rect>
+              );
+            })}
+          </svg>
+          <p className="hint">
+            {days[0]?.day} to {days.at(-1)?.day}, at most {most.toFixed(4)} USD a day
+          </p>
+        </>
+      ) : usage.isSuccess ? (
+        <Empty>Nothing was spent yet.</Empty>
+      ) : null}
     </Panel>
   );
 }

@@ -1,47 +1,56 @@
-// An instance that others can reach asks for the main account, as its API does.
+// An instance that others can reach asks who it is.
 
 import { useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Button, Form, Input, Label, TextField } from "react-aria-components";
 import { signIn } from "./api";
+import { SESSION } from "./session";
+import { Problem } from "./ui";
 
-export function SignIn({ why }: { why: string | null }) {
+export function SignIn() {
   const client = useQueryClient();
-  const [sid, setSid] = useState("");
-  const [token, setToken] = useState("");
+  const [user, setUser] = useState("");
+  const [password, setPassword] = useState("");
+  const [error, setError] = useState<unknown>(null);
+  const enter = async () => {
+    try {
+      const session = await signIn(user.trim(), password);
+      // What somebody else saw here is forgotten.
+      client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== SESSION[0] });
+      client.setQueryData(SESSION, session);
+    } catch (failure) {
+      setPassword("");
+      setError(failure);
+    }
+  };
   return (
     <main className="sign-in">
       <h1>Offhook</h1>
       <p>
-        This instance is reachable by others: sign in with the main account. <code>offhook up</code>{" "}
-        printed both when it started.
+        This instance is reachable by others. Its owner adds users with{" "}
+        <code>offhook user add NAME --role ROLE</code>.
       </p>
       <Form
         onSubmit={(event) => {
           event.preventDefault();
-          signIn(sid.trim(), token.trim());
-          client.invalidateQueries();
+          void enter();
         }}
       >
-        <TextField value={sid} onChange={setSid} isRequired autoComplete="username">
-          <Label>Account SID</Label>
+        <TextField value={user} onChange={setUser} isRequired autoComplete="username">
+          <Label>User</Label>
           <Input />
         </TextField>
         <TextField
-          value={token}
-          onChange={setToken}
+          value={password}
+          onChange={setPassword}
           isRequired
           type="password"
           autoComplete="current-password"
         >
-          <Label>Auth token</Label>
+          <Label>Password</Label>
           <Input />
         </TextField>
-        {why ? (
-          <p className="problem" role="alert">
-            {why}
-          </p>
-        ) : null}
+        <Problem error={error} isPlain />
         <Button type="submit">Sign in</Button>
       </Form>
     </main>

@@ -93,9 +93,10 @@ export function Badge({ children, as }: { children: string; as?: string }) {
   return <span className={`badge ${as ?? tone(children)}`}>{children}</span>;
 }
 
-export function Problem({ error }: { error: unknown }) {
+/** What went wrong, with its code's page unless it `isPlain`. */
+export function Problem({ error, isPlain }: { error: unknown; isPlain?: boolean }) {
   if (!error) return null;
-  const code = error instanceof Refusal ? error.code : null;
+  const code = error instanceof Refusal && !isPlain ? error.code : null;
   return (
     <p className="problem" role="alert">
       {code ? (

@@ -17,6 +17,8 @@ const views = ({ message, service }) => [
   [`console/resources?at=/_/messaging/v1/Services/${service}`, "Resources", "record"],
   ["console/debugger?code=11200", "Debugger", "debugger"],
   ["console/dead-letters", "Dead letters", "dead-letters"],
+  ["console/mail", "Mail", "mail"],
+  ["console/playground", "TwiML", "playground"],
   ["console/set-up", "Set-up", "set-up"],
 ];
 
@@ -31,6 +33,23 @@ async function busy({ world, app }) {
   });
   const service = await world.wire("/_/messaging/v1/Services", { FriendlyName: "Reminders" });
   await world.own("/handsets/+14155550124", "PUT", { name: "Ada", behaviour: "slow" });
+  await world.own("/users", "POST", { name: "ada", role: "owner", password: "correct horse" });
+  const mail = {
+    personalizations: [{ to: [{ email: "ann@example.com" }] }],
+    from: { email: "shop@example.com" },
+    subject: "Your order",
+    content: [{ type: "text/html", value: "<p>It is on its way</p>" }],
+  };
+  await fetch(`${world.url}/v3/mail/send`, {
+    method: "POST",
+    headers: { Authorization: "Bearer SG.any.key", "Content-Type": "application/json" },
+    body: JSON.stringify(mail),
+  });
+  await world.wire("/_/api/2010-04-01/Accounts/{A}/Calls.json", {
+    To: PHONE,
+    From: world.env.phone_number,
+    Twiml: "<Response><Say>Good morning</Say><Pause length='600'/></Response>",
+  });
   return { message: message.sid, service: service.sid };
 }
 

@@ -7,7 +7,7 @@ import { platform, screen, until } from "./support.mjs";
 const PHONE = "+14155550123";
 
 export const stories = {
-  "a failing webhook is found, with its exact HTTP and what to do": async (story) => {
+  "a failing webhook is found with its exact HTTP, fixed and made again": async (story) => {
     const { world, app, page } = story;
     app.status = 500;
     await page.goto(`${world.url}/console/activity`);
@@ -30,6 +30,11 @@ export const stories = {
     const curl = await until(() => page.evaluate(() => navigator.clipboard.readText()));
     assert.match(curl, /^curl -i -X POST 'http:\/\/127\.0\.0\.1:\d+\/status\?a=/);
     assert.match(curl, /-H 'X-Twilio-Signature: /);
+    app.status = 200;
+    const before = app.heard.length;
+    await timeline.getByRole("button", { name: "Make it again" }).first().click();
+    await until(async () => app.heard.length === before + 1);
+    await timeline.getByText("200: POST").first().waitFor();
     await timeline.getByRole("link", { name: "11200" }).first().click();
     await page.getByRole("heading", { name: "Error 11200" }).waitFor();
     await page.getByText("What to do.").waitFor();

@@ -54,10 +54,12 @@ export const stories = {
     await page.keyboard.type("Ada");
     await page.keyboard.press("Enter");
     await page.getByRole("article", { name: `Ada, ${PHONE}` }).waitFor();
-    await phone(page).getByRole("textbox", { name: "To" }).fill(world.env.phone_number);
+    await phone(page)
+      .getByRole("textbox", { name: "To", exact: true })
+      .fill(world.env.phone_number);
     await write(page, "Me first");
     await phone(page).getByRole("log").getByText("Me first").waitFor();
-    await phone(page).getByRole("combobox").selectOption("off");
+    await phone(page).getByRole("combobox", { name: "Behaviour" }).selectOption("off");
     await until(async () => (await world.own(`/handsets/${PHONE}`)).behaviour === "off");
     const { sid } = await world.send({ To: PHONE, Body: "Nobody hears" });
     await page.goto(`${world.url}/console/activity?sid=${sid}`);
@@ -80,8 +82,11 @@ export const stories = {
     const url = `${world.url}${media.uri.replace(/\.json$/, "")}`;
     await world.send({ To: PHONE, Body: "and back", MediaUrl: url });
     await page.goto(world.url);
-    const picture = phone(page).getByRole("img", { name: "Attached" });
-    await until(() => picture.evaluate((img) => img.complete && img.naturalWidth === 1));
+    const pictures = phone(page).getByRole("img", { name: "Attached" });
+    await until(async () => (await pictures.count()) === 2);
+    for (const picture of await pictures.all()) {
+      await until(() => picture.evaluate((img) => img.complete && img.naturalWidth === 1));
+    }
   },
 
   "WhatsApp buttons and rows are tapped, and ticks turn blue": async ({ world, page }) => {
@@ -154,6 +159,11 @@ export const stories = {
     await world.send({ To: PHONE, Body: hostile });
     await world.send({ To: PHONE, Body: turned });
     await world.send({ To: PHONE, Body: "👩‍👩‍👧‍👦".repeat(60) });
+    const many = "👍".repeat(1600);
+    await world.own(`/handsets/${PHONE}/messages`, "POST", {
+      to: world.env.phone_number,
+      body: many,
+    });
     await world.own(`/handsets/${PHONE}`, "PUT", { name: "<b>Mallory</b>" });
     for (const path of ["/", "/console/activity", "/console/messages"]) {
       await page.goto(world.url + path);
@@ -164,6 +174,10 @@ export const stories = {
     }
     await page.goto(world.url);
     await page.getByText("<b>Mallory</b>").first().waitFor();
+    await phone(page).getByText(many).waitFor();
+    const bubbles = await phone(page).getByRole("log").boundingBox();
+    const longest = await phone(page).getByText(many).boundingBox();
+    assert.ok(longest.width < bubbles.width, "the longest message stays in its phone");
     await screen(page, "hostile");
   },
 

@@ -10,7 +10,7 @@ const SANDBOX = "whatsapp:+14155238886";
 
 const chrome = await browser();
 const world = await platform();
-const page = await tab(chrome, world.url, { viewport: { width: 1180, height: 640 } });
+const page = await tab(chrome, world.url, { viewport: { width: 1180, height: 760 } });
 const type = (number, to, body) => world.own(`/handsets/${number}/messages`, "POST", { to, body });
 const shown = (number, count) =>
   until(async () => (await world.own(`/handsets/${number}/messages`)).messages.length >= count);
@@ -46,6 +46,24 @@ const content = await fetch(`${world.url}/_/content/v1/Content`, {
 const { sid } = await content.json();
 await world.send({ From: SANDBOX, To: `whatsapp:${GRACE}`, ContentSid: sid });
 await shown(GRACE, 3);
+const call = await fetch(
+  `${world.url}/_/api/2010-04-01/Accounts/${world.env.account_sid}/Calls.json`,
+  {
+    method: "POST",
+    headers: { Authorization: `Basic ${login}` },
+    body: new URLSearchParams({
+      To: ADA,
+      From: world.env.phone_number,
+      Twiml: `<Response><Gather timeout="60"><Say>Your parcel is here. Press one to have it brought
+        up.</Say></Gather></Response>`,
+    }),
+  },
+);
+if (!call.ok) throw new Error(await call.text());
+await until(async () => {
+  const { calls } = await world.own(`/handsets/${ADA}/calls`);
+  return calls[0]?.heard.length > 0;
+});
 await page.goto(`${world.url}/?open=${encodeURIComponent(`${ADA},${GRACE}`)}`);
 await page.getByRole("button", { name: "Yes, please" }).click();
 await page.getByText("live", { exact: true }).waitFor();

@@ -1,4 +1,6 @@
 import { strict as assert } from "node:assert";
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { screen, until } from "./support.mjs";
 
 const PHONE = "+14155550123";
@@ -74,6 +76,50 @@ export const stories = {
       return (await list.getByText("number 0", { exact: true }).count()) === 1;
     });
     await screen(page, "messages");
+  },
+
+  "a hundred thousand messages scroll smoothly": async ({ world, page }) => {
+    const { sid } = await world.send({ To: PHONE, Body: "the last one" });
+    await world.stop();
+    // Its copies, each a little older.
+    const copies = `
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1])
+columns = [row[1] for row in store.execute("PRAGMA table_info(message)")]
+first = dict(zip(columns, store.execute("SELECT * FROM message WHERE id = ?", (sys.argv[2],)).fetchone()))
+rows = []
+for at in range(1, 100000):
+    row = dict(first, id="%032x" % (int(first["id"], 16) - (at << 84)), body="number %d" % at)
+    rows.append([row[name] for name in columns])
+store.executemany("INSERT INTO message VALUES (%s)" % ",".join("?" * len(columns)), rows)
+store.commit()
+`;
+    execFileSync("python3", ["-c", copies, join(world.data, "offhook.db"), sid.slice(2)]);
+    await world.start();
+    await page.goto(`${world.url}/console/messages`);
+    const list = page.getByRole("region", { name: "Messages" });
+    await list.getByText("the last one").waitFor();
+    // Down to the end, as fast as the wheel turns; what a frame takes is measured all the while.
+    await page.evaluate(() => {
+      globalThis.frames = [];
+      let last = performance.now();
+      const frame = (now) => {
+        globalThis.frames.push(now - last);
+        last = now;
+        requestAnimationFrame(frame);
+      };
+      requestAnimationFrame(frame);
+    });
+    await until(async () => {
+      await list.evaluate((element) => element.scrollTo(0, element.scrollHeight));
+      return (await page.getByText(/^\d+\+? messages$/).textContent()) === "100000 messages";
+    }, 240);
+    await list.evaluate((element) => element.scrollTo(0, element.scrollHeight));
+    await list.getByText("number 99999", { exact: true }).waitFor();
+    assert.ok((await list.getByRole("link").count()) < 100, "only what is in sight is there");
+    const frames = await page.evaluate(() => globalThis.frames.sort((a, b) => a - b));
+    const typical = frames[Math.floor(frames.length / 2)];
+    assert.ok(typical < 34, `a frame takes ${typical} ms`);
   },
 
   "the clock is moved and a scheduled message arrives": async ({ world, page }) => {

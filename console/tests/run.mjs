@@ -8,13 +8,17 @@ import { stories as calls } from "./calls.mjs";
 import { stories as passkeys } from "./passkeys.mjs";
 import { stories as phones } from "./phones.mjs";
 import { stories as resources } from "./resources.mjs";
+import { stories as roles } from "./roles.mjs";
 import { stories as serving } from "./serving.mjs";
 import { browser, platform, program, screen, tab } from "./support.mjs";
+import { stories as telephone } from "./telephone.mjs";
 
 const wanted = process.argv[2] ?? "";
 const all = {
   ...serving,
+  ...roles,
   ...phones,
+  ...telephone,
   ...calls,
   ...activity,
   ...resources,

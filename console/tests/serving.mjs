@@ -1,6 +1,5 @@
 import { strict as assert } from "node:assert";
 import { get } from "node:http";
-import { screen } from "./support.mjs";
 
 const BUDGET = 300_000;
 
@@ -70,31 +69,5 @@ export const stories = {
     const { statusCode } = await raw(path, { Origin: "http://evil.example" });
     assert.equal(statusCode, 403);
     assert.equal((await raw(path, { Host: "rebound.example" })).statusCode, 403);
-  },
-
-  "an instance that others can reach asks who it is, and again when that changed": async (
-    story,
-  ) => {
-    const { world, page } = story;
-    await world.stop();
-    await world.start("0.0.0.0");
-    await page.goto(`${world.url}/console/set-up`);
-    const enter = async (token) => {
-      await page.getByRole("textbox", { name: "Account SID" }).fill(world.env.account_sid);
-      await page.getByLabel("Auth token").fill(token);
-      await page.getByRole("button", { name: "Sign in" }).click();
-    };
-    await enter("0".repeat(32));
-    await page.getByRole("alert").waitFor();
-    await enter(world.env.auth_token);
-    await page.getByText("This instance's clock does not move").waitFor();
-    await page.getByText("live", { exact: true }).waitFor();
-    await page.reload();
-    await page.getByText("live", { exact: true }).waitFor();
-    await screen(page, "signed-in");
-    await page.evaluate(() => sessionStorage.setItem("offhook.login", btoa("AC1:changed")));
-    await page.reload();
-    await page.getByRole("button", { name: "Sign in" }).waitFor();
-    await screen(page, "sign-in");
   },
 };

@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{World, assert_error, eventually, worlds};
+use harness::{Request, WebhookSink, World, assert_error, eventually, worlds};
 use serde_json::{Value, json};
 
 const PHONE: &str = "+14155550123";
@@ -35,7 +35,7 @@ async fn events_are_read_by_resource_and_backwards() {
         let before = seqs(&ask(&world, &format!("events?before={last}&limit=2")).await);
         assert_eq!(before, all[all.len() - 3..all.len() - 1], "the newest before it, in order");
         assert_eq!(seqs(&ask(&world, "events?after=1&before=4").await), [2, 3]);
-        let bad = world.own("GET", "events?sid=nonsense", Value::Null).await;
+        let bad = world.own("GET", "events?sid=no%00thing", Value::Null).await;
         assert_eq!(bad.status, 400);
     }
 }
@@ -97,5 +97,59 @@ async fn who_asks_at_once_gets_the_same_number() {
         }
         let numbers = world.get(&world.path("IncomingPhoneNumbers.json")).await.json();
         assert_eq!(numbers["incoming_phone_numbers"].as_array().unwrap().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_is_made_again() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let form = [("To", PHONE), ("Body", "x"), ("StatusCallback", &*sink.at("/status?a=1"))];
+        let sid = world.delivered(&form).await;
+        let seen = sink.wait("/status", 3).await;
+        let seq = eventually("a recorded webhook", || async {
+            world.events("webhook", &sid).await.first()?["seq"].as_i64()
+        })
+        .await;
+        let again = world.own("POST", &format!("events/{seq}/replay"), Value::Null).await;
+        assert_eq!(again.status, 202, "{again:?}");
+        let all = sink.wait("/status", 4).await;
+        assert_eq!(all[3].params(), seen[0].params());
+        all[3].assert_signed(&sink, &world.login);
+        let other = world.own("POST", "events/1/replay", Value::Null).await;
+        assert_error(&other, 20404, 404, "No webhook");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mail_is_a_page_in_which_nothing_runs() {
+    for world in worlds().await {
+        let mail = json!({
+            "personalizations": [{"to": [{"email": "ann@example.com"}]}],
+            "from": {"email": "shop@example.com"},
+            "subject": "Hello",
+            "content": [{"type": "text/html", "value": "<b>Hello</b><script>alert(1)</script>"}],
+        });
+        let request = Request::new("POST", "/v3/mail/send")
+            .header("Authorization", "Bearer SG.any.key")
+            .body("application/json", mail.to_string().into_bytes());
+        assert_eq!(world.send(request).await.status, 202);
+        let id = eventually("a mail", || async {
+            let mails = world.own("GET", "mailboxes/ann@example.com/mails", Value::Null).await;
+            mails.json()["mails"][0]["id"].as_str().map(str::to_owned)
+        })
+        .await;
+        let path = format!("mailboxes/ann@example.com/mails/{id}/page");
+        let page = world.own("GET", &path, Value::Null).await;
+        assert!(page.text().contains("<b>Hello</b>"), "{page:?}");
+        let policy = page.header("content-security-policy").expect("a policy");
+        assert!(policy.starts_with("sandbox; default-src 'none'"), "{policy}");
+        let none = "mailboxes/ann@example.com/mails/none/page";
+        assert_error(&world.own("GET", none, Value::Null).await, 20404, 404, "no mail");
+        eventually("the mail's events by its id", || async {
+            let events = ask(&world, &format!("events?sid={id}&after=0")).await.to_string();
+            events.contains("email.delivered").then_some(())
+        })
+        .await;
     }
 }

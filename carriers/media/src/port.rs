@@ -65,6 +65,8 @@ struct Both {
     to_engine: VecDeque<Frame>,
     keys: VecDeque<Key>,
     from_engine: VecDeque<Frame>,
+    /// Frames that were said before those.
+    gone: u64,
     keeps: bool,
 }
 
@@ -98,15 +100,19 @@ impl WireEnd {
         }
     }
 
-    /// What has been said of late and was not taken.
-    pub fn heard(&self) -> Vec<i16> {
+    /// What has been said of late and was not taken, behind this frame of all; and the number of
+    /// frames that were said so far.
+    pub fn heard(&self, after: u64) -> (Vec<i16>, u64) {
         let both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        both.from_engine.iter().flatten().copied().collect()
+        let skipped = usize::try_from(after.saturating_sub(both.gone)).unwrap_or(usize::MAX);
+        let said = both.gone + both.from_engine.len() as u64;
+        (both.from_engine.iter().skip(skipped).flatten().copied().collect(), said)
     }
 
     /// What has been said since the last time.
     pub fn take(&self) -> Vec<i16> {
         let mut both = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        both.gone += both.from_engine.len() as u64;
         both.from_engine.drain(..).flatten().collect()
     }
 }
@@ -124,11 +130,34 @@ impl Port for Wire {
         }
         if both.from_engine.len() >= WIRE_MAX {
             both.from_engine.pop_front();
+            both.gone += 1;
         }
         both.from_engine.push_back(*frame);
     }
 
     fn has_key_events(&self) -> bool {
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_is_heard_from_any_place() {
+        let (mut wire, end) = Wire::new(true);
+        let now = Instant::now();
+        for value in 0..3 {
+            wire.say(&[value; audio::FRAME], now);
+        }
+        let (samples, said) = end.heard(0);
+        assert_eq!((samples.len(), said), (3 * audio::FRAME, 3));
+        assert_eq!(end.heard(2), (vec![2; audio::FRAME], 3));
+        assert_eq!(end.heard(9), (vec![], 3));
+        assert_eq!(end.take().len(), 3 * audio::FRAME);
+        wire.say(&[7; audio::FRAME], now);
+        assert_eq!(end.heard(0), (vec![7; audio::FRAME], 4), "what is gone is gone");
+        assert_eq!(end.heard(3), (vec![7; audio::FRAME], 4));
     }
 }

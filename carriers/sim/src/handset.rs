@@ -105,7 +105,7 @@ pub struct ThreadEntry {
     /// Buttons, lists and the like, as WhatsApp shows them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rich: Option<serde_json::Value>,
-    /// Whose message it is, for its read receipt.
+    /// Whose message it is, for its read receipt and its media.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<Sid>,
     /// Its owner has seen it, and says so.

@@ -168,9 +168,9 @@ impl Sim {
         };
         let media = message.media.iter().map(|item| item.content_type.clone()).collect();
         let outcome = self.sink().inbound(&message).await?;
-        let sid = match &outcome {
-            InboundOutcome::Received { sid, .. } => *sid,
-            InboundOutcome::NoSuchNumber => self.queue.clock().sid("SM"),
+        let (sid, account) = match &outcome {
+            InboundOutcome::Received { sid, account } => (*sid, Some(*account)),
+            InboundOutcome::NoSuchNumber => (self.queue.clock().sid("SM"), None),
         };
         let entry = ThreadEntry {
             sid: sid.to_string(),
@@ -181,7 +181,7 @@ impl Sim {
             at: self.queue.clock().now(),
             failed: matches!(outcome, InboundOutcome::NoSuchNumber),
             rich: None,
-            account: None,
+            account,
             read: false,
         };
         let kept = handset::remember(&*self.notes, from, sid, &entry).await;

@@ -109,9 +109,10 @@ impl Sounds {
         }
     }
 
-    /// What a handset has heard of late, at 8 kHz; `None` when it has no sound.
-    pub fn heard(&self, leg: Sid) -> Option<Vec<i16>> {
-        self.open().ends.get(&leg).map(WireEnd::heard)
+    /// What a handset has heard of late behind a frame, at 8 kHz, and the frames that there were;
+    /// `None` when it has no sound.
+    pub fn heard(&self, leg: Sid, after: u64) -> Option<(Vec<i16>, u64)> {
+        self.open().ends.get(&leg).map(|end| end.heard(after))
     }
 
     pub fn end(&self, leg: Sid) {

@@ -274,9 +274,22 @@ impl Sim {
         Ok(())
     }
 
-    /// What a handset has heard of late in a call that has sound: 8 kHz, mono.
-    pub fn sound_of(&self, leg: Sid) -> Option<Vec<i16>> {
-        self.sounds.get()?.heard(leg)
+    /// What a handset has heard of late behind a frame of 20 ms, in a call that has sound: 8 kHz,
+    /// mono; and how many frames there were.
+    pub fn sound_of(&self, leg: Sid, after: u64) -> Option<(Vec<i16>, u64)> {
+        self.sounds.get()?.heard(leg, after)
+    }
+
+    /// Somebody wants to hear what a handset hears: from now on its call has sound.
+    pub async fn listen(&self, leg: Sid) -> Result<(), HandsetCallError> {
+        let _guard = self.legs.lock().await;
+        let found = self.leg(leg).await.map_err(unavailable)?;
+        let found = found.filter(|leg| leg.status == LegStatus::InProgress);
+        let leg = found.ok_or(HandsetCallError::NoSuchCall)?;
+        if let Some(sounds) = self.sounds.get() {
+            sounds.begin(&leg, self.queue.clock().now());
+        }
+        Ok(())
     }
 
     /// The legs that hear what is said on this one.

@@ -162,6 +162,11 @@ impl Sip {
         bound.iter().copied().find(|address| address.is_ipv4() && address.ip().is_loopback())
     }
 
+    /// Everything that is listened on.
+    pub fn listening(&self) -> Vec<SocketAddr> {
+        self.bound.borrow().clone()
+    }
+
     /// Waits until it listens, a second at most.
     pub async fn ready(&self) {
         let mut bound = self.bound.subscribe();

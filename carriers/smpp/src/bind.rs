@@ -50,8 +50,13 @@ impl Bind {
         Ok(Self { config, orders: Arc::new(Orders::new()), shared, tls, submitting, assembly })
     }
 
+    /// Connections that may submit now.
+    pub(crate) fn connections_up(&self) -> u32 {
+        self.submitting.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn is_up(&self) -> bool {
-        self.submitting.load(Ordering::Relaxed) > 0
+        self.connections_up() > 0
     }
 
     /// Digits of the longest prefix that `to` begins with; `None` when it goes elsewhere.

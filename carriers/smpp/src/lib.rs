@@ -120,6 +120,11 @@ impl Smpp {
         Ok(Arc::new(Self { shared, retention, binds, hub, under_way, reference }))
     }
 
+    /// The binds, and how many connections of each may submit now.
+    pub fn binds(&self) -> Vec<(String, u32)> {
+        self.binds.iter().map(|bind| (bind.config.name.clone(), bind.connections_up())).collect()
+    }
+
     /// Connects the carrier to the platform; once, before it runs.
     pub fn connect(&self, sink: Arc<dyn MessageSink>) {
         assert!(self.shared.sink.set(sink).is_ok(), "the carrier is connected once");

@@ -1,9 +1,12 @@
 // What became of one resource: request, decision, carrier, callbacks, in order.
 
 import { Link } from "@tanstack/react-router";
+import { useState } from "react";
 import { Button } from "react-aria-components";
-import type { Attempt, Event } from "../api";
+import { type Attempt, type Event, own } from "../api";
 import { resourcePath } from "../resources/sids";
+import { useMay } from "../session";
+import { TwiML } from "../twiml/document";
 import { At, Badge, Code, Copy, Empty, Inert, Problem } from "../ui";
 import { mood, summary } from "./activity";
 import { asCurl, reason } from "./curl";
@@ -31,6 +34,7 @@ export function Timeline({ sid, events, error, close }: Props) {
           <code>{sid}</code>
         </h2>
         <Copy text={sid} label="Copy SID" />
+        {events[0]?.kind.startsWith("email.") ? <Link to="/console/mail">Mail</Link> : null}
         {path ? (
           <Link to="/console/resources" search={{ at: path }}>
             Resource
@@ -57,7 +61,7 @@ export function Timeline({ sid, events, error, close }: Props) {
                 <Inert text={summary(event)} />
               )}
               {event.kind === "webhook" ? (
-                <Exchange attempt={event.data as unknown as Attempt} />
+                <Exchange attempt={event.data as unknown as Attempt} seq={event.seq} />
               ) : (
                 <details>
                   <summary>Everything that is known</summary>
@@ -83,10 +87,26 @@ function readable(body: string, all: [string, string][]): string {
   return [...new URLSearchParams(body)].map(([name, value]) => `${name} = ${value}`).join("\n");
 }
 
+/** TwiML with what is wrong in it; anything else as it is. */
+function Answer({ attempt }: { attempt: Attempt }) {
+  const type = attempt.response_headers.find(([name]) => name.toLowerCase() === "content-type");
+  const isTwiml = attempt.response_body.trimStart().startsWith("<") && attempt.status === 200;
+  if (!isTwiml) return <Code text={attempt.response_body} />;
+  const kind = new URLSearchParams(attempt.request_body || url(attempt).search).has("CallSid")
+    ? "voice"
+    : "messaging";
+  return <TwiML kind={kind} text={attempt.response_body} contentType={type?.[1] ?? "text/xml"} />;
+}
+
+const url = (attempt: Attempt) => new URL(attempt.url, "http://unknown");
+
 /** One attempt of a webhook as it went over the wire. */
-function Exchange({ attempt }: { attempt: Attempt }) {
-  const url = new URL(attempt.url, "http://unknown");
-  const asked = `${attempt.method} ${url.pathname}${url.search} HTTP/1.1\n${headers(attempt.request_headers)}`;
+function Exchange({ attempt, seq }: { attempt: Attempt; seq: number }) {
+  const mayReplay = useMay("replay");
+  const [error, setError] = useState<unknown>(null);
+  const replay = () => own(`/events/${seq}/replay`, "POST").then(() => setError(null), setError);
+  const { pathname, search } = url(attempt);
+  const asked = `${attempt.method} ${pathname}${search} HTTP/1.1\n${headers(attempt.request_headers)}`;
   const answered =
     attempt.status === null
       ? `No answer: ${attempt.error}`
@@ -101,8 +121,14 @@ function Exchange({ attempt }: { attempt: Attempt }) {
       ) : null}
       <h3>Answer, after {attempt.duration_ms} ms</h3>
       <Code text={answered} />
-      {attempt.response_body ? <Code text={attempt.response_body} /> : null}
+      {attempt.response_body ? <Answer attempt={attempt} /> : null}
       <Copy text={asCurl(attempt)} label="Copy as curl" />
+      {mayReplay ? (
+        <Button className="quiet" onPress={replay}>
+          Make it again
+        </Button>
+      ) : null}
+      <Problem error={error} />
     </details>
   );
 }

@@ -1,12 +1,22 @@
-// One simulated phone: whose it is, how it behaves, its conversations.
+// One simulated phone: whose it is, how it behaves, its call, its conversations.
 
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { Button, Input, Label, TextField } from "react-aria-components";
-import { BEHAVIOURS, type Behaviour, type Handset, type Line, own, type Standing } from "../api";
+import {
+  BEHAVIOURS,
+  type Behaviour,
+  type Handset,
+  type Line,
+  own,
+  type Standing,
+  WHEN_CALLED,
+} from "../api";
 import { bare } from "../live";
+import { useMay } from "../session";
 import { Empty, Inert, Problem, pretty } from "../ui";
 import { Bubble, type Tapped } from "./bubble";
+import { Calls } from "./call";
 import { Composer, type Typed } from "./composer";
 
 const THREAD = 200;
@@ -24,6 +34,7 @@ function peerName(peer: string): string {
 
 export function Phone({ number, onClose }: { number: string; onClose?: () => void }) {
   const client = useQueryClient();
+  const mayAct = useMay("change");
   const handset = useQuery({
     queryKey: ["handsets", number],
     queryFn: () => own<Handset>(at(number)),
@@ -74,8 +85,23 @@ export function Phone({ number, onClose }: { number: string; onClose?: () => voi
           <small>{pretty(number)}</small>
         </div>
         <select
+          aria-label={`When ${number} is called`}
+          value={handset.data?.when_called ?? "answer"}
+          disabled={!mayAct}
+          onChange={(event) =>
+            void act(() => own(at(number), "PUT", { when_called: event.target.value }))
+          }
+        >
+          {WHEN_CALLED.map((one) => (
+            <option key={one} value={one}>
+              {one === "answer" ? "answers" : one === "ring" ? "rings" : one}
+            </option>
+          ))}
+        </select>
+        <select
           aria-label={`Behaviour of ${number}`}
           value={handset.data?.behaviour ?? "on"}
+          disabled={!mayAct}
           onChange={(event) => {
             const behaviour = event.target.value as Behaviour;
             void act(() => own(at(number), "PUT", { behaviour }));
@@ -106,9 +132,10 @@ export function Phone({ number, onClose }: { number: string; onClose?: () => voi
         </div>
       ) : null}
       <Facts peer={peer} standing={standing.data} />
+      <Calls number={number} at={(rest) => at(number, rest)} mayAct={mayAct} />
       <Thread lines={shown} onTap={tap} />
       <Problem error={error ?? thread.error} />
-      {unread ? (
+      {unread && mayAct ? (
         <Button
           className="quiet seen"
           onPress={() => void act(() => own(at(number, "/read"), "POST"))}
@@ -116,7 +143,7 @@ export function Phone({ number, onClose }: { number: string; onClose?: () => voi
           Look at it: two blue ticks
         </Button>
       ) : null}
-      <Composer peer={peer} peers={peers} onPeer={setChosen} onSend={send} />
+      {mayAct ? <Composer peer={peer} peers={peers} onPeer={setChosen} onSend={send} /> : null}
     </article>
   );
 }

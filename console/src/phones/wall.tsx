@@ -6,6 +6,7 @@ import { useMemo, useState } from "react";
 import { Button, Form, Input, Label, TextField, ToggleButton } from "react-aria-components";
 import { type Env, type Event, type Handset, loadEnv, own } from "../api";
 import { bare, useLive } from "../live";
+import { useMay } from "../session";
 import { Badge, Code, Empty, Inert, Problem, pretty } from "../ui";
 import { Phone } from "./phone";
 
@@ -28,6 +29,7 @@ export function Phones() {
   const go = useNavigate();
   const { open: openText } = useSearch({ strict: false });
   const { events } = useLive();
+  const mayAct = useMay("change");
   const handsets = useQuery({
     queryKey: ["handsets"],
     queryFn: () => own<{ handsets: Handset[] }>("/handsets"),
@@ -58,7 +60,7 @@ export function Phones() {
         <TextField aria-label="Search phones" value={search} onChange={setSearch}>
           <Input placeholder="Search phones" />
         </TextField>
-        <NewPhone onMade={(number) => choose([...chosen, number])} />
+        {mayAct ? <NewPhone onMade={(number) => choose([...chosen, number])} /> : null}
         <Problem error={handsets.error} />
         <ul>
           {found.slice(0, 200).map((handset) => (

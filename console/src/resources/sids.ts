@@ -7,6 +7,8 @@ const PLACES: Record<string, string> = {
   AP: "/_/api/2010-04-01/Accounts/{A}/Applications/{S}.json",
   AC: "/_/api/2010-04-01/Accounts/{S}.json",
   MG: "/_/messaging/v1/Services/{S}",
+  CF: "/_/api/2010-04-01/Accounts/{A}/Conferences/{S}.json",
+  RE: "/_/api/2010-04-01/Accounts/{A}/Recordings/{S}.json",
   VA: "/_/verify/v2/Services/{S}",
   HX: "/_/content/v1/Content/{S}",
   XE: "/_/messaging/v2/Channels/Senders/{S}",

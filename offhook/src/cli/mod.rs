@@ -14,6 +14,7 @@ mod sms;
 mod tail;
 mod trust;
 mod up;
+mod user;
 
 use std::process::ExitCode;
 
@@ -69,6 +70,9 @@ enum Command {
     /// Buy, configure and release numbers
     #[command(subcommand)]
     Number(number::Number),
+    /// Say who may sign in to the console
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Show the WhatsApp sandbox, and the words with which a phone joins it
     Sandbox {
         /// The account; by default the main one
@@ -127,6 +131,7 @@ async fn perform(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Handset(args) => handset::run(args, &client()?, json).await,
         Command::Mailbox(args) => mailbox::run(args, &client()?, json).await,
         Command::Number(args) => number::run(args, &client()?, json).await,
+        Command::User(args) => user::run(args, &client()?, json).await,
         Command::Sandbox { account } => handset::sandbox(account, &client()?, json).await,
         Command::Messages(args) => messages::run(args, &client()?, json).await,
         Command::Tail(args) => tail::run(args, &client()?, json).await,

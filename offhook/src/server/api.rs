@@ -1,21 +1,17 @@
-//! `/_offhook/v1`: our own JSON API, and the pages beside it.
-//!
-//! On a loopback listener nobody signs in, but only requests that name a local
-//! host and come from no foreign page act (no DNS rebinding, no cross-site POST).
-//! On any other listener the main account's SID and auth token are asked for.
+//! `/_offhook/v1`: our own JSON API, and the pages beside it. Who may use it: [`super::access`].
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::extract::{Path, Query, Request, State};
+use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::middleware::{self, Next};
+use axum::middleware;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{any, delete, get, post};
 use axum::{Json, Router};
 use base64::Engine;
 use bytes::Bytes;
@@ -24,7 +20,6 @@ use contracts::{AccountDirectory, AnsweredBy, InboundMedia, InboundOutcome, Tap}
 use futures_util::Stream;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, ShortCode};
-use rest::Gate;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sim::{Behaviour, Handset, Owner, WhenCalled};
@@ -32,7 +27,11 @@ use store::{Batch, Row, Store, StoreError};
 use tokio::sync::watch;
 use whatsapp::WebhookError;
 
-use super::{Platform, calls, clients, console, health, links, mailboxes, quiet_hours, views};
+use super::access::{self, Visitor};
+use super::{
+    Platform, calls, check, clients, console, health, links, mailboxes, networks, people, proxy,
+    quiet_hours, views,
+};
 
 pub(super) type App = Arc<Platform>;
 
@@ -40,6 +39,8 @@ pub(super) type App = Arc<Platform>;
 const EVENTS_MAX: i64 = 1000;
 /// Thread entries of one read.
 const THREAD_MAX: u32 = 1000;
+/// How often a stream sees whether its session goes on.
+const SESSION_CHECK: Duration = Duration::from_secs(5);
 /// How long a handset may ring before somebody answers.
 const RING_MILLIS_MAX: u64 = 600_000;
 /// Seconds the clock may be advanced by at once: a hundred years.
@@ -72,7 +73,7 @@ pub fn router(platform: App) -> Router {
         .route("/handsets/{number}/read", post(look))
         .route("/handsets/{number}/owner", get(owner).put(set_owner))
         .route("/handsets/{number}/calls", get(calls::list).post(calls::call))
-        .route("/handsets/{number}/calls/{call}/sound", get(calls::sound))
+        .route("/handsets/{number}/calls/{call}/sound", get(calls::sound).post(calls::listen))
         .route("/handsets/{number}/answer", post(calls::answer))
         .route("/handsets/{number}/reject", post(calls::reject))
         .route("/handsets/{number}/hangup", post(calls::hang_up))
@@ -81,6 +82,7 @@ pub fn router(platform: App) -> Router {
         .route("/handsets/{number}/user-messages", post(calls::message))
         .route("/events", get(events))
         .route("/events/stream", get(stream))
+        .route("/events/{seq}/replay", post(views::replay))
         .route("/clock", get(clock_now).post(move_clock))
         .route("/short-codes", post(add_short_code))
         .route("/link-domains", get(links::domains).post(links::add_domain))
@@ -90,6 +92,11 @@ pub fn router(platform: App) -> Router {
         .merge(mailboxes::routes())
         .route("/handsets/{number}/standing", get(views::standing))
         .route("/opt-outs", get(views::opt_outs))
+        .route("/networks", get(networks::show))
+        .route("/delivery-rates", get(networks::delivery_rates))
+        .route("/twiml", post(check::twiml))
+        .route("/wire/{product}/{*path}", any(proxy::pass))
+        .merge(people::routes())
         .route("/errors/{code}", get(console::error_page))
         .route("/profile", get(health::profile))
         .route("/dead-jobs", get(dead_jobs))
@@ -97,9 +104,10 @@ pub fn router(platform: App) -> Router {
     Router::new()
         .nest("/_offhook/v1", api)
         .route("/metrics", get(metrics))
-        .layer(middleware::from_fn_with_state(platform.clone(), guard))
+        .layer(middleware::from_fn_with_state(platform.clone(), access::guard))
         .route("/_offhook/openapi.json", get(openapi))
         .route("/_offhook/ca.pem", get(authority))
+        .merge(people::door())
         // Readers of mails follow these.
         .merge(mailboxes::links())
         // Browsers sign in with tokens of the accounts.
@@ -120,12 +128,15 @@ pub fn router(platform: App) -> Router {
         .with_state(platform)
 }
 
-/// A refusal in the form of every other error.
+/// A refusal in the form of every other error. No browser asks for a password by itself for it: people
+/// sign in on the page.
 pub(super) struct Refusal(pub(super) ApiError);
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        rest::Router::refuse(&self.0).map(Body::from)
+        let mut response = rest::Router::refuse(&self.0).map(Body::from);
+        response.headers_mut().remove(header::WWW_AUTHENTICATE);
+        response
     }
 }
 
@@ -148,44 +159,6 @@ pub(super) fn unavailable(error: impl std::fmt::Display) -> Refusal {
 pub(super) fn read<T: for<'de> Deserialize<'de>>(body: &str) -> Result<T, Refusal> {
     let body = if body.trim().is_empty() { "{}" } else { body };
     serde_json::from_str(body).map_err(|error| bad(format!("The JSON body: {error}")))
-}
-
-/// Who may use our API.
-async fn guard(State(app): State<App>, request: Request, next: Next) -> Response {
-    let checked = match app.is_loopback {
-        true => check_local(request.headers()),
-        false => check_main_account(&app, request.headers()).await,
-    };
-    match checked {
-        Ok(()) => next.run(request).await,
-        Err(error) => Refusal(error).into_response(),
-    }
-}
-
-fn check_local(headers: &HeaderMap) -> Result<(), ApiError> {
-    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let host = text(header::HOST).unwrap_or_default();
-    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
-    if !matches!(name, "localhost" | "127.0.0.1" | "[::1]" | "offhook.localhost") {
-        let why = format!("Host '{host}' is not a local name; use 127.0.0.1 or localhost");
-        return Err(ApiError::new(20403, why));
-    }
-    match text(header::ORIGIN) {
-        Some(origin) if origin.strip_prefix("http://") != Some(host) => {
-            Err(ApiError::new(20403, format!("Pages of {origin} may not use this API")))
-        }
-        _ => Ok(()),
-    }
-}
-
-async fn check_main_account(app: &Platform, headers: &HeaderMap) -> Result<(), ApiError> {
-    let login = rest::Login::from_headers(headers)?;
-    let principal = app.accounts.authenticate(login, None).await?;
-    let main = app.accounts.main_account().await.map_err(|_| ApiError::new(20503, "Try again"))?;
-    match (principal.account == main.sid, principal.credential) {
-        (true, rest::Credential::Token | rest::Credential::MainKey) => Ok(()),
-        _ => Err(ApiError::new(20403, "Use the main account's SID and auth token")),
-    }
 }
 
 impl Platform {
@@ -219,8 +192,18 @@ impl Platform {
     }
 }
 
-async fn env(State(app): State<App>) -> Result<Json<Env>, Refusal> {
-    Ok(Json(app.env().await?))
+/// Who may change nothing learns no token.
+async fn env(
+    State(app): State<App>,
+    Extension(visitor): Extension<Visitor>,
+) -> Result<Json<Value>, Refusal> {
+    let mut env = json!(app.env().await?);
+    if !visitor.role.may(users::Need::Change) {
+        for token in ["auth_token", "test_auth_token"] {
+            env[token] = Value::Null;
+        }
+    }
+    Ok(Json(env))
 }
 
 /// The normal form of a handset's number.
@@ -289,7 +272,10 @@ async fn thread(
     Query(query): Query<ThreadQuery>,
 ) -> Result<Json<Value>, Refusal> {
     let limit = query.limit.unwrap_or(50).min(THREAD_MAX);
-    let entries = app.sim.thread(&number_of(&number)?, limit).await.map_err(unavailable)?;
+    let mut entries = app.sim.thread(&number_of(&number)?, limit).await.map_err(unavailable)?;
+    for entry in entries.iter_mut().filter(|entry| entry.outgoing && !entry.media.is_empty()) {
+        views::find_media(&app, entry).await?;
+    }
     let lines = entries.iter().map(|entry| {
         json!({
             "sid": entry.sid,
@@ -370,6 +356,9 @@ async fn events(
     State(app): State<App>,
     Query(query): Query<views::EventsQuery>,
 ) -> Result<Json<Value>, Refusal> {
+    if !query.is_fit() {
+        return Err(bad("'sid' is no SID, and no id of a mail or a job"));
+    }
     let limit = query.limit.unwrap_or(100).clamp(1, EVENTS_MAX);
     let rows = views::events(&app.store, &query, limit).await?;
     let mut events = Vec::with_capacity(rows.len());
@@ -416,6 +405,7 @@ struct StreamQuery {
 async fn stream(
     State(app): State<App>,
     Query(query): Query<StreamQuery>,
+    Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
     let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
@@ -428,10 +418,11 @@ async fn stream(
     };
     let wakes = app.store.bus().wakes(bus::Topic::Events);
     let stopped = app.stop.subscribe();
-    let watcher = Watcher { app, after, wakes, stopped, ready: VecDeque::new() };
+    let checked = Instant::now();
+    let watcher = Watcher { app, visitor, checked, after, wakes, stopped, ready: VecDeque::new() };
     let events = futures_util::stream::unfold(watcher, |mut watcher| async move {
         let row = watcher.next().await?;
-        let json = event_json(&watcher.app.store, &row).await;
+        let json = watcher.visitor.shown(event_json(&watcher.app.store, &row).await);
         let event = Event::default().id(row.int(0).to_string()).data(json.to_string());
         Some((Ok(event), watcher))
     });
@@ -441,6 +432,9 @@ async fn stream(
 /// Reads the events behind `after` as they come.
 struct Watcher {
     app: App,
+    visitor: Visitor,
+    /// When it was last seen that the session goes on.
+    checked: Instant,
     after: i64,
     wakes: watch::Receiver<u64>,
     stopped: watch::Receiver<bool>,
@@ -448,9 +442,16 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// The next event; none when the platform stops, which does not wait for who looks on.
+    /// The next event; none when the platform stops, which does not wait for who looks on, and
+    /// when the session is over.
     async fn next(&mut self) -> Option<Row> {
         loop {
+            if self.checked.elapsed() > SESSION_CHECK {
+                self.checked = Instant::now();
+                if !access::goes_on(&self.app, &self.visitor).await {
+                    return None;
+                }
+            }
             if let Some(row) = self.ready.pop_front() {
                 self.after = row.int(0);
                 return Some(row);

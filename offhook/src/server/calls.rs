@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, HeaderName};
 use axum::response::IntoResponse;
 use kernel::{ApiError, Sid};
 use serde::Deserialize;
@@ -104,21 +104,47 @@ pub(super) async fn call(
     Ok((StatusCode::CREATED, Json(shown(&leg))))
 }
 
-/// What the handset has heard of late in this call, as a WAV file; calls without a stream, or without a
-/// party of a network with sound, have none.
-pub(super) async fn sound(
-    State(app): State<App>,
-    Path((number, call)): Path<(String, Sid)>,
-) -> Result<impl IntoResponse, Refusal> {
+#[derive(Deserialize)]
+pub(super) struct SoundQuery {
+    /// Frames of 20 ms that are known already.
+    after: Option<u64>,
+}
+
+/// How many frames there were, in the answer.
+const FRAMES: HeaderName = HeaderName::from_static("offhook-frames");
+
+/// The call, if it is one of the handset's.
+async fn call_of(app: &App, number: String, call: Sid) -> Result<Sid, Refusal> {
     let handset = handset_of(number)?;
     let calls = app.sim.calls(&handset, CALLS_MAX).await.map_err(unavailable)?;
     let is_its = calls.iter().any(|leg| leg.sid == call);
-    let samples = app.sim.sound_of(call).filter(|_| is_its);
+    is_its.then_some(call).ok_or_else(|| HandsetCallError::NoSuchCall.into())
+}
+
+/// What the handset has heard of late in this call, as a WAV file; calls without a stream, without
+/// a party of a network with sound, and to which nobody listens, have none.
+pub(super) async fn sound(
+    State(app): State<App>,
+    Path((number, call)): Path<(String, Sid)>,
+    Query(query): Query<SoundQuery>,
+) -> Result<impl IntoResponse, Refusal> {
+    let call = call_of(&app, number, call).await?;
     let why = "The call has no sound: it is over, or nobody in it needs any";
-    let samples = samples.ok_or_else(|| Refusal(ApiError::new(20404, why)))?;
+    let found = app.sim.sound_of(call, query.after.unwrap_or(0));
+    let (samples, said) = found.ok_or_else(|| Refusal(ApiError::new(20404, why)))?;
     let file = audio::wav::write(audio::wav::Encoding::Pcm16, audio::RATE, 1, &samples);
     let file = file.map_err(|error| bad(error.to_string()))?;
-    Ok(([(CONTENT_TYPE, "audio/wav")], file))
+    Ok(([(CONTENT_TYPE, "audio/wav".to_owned()), (FRAMES, said.to_string())], file))
+}
+
+/// From now on the call has sound, for who listens.
+pub(super) async fn listen(
+    State(app): State<App>,
+    Path((number, call)): Path<(String, Sid)>,
+) -> Result<StatusCode, Refusal> {
+    let call = call_of(&app, number, call).await?;
+    app.sim.listen(call).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn answer(

@@ -16,7 +16,7 @@ use kernel::ApiError;
 const POLICY: &str = "default-src 'none'; script-src 'self'; \
     style-src 'self' 'sha256-38RhXrc7EdReTKsOm23ZPOCUgniTUUcjky8QOOrQx6o=' \
     'sha256-gYiS/BvZvRcK27JIXTuwhZ3hs2+VJ1X+2gUlE+farlg='; \
-    img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; \
+    img-src 'self' blob: data:; media-src 'self' blob:; connect-src 'self'; frame-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 /// The names of built assets have their digest in them.
 const FOREVER: &str = "public, max-age=31536000, immutable";

@@ -25,7 +25,7 @@ use serde_json::json;
 use telemetry::trace::{self, Kind, Span};
 use tower_service::Service;
 
-use super::{Platform, api, links};
+use super::{Platform, api, links, redact};
 
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Of a mail with its attachments, which are base64.
@@ -328,7 +328,7 @@ impl WireLog {
             "query": request.query,
             "status": response.status().as_u16(),
             "content_type": content_type,
-            "body": redact(&String::from_utf8_lossy(response.body())),
+            "body": without_secrets(&String::from_utf8_lossy(response.body())),
         })
         .to_string();
         line.push('\n');
@@ -339,41 +339,11 @@ impl WireLog {
     }
 }
 
-/// Secrets in answers become as many stars, so that their type can still be checked.
-fn redact(body: &str) -> String {
+fn without_secrets(body: &str) -> String {
     let Ok(mut json) = serde_json::from_str::<serde_json::Value>(body) else {
         return body.to_owned();
     };
-    fn walk(value: &mut serde_json::Value) {
-        match value {
-            serde_json::Value::Object(map) => {
-                for (name, value) in map {
-                    let secret = [
-                        "auth_token",
-                        "secondary_auth_token",
-                        "secret",
-                        "token",
-                        "access_token",
-                        "refresh_token",
-                        "id_token",
-                    ];
-                    match value {
-                        // The URI of an authenticator has its secret in it.
-                        serde_json::Value::String(text)
-                            if secret.contains(&name.as_str())
-                                || text.starts_with("otpauth://") =>
-                        {
-                            *text = "*".repeat(text.len());
-                        }
-                        other => walk(other),
-                    }
-                }
-            }
-            serde_json::Value::Array(list) => list.iter_mut().for_each(walk),
-            _ => {}
-        }
-    }
-    walk(&mut json);
+    redact::hide_secrets(&mut json);
     json.to_string()
 }
 
@@ -429,6 +399,6 @@ mod tests {
     #[test]
     fn the_wire_log_keeps_no_secret() {
         let body = r#"{"accounts":[{"auth_token":"abcd","sid":"AC1"}]}"#;
-        assert_eq!(redact(body), r#"{"accounts":[{"auth_token":"****","sid":"AC1"}]}"#);
+        assert_eq!(without_secrets(body), r#"{"accounts":[{"auth_token":"****","sid":"AC1"}]}"#);
     }
 }

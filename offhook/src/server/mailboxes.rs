@@ -16,6 +16,9 @@ use super::api::{App, Refusal, bad, read, unavailable};
 
 /// Mails of one read.
 const MAILS_MAX: u32 = 1000;
+/// Its own styles and pictures, and an origin that is nobody's.
+const PAGE_POLICY: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:; \
+    frame-ancestors 'self'";
 /// A transparent GIF of one pixel.
 const PIXEL: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 
@@ -25,6 +28,7 @@ pub fn routes() -> Router<App> {
         .route("/mailboxes", get(mailboxes))
         .route("/mailboxes/{address}", get(mailbox).put(set_mailbox).post(set_mailbox))
         .route("/mailboxes/{address}/mails", get(mails).post(write))
+        .route("/mailboxes/{address}/mails/{id}/page", get(page))
         .route("/mailboxes/{address}/mails/{id}/{reaction}", post(react))
 }
 
@@ -87,6 +91,23 @@ async fn mails(
         json
     });
     Ok(Json(json!({ "mails": all.collect::<Vec<_>>() })))
+}
+
+/// A mail's HTML as a page of nobody's: nothing in it runs, is loaded or leads anywhere.
+async fn page(
+    State(app): State<App>,
+    Path((address, id)): Path<(String, String)>,
+) -> Result<Response, Refusal> {
+    let all = app.mailboxes.mails(&address_of(&address)?, MAILS_MAX).await;
+    let found = all.map_err(unavailable)?.into_iter().find(|mail| mail.id == id);
+    let why = || Refusal(ApiError::new(20404, format!("{address} has no mail {id} with a page")));
+    let html = found.and_then(|mail| mail.html).ok_or_else(why)?;
+    let fixed = [
+        (header::CONTENT_SECURITY_POLICY, PAGE_POLICY),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    Ok((fixed, Html(html)).into_response())
 }
 
 async fn react(

@@ -1,17 +1,23 @@
 //! The platform as one process: wiring only.
 
+mod access;
 mod api;
 mod calls;
 mod carriers;
+mod check;
 mod clients;
 mod console;
 mod front;
 mod health;
 mod links;
 mod mailboxes;
+mod networks;
 mod otlp;
+mod people;
 mod ports;
+mod proxy;
 mod quiet_hours;
+mod redact;
 mod speech;
 mod views;
 
@@ -50,6 +56,7 @@ use tokio::sync::watch;
 use trunking::Trunking;
 use trust::Trust;
 use twilio::Twilio;
+use users::Users;
 use verify::Verify;
 use voice::Voice;
 use webhooks::Webhooks;
@@ -153,6 +160,7 @@ pub struct Platform {
     pub store: Store,
     pub clock: Clock,
     pub accounts: Arc<Accounts>,
+    pub users: Users,
     pub numbers: Arc<Numbers>,
     pub messaging: Arc<Messaging>,
     pub voice: Arc<Voice>,
@@ -171,6 +179,7 @@ pub struct Platform {
     pub events: Arc<Events>,
     pub router: Router,
     pub metrics: Arc<Metrics>,
+    pub config: Config,
     pub url: String,
     pub is_loopback: bool,
     pub wire_log: Option<front::WireLog>,
@@ -486,6 +495,8 @@ async fn wire(
     let router = email.mount(router);
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
+        users: Users::new(store.clone(), clock.clone()),
+        config: settings.config.clone(),
         store,
         clock,
         accounts,

@@ -2,12 +2,15 @@
 
 use axum::Json;
 use axum::extract::{Path, State};
-use kernel::{Sid, Timestamp};
+use axum::http::StatusCode;
+use kernel::{ApiError, Sid, Timestamp};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use sim::ThreadEntry;
 use store::{Row, Store, StoreError};
+use webhooks::Callback;
 
-use super::api::{App, Refusal, number_of};
+use super::api::{App, Refusal, bad, number_of};
 
 /// How long a user's message lets anything be said on a channel.
 const WINDOW_MICROS: i64 = 24 * 3600 * 1_000_000;
@@ -23,8 +26,17 @@ const TIMELINE_MAX: i64 = 200_000;
 pub struct EventsQuery {
     after: Option<i64>,
     before: Option<i64>,
-    sid: Option<Sid>,
+    /// A SID, or the id of a mail or job.
+    sid: Option<String>,
     pub limit: Option<i64>,
+}
+
+impl EventsQuery {
+    /// Whether the resource may be one.
+    pub fn is_fit(&self) -> bool {
+        let sid = self.sid.as_deref().unwrap_or_default();
+        sid.len() <= 256 && sid.bytes().all(|byte| byte.is_ascii_graphic())
+    }
 }
 
 /// The events that were asked for, oldest first.
@@ -37,10 +49,10 @@ pub async fn events(
     let after = query.after.unwrap_or(0);
     let before = query.before.unwrap_or(i64::MAX);
     let mut values = vec![after.into(), before.into(), limit.into()];
-    let of_sid = match query.sid {
+    let of_sid = match &query.sid {
         None => String::new(),
         Some(sid) => {
-            values.push(sid.to_string().into());
+            values.push(sid.as_str().into());
             values.push(TIMELINE_MAX.into());
             "AND sid = $4 AND seq > (SELECT max(seq) FROM event) - $5".to_owned()
         }
@@ -54,11 +66,60 @@ pub async fn events(
     Ok(rows)
 }
 
+/// Makes a recorded request of a webhook once more, signed anew; its answer is recorded, and not
+/// carried out.
+pub async fn replay(
+    State(app): State<App>,
+    Path(seq): Path<i64>,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let sql = "SELECT account_sid, sid, body FROM event WHERE seq = $1 AND kind = 'webhook'";
+    let row = app.store.point(sql, vec![seq.into()]).await?;
+    let why = || Refusal(ApiError::new(20404, format!("No webhook has the number {seq}")));
+    let row = row.ok_or_else(why)?;
+    let told: Value = serde_json::from_str(row.text(2)).unwrap_or(Value::Null);
+    let text = |name: &str| told[name].as_str().unwrap_or_default();
+    let is_form = told["request_headers"].as_array().into_iter().flatten().any(|header| {
+        let named = |at: usize| header[at].as_str().unwrap_or_default().to_ascii_lowercase();
+        named(0) == "content-type" && named(1).starts_with("application/x-www-form-urlencoded")
+    });
+    let body = text("request_body");
+    if !body.is_empty() && !is_form {
+        return Err(bad("Only webhooks that post a form are made again: copy it as curl"));
+    }
+    let callback = Callback {
+        url: text("url").to_owned(),
+        method: text("method").to_owned(),
+        params: form_urlencoded::parse(body.as_bytes()).into_owned().collect(),
+        resource: row.text(1).to_owned(),
+    };
+    let store = app.store.account(row.sid(0));
+    let mut batch = store.batch();
+    webhooks::promise(&mut batch, &app.clock, callback);
+    store.commit(batch).await?;
+    Ok((StatusCode::ACCEPTED, Json(json!({"seq": seq, "replayed": true}))))
+}
+
 /// When the next thing is due that waits for the clock.
 pub async fn next_timer(store: &Store, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
     let sql = "SELECT min(ready_at) FROM job WHERE ready_at > $1";
     let row = store.point(sql, vec![now.into()]).await?;
     Ok(row.and_then(|row| row.opt_int(0)).map(Timestamp::from_micros))
+}
+
+/// What was sent from a handset, by the addresses at which the platform serves it.
+pub async fn find_media(app: &App, entry: &mut ThreadEntry) -> Result<(), Refusal> {
+    let (Some(account), Ok(message)) = (entry.account, entry.sid.parse::<Sid>()) else {
+        return Ok(());
+    };
+    let sql = "SELECT id FROM media WHERE account_sid = $1 AND message_id = $2
+               ORDER BY id LIMIT 10";
+    let values = vec![account.to_string().into(), message.hex().into()];
+    let found = app.store.query(sql, values).await?;
+    if !found.is_empty() {
+        let base = format!("{}/2010-04-01/Accounts/{account}/Messages/{message}/Media", app.url);
+        entry.media = found.iter().map(|row| format!("{base}/ME{}", row.text(0))).collect();
+    }
+    Ok(())
 }
 
 /// Who may not write to a handset, and until when others may say anything to it.
