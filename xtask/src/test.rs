@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::postgres::Postgres;
-use crate::{Outcome, console, definitions, matrix, needs, run, tidy};
+use crate::{Outcome, chaos, console, definitions, matrix, needs, run, tidy};
 
 /// A step adds what its runner counted to the totals.
 type Step = fn(&mut Totals) -> Outcome;
@@ -29,6 +29,7 @@ const STEPS: &[(&str, Step)] = &[
     ("browser", browser),
     ("wire", wire),
     ("interop", interop),
+    ("chaos", |_| chaos::quick()),
     ("matrix", matrix),
 ];
 
@@ -76,11 +77,13 @@ fn unit(totals: &mut Totals) -> Outcome {
     cargo_test(&["--workspace", "--no-fail-fast"], &env, totals)
 }
 
-/// The platform between programs that others wrote: Kannel, a NATS server.
+/// The platform between programs that others wrote: Kannel, a NATS server; and as a cluster.
 fn interop(totals: &mut Totals) -> Outcome {
     needs::for_interop()?;
-    let tests = ["--test", "kannel", "--test", "nats"];
-    cargo_test(&[&["-p", "offhook", "--features", "interop"], &tests[..]].concat(), &[], totals)
+    let server = Postgres::start()?;
+    let env = [("OFFHOOK_TEST_POSTGRES", server.url())];
+    let tests = ["--test", "kannel", "--test", "nats", "--test", "cluster"];
+    cargo_test(&[&["-p", "offhook", "--features", "interop"], &tests[..]].concat(), &env, totals)
 }
 
 fn cargo_test(args: &[&str], env: &[(&str, String)], totals: &mut Totals) -> Outcome {

@@ -4,6 +4,7 @@ mod api;
 mod calls;
 mod carriers;
 mod clients;
+mod cluster;
 mod console;
 mod front;
 mod links;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use accounts::Accounts;
 use authority::Authority;
-use bus::Bus;
+use bus::Nats;
 use client::Clients;
 use clock::Clock;
 use content::Content;
@@ -41,7 +42,7 @@ use sim::{Mailboxes, Network, Sim};
 use sip_carrier::Sip;
 use smpp_carrier::Smpp;
 use smtp::Smtp;
-use store::{BlobStore, Location, Sealer, Store};
+use store::{BlobStore, Leases, Location, Sealer, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -57,6 +58,7 @@ use carriers::Networks;
 
 pub use api::Env;
 pub use clients::Config as ClientConfig;
+pub use cluster::LimitsConfig;
 pub use front::Front;
 pub use speech::Config as SpeechConfig;
 
@@ -67,6 +69,10 @@ pub struct Settings {
     /// Keys, blobs and, by default, the database.
     pub data: PathBuf,
     pub database: Location,
+    /// How the nodes of a cluster hear of each other; without it there is one node.
+    pub bus: Option<Nats>,
+    /// The schema is brought up to date at the start; else it has to be.
+    pub migrate: bool,
     /// Unknown accounts and senders are adopted; the clock moves.
     pub development: bool,
     pub policy: outbound::Policy,
@@ -116,6 +122,8 @@ impl Settings {
             listen,
             data: data.to_owned(),
             database: Location::Sqlite(data.join("offhook.db")),
+            bus: None,
+            migrate: true,
             development: true,
             policy: outbound::Policy::Open,
             public_url: None,
@@ -141,6 +149,7 @@ impl Settings {
 /// A running platform.
 pub struct Platform {
     pub store: Store,
+    pub leases: Leases,
     pub clock: Clock,
     pub accounts: Arc<Accounts>,
     pub numbers: Arc<Numbers>,
@@ -219,8 +228,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     let retention = Retention::new(journal, platform.clock.clone(), settings.keep);
     let pump = Pump::new(platform.events.clone(), platform.store.bus().clone());
     let mut tasks = Vec::new();
-    if let Some(smpp) = &platform.smpp {
-        tasks.push(tokio::spawn(smpp.clone().run(stopped.clone())));
+    if let Some(smpp) = platform.smpp.clone() {
+        let leases = platform.leases.clone();
+        let stopped = stopped.clone();
+        tasks.push(tokio::spawn(async move {
+            leases.alone(smpp_carrier::LEASE, stopped, |stop| smpp.clone().run(stop)).await;
+        }));
     }
     if let Some(smtp) = &platform.smtp {
         tasks.push(tokio::spawn(smtp.clone().run(stopped.clone())));
@@ -231,6 +244,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         sip.ready().await;
     }
     tasks.extend([
+        tokio::spawn(platform.leases.clone().stay_alive(stopped.clone())),
+        tokio::spawn(cluster::follow_clock(
+            platform.store.clone(),
+            platform.clock.clone(),
+            stopped.clone(),
+        )),
         tokio::spawn(runner.run(stopped.clone())),
         tokio::spawn(retention.run(stopped.clone())),
         tokio::spawn(pump.run(stopped.clone())),
@@ -245,6 +264,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             stopped,
         )),
     ]);
+    if settings.bus.is_none() && platform.store.kind() == "postgres" {
+        tasks.push(tokio::spawn(cluster::miss_bus(platform.leases.clone(), stop.subscribe())));
+    }
     Ok(Running { platform, stop, tasks })
 }
 
@@ -270,14 +292,19 @@ async fn wire(
     })?;
     let sealer = Sealer::from_file(&data.join("secret.key"))
         .map_err(|error| failed("secret.key")(error.to_string()))?;
-    let blobs =
-        BlobStore::open(data.join("blobs")).map_err(|error| failed("blobs")(error.to_string()))?;
-    let store = Store::open(&settings.database, Bus::default())
-        .await
-        .map_err(|error| failed("database")(error.to_string()))?;
+    let opened = match settings.migrate {
+        true => Store::open(&settings.database, cluster::bus(settings)).await,
+        false => Store::open_as_it_is(&settings.database, cluster::bus(settings)).await,
+    };
+    let store = opened.map_err(|error| failed("database")(error.to_string()))?;
+    cluster::check_key(&store, &sealer).await?;
+    let leases = cluster::leases(&store.background());
+    let blobs = BlobStore::open(data.join("blobs"), &store)
+        .map_err(|error| failed("blobs")(error.to_string()))?;
     let development = settings.development;
     let clock = if development { Clock::movable() } else { Clock::fixed() };
     api::restore_clock(&store, &clock).await.map_err(|e| failed("clock")(e.to_string()))?;
+    cluster::check_clock(&store, &clock).await?;
 
     let accounts = Accounts::new(store.clone(), clock.clone(), sealer.clone(), development);
     let client = outbound::Client::new(settings.policy.clone(), clock.clone())
@@ -412,6 +439,7 @@ async fn wire(
         messages: Arc::new(ports::Contents(background.by_account())),
     });
     let runner = Runner::new(background, clock.clone())
+        .among(leases.clone())
         .with(webhooks)
         .with(Arc::new(usage::Watch::new(clock.clone())))
         .with(Arc::new(ValidationWorker(numbers.clone())));
@@ -423,9 +451,15 @@ async fn wire(
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
     }
+    let limits = cluster::limits(settings);
     let doors = ports::Doors { accounts: accounts.clone(), verify: verify.clone() };
     let router = Router::new(store.clone(), clock.clone(), Arc::new(doors), development)
-        .with_concurrency_max(settings.concurrency_max);
+        .with_limits(
+            limits.everybody,
+            limits.accounts,
+            limits.node_requests_in_flight,
+            cluster::counts(&store),
+        );
     let router = trust.mount(numbers.mount(accounts.mount(router)));
     let router = content.mount(messaging.mount(router));
     let router = usage::mount(monitor.mount(router));
@@ -434,6 +468,7 @@ async fn wire(
     let wire_log = settings.wire_log.as_deref().map(front::WireLog::open).transpose();
     let platform = Arc::new(Platform {
         store,
+        leases,
         clock,
         accounts,
         numbers,

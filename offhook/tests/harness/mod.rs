@@ -8,6 +8,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 
 mod http;
+pub mod node;
 mod sink;
 
 use std::future::Future;

@@ -155,6 +155,7 @@ impl Messaging {
                 Submission::Accepted => Event::Taken,
                 Submission::Refused { code } => Event::Failed { code },
                 Submission::Busy(why) => return Err(Failure::Retry(why.0)),
+                Submission::Elsewhere(lease) => return Err(Failure::Elsewhere(lease.to_owned())),
             },
         };
         let steps = lifecycle::apply(message.status, event);
