@@ -7,6 +7,7 @@ mod account;
 mod carrier;
 mod client;
 mod content;
+mod home;
 mod line;
 mod mail;
 mod message;
@@ -26,6 +27,7 @@ pub use account::{AccountDirectory, AccountFacts};
 pub use carrier::{CarrierNotes, ConfigError, NotesError};
 pub use client::{ClientGrant, ClientRefusal, ClientTokens};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
+pub use home::{Homes, home_of_leg};
 pub use line::{Line, LineKind, Lines};
 pub use mail::{
     InboundMail, MailAttempt, MailCarrier, MailDns, MailNames, MailRefusal, MailRelay, MailSink,

@@ -23,10 +23,12 @@ use store::{Location, Store};
 
 const SENDERS: usize = 6;
 const HANDSETS: usize = 4;
-/// Messages of one run; senders stop then.
-const LOAD: usize = 160;
+/// Messages of one run at most; senders stop then, or when the faults are over.
+const LOAD: usize = 400;
+/// Between two messages of a sender.
+const PAUSE: Duration = Duration::from_millis(60);
 /// Segments per second of the number that sends.
-const RATE: f64 = 60.0;
+const RATE: f64 = 80.0;
 /// Faults happen in this time.
 const FAULTS: Duration = Duration::from_secs(5);
 /// A lease of a dead node runs out in 15 seconds; the rest is a slow machine's.
@@ -185,8 +187,11 @@ impl Clients {
     async fn load(self: Arc<Self>, sender: usize) {
         let path = account_path(&self.login.user, "Messages.json");
         let (status, slow) = (self.sink.at("/status"), self.sink.at("/slow"));
+        let begun = Instant::now();
         for turn in 0.. {
-            if self.told.lock().unwrap().accepted.len() >= LOAD {
+            tokio::time::sleep(PAUSE).await;
+            let enough = self.told.lock().unwrap().accepted.len() >= LOAD;
+            if enough || begun.elapsed() > FAULTS {
                 return;
             }
             let url = {

@@ -18,6 +18,8 @@ use crate::{Batch, Store, StoreError};
 pub const TERM: Duration = Duration::from_secs(10);
 /// How often it is renewed, or asked for.
 const EVERY: Duration = Duration::from_secs(3);
+/// Longer than any call.
+const HOME_MAX: Duration = Duration::from_secs(3 * 86_400);
 /// Before the end of the term, work under the lease has to be over.
 const MARGIN: Duration = Duration::from_secs(2);
 
@@ -74,10 +76,64 @@ impl Leases {
         self.store.commit(batch).await.map(|_| ())
     }
 
-    /// Who has it now.
+    /// Makes this node the home of something until it is released, or the node is dead. With one
+    /// node nothing has to be written.
+    pub async fn settle(&self, name: &str) -> Result<(), StoreError> {
+        if self.store.kind() == "sqlite" {
+            return Ok(());
+        }
+        let now = self.store.time_sql();
+        let mut batch = Batch::new();
+        batch.run(
+            format!(
+                "INSERT INTO lease (name, owner, expires_at) VALUES ($1, $2, {now} + $3)
+                 ON CONFLICT (name) DO UPDATE SET owner = excluded.owner,
+                 expires_at = excluded.expires_at"
+            ),
+            vec![
+                name.into(),
+                self.node.as_str().into(),
+                i64::try_from(HOME_MAX.as_micros()).unwrap_or(i64::MAX).into(),
+            ],
+        );
+        self.store.commit(batch).await.map(|_| ())
+    }
+
+    /// Whether another node, which is alive, has it.
+    pub async fn is_elsewhere(&self, name: &str) -> Result<bool, StoreError> {
+        if self.store.kind() == "sqlite" {
+            return Ok(false);
+        }
+        Ok(self.owner(name).await?.is_some_and(|owner| owner != self.node))
+    }
+
+    /// Names with this beginning whose nodes are dead, a hundred at most.
+    pub async fn orphans(&self, prefix: &str) -> Result<Vec<String>, StoreError> {
+        let now = self.store.time_sql();
+        let sql = format!(
+            "SELECT name FROM lease WHERE name >= $1 AND name < $2 AND (expires_at <= {now}
+             OR NOT EXISTS (SELECT 1 FROM lease AS node WHERE node.name = 'node/' || lease.owner
+             AND node.expires_at > {now})) ORDER BY name LIMIT 100"
+        );
+        let rows = self.store.query(&sql, vec![prefix.into(), format!("{prefix}~").into()]).await?;
+        Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+    }
+
+    /// Forgets one whose node is dead.
+    pub async fn bury(&self, name: &str) -> Result<(), StoreError> {
+        let mut batch = Batch::new();
+        batch.run("DELETE FROM lease WHERE name = $1", vec![name.into()]);
+        self.store.commit(batch).await.map(|_| ())
+    }
+
+    /// The node, alive, that has it now.
     pub async fn owner(&self, name: &str) -> Result<Option<String>, StoreError> {
         let now = self.store.time_sql();
-        let sql = format!("SELECT owner FROM lease WHERE name = $1 AND expires_at > {now}");
+        let sql = format!(
+            "SELECT owner FROM lease WHERE name = $1 AND expires_at > {now} AND EXISTS
+             (SELECT 1 FROM lease AS node WHERE node.name = 'node/' || lease.owner
+             AND node.expires_at > {now})"
+        );
         Ok(self.store.point(&sql, vec![name.into()]).await?.map(|row| row.text(0).to_owned()))
     }
 
@@ -200,6 +256,8 @@ mod tests {
             let two = Leases::new(database.store.clone(), "two".into());
             assert!(one.take("x").await.unwrap());
             assert!(one.take("x").await.unwrap(), "renewed");
+            assert_eq!(one.owner("x").await.unwrap(), None, "nobody says that it is alive");
+            assert!(one.take("node/one").await.unwrap() && two.take("node/two").await.unwrap());
             if database.store.kind() == "postgres" {
                 assert!(!two.take("x").await.unwrap());
             }
@@ -207,6 +265,27 @@ mod tests {
             one.release("x").await.unwrap();
             assert!(two.take("x").await.unwrap());
             assert_eq!(one.owner("x").await.unwrap().as_deref(), Some("two"));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_lives_on_a_node_dies_with_it() {
+        for database in databases().await {
+            if database.store.kind() == "sqlite" {
+                continue;
+            }
+            let one = Leases::new(database.store.clone(), "one".into());
+            let two = Leases::new(database.store.clone(), "two".into());
+            assert!(one.take("node/one").await.unwrap() && two.take("node/two").await.unwrap());
+            one.settle("leg/a").await.unwrap();
+            assert!(two.is_elsewhere("leg/a").await.unwrap());
+            assert!(!one.is_elsewhere("leg/a").await.unwrap());
+            assert!(two.orphans("leg/").await.unwrap().is_empty());
+            one.release("node/one").await.unwrap();
+            assert!(!two.is_elsewhere("leg/a").await.unwrap());
+            assert_eq!(two.orphans("leg/").await.unwrap(), ["leg/a"]);
+            two.bury("leg/a").await.unwrap();
+            assert!(two.orphans("leg/").await.unwrap().is_empty());
         }
     }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use client::Clients;
 use clock::Clock;
 use contracts::{
-    BindAccount, BindDirectory, BoxFuture, MessageCarrier, Order, OutboundCall, SipDirectory,
-    Unavailable, VoiceCarrier,
+    BindAccount, BindDirectory, BoxFuture, Homes, MessageCarrier, Order, OutboundCall,
+    SipDirectory, Unavailable, VoiceCarrier, home_of_leg,
 };
 use email::Email;
 use jobs::{Queue, Runner};
@@ -25,6 +25,7 @@ use twilio::Twilio;
 use voice::Voice;
 use whatsapp::WhatsApp;
 
+use super::homes::Housed;
 use super::ports::Notes;
 use super::{Settings, StartError, failed};
 use crate::config::Application;
@@ -141,15 +142,17 @@ impl Networks {
         directory: Arc<dyn SipDirectory>,
         sound: &Arc<Engine>,
         clients: &Arc<Clients>,
+        homes: &Arc<dyn Homes>,
     ) {
+        let housed = Arc::new(Housed { sink: voice.clone(), homes: homes.clone() });
         self.sim.connect_voice(voice.clone());
         self.sim.connect_sound(sound.clone());
         let networks = self.sip.iter().map(|sip| {
-            sip.connect(voice.clone(), directory.clone(), sound.clone());
-            Arc::new(BySip(sip.clone())) as Arc<dyn CallNetwork>
+            sip.connect(housed.clone(), directory.clone(), sound.clone());
+            Arc::new(BySip(sip.clone(), homes.clone())) as Arc<dyn CallNetwork>
         });
-        clients.connect(voice.clone(), sound.clone());
-        let clients = Arc::new(ByClient(clients.clone())) as Arc<dyn CallNetwork>;
+        clients.connect(housed.clone(), sound.clone());
+        let clients = Arc::new(ByClient(clients.clone(), homes.clone())) as Arc<dyn CallNetwork>;
         let networks = networks.chain([clients]).collect();
         voice.connect(Arc::new(CallRoutes::new(networks, self.sim.clone())));
     }
@@ -205,7 +208,7 @@ fn check_applications(applications: &[Application], has_listener: bool) -> Resul
 }
 
 /// SIP among the networks of calls.
-struct BySip(Arc<Sip>);
+struct BySip(Arc<Sip>, Arc<dyn Homes>);
 
 impl CallNetwork for BySip {
     fn reaches(&self, call: &OutboundCall) -> bool {
@@ -219,7 +222,10 @@ impl CallNetwork for BySip {
 
 impl VoiceCarrier for BySip {
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
-        self.0.place(call)
+        Box::pin(async move {
+            self.1.claim(&home_of_leg(call.account, call.leg)).await?;
+            self.0.place(call).await
+        })
     }
 
     fn order<'a>(
@@ -234,7 +240,7 @@ impl VoiceCarrier for BySip {
 }
 
 /// Browser phones among the networks of calls. Names that no browser is registered as are simulated.
-struct ByClient(Arc<Clients>);
+struct ByClient(Arc<Clients>, Arc<dyn Homes>);
 
 impl CallNetwork for ByClient {
     fn reaches(&self, call: &OutboundCall) -> bool {
@@ -249,7 +255,10 @@ impl CallNetwork for ByClient {
 
 impl VoiceCarrier for ByClient {
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
-        self.0.place(call)
+        Box::pin(async move {
+            self.1.claim(&home_of_leg(call.account, call.leg)).await?;
+            self.0.place(call).await
+        })
     }
 
     fn order<'a>(

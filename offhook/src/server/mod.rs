@@ -7,6 +7,7 @@ mod clients;
 mod cluster;
 mod console;
 mod front;
+mod homes;
 mod links;
 mod mailboxes;
 mod ports;
@@ -243,6 +244,17 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         tasks.push(tokio::spawn(sip.clone().run(stopped.clone())));
         sip.ready().await;
     }
+    if settings.bus.is_some() {
+        let (leases, stopped) = (platform.leases.clone(), stopped.clone());
+        let (voice, clock) = (platform.voice.clone(), platform.clock.clone());
+        tasks.push(tokio::spawn(async move {
+            let orphans = |stop| {
+                let clock = clock.clone();
+                homes::end_orphans(leases.clone(), voice.clone(), move || clock.now(), stop)
+            };
+            leases.clone().alone(homes::LEASE, stopped, orphans).await;
+        }));
+    }
     tasks.extend([
         tokio::spawn(platform.leases.clone().stay_alive(stopped.clone())),
         tokio::spawn(cluster::follow_clock(
@@ -367,6 +379,7 @@ async fn wire(
         Some(directory) => directory.clone(),
         None => Arc::new(ports::NoDomains),
     };
+    let homes: Arc<dyn contracts::Homes> = Arc::new(homes::Rows(leases.clone()));
     let voice = Voice::new(voice::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -380,6 +393,7 @@ async fn wire(
         recogniser: speech.clone(),
         sip: directory.clone(),
         sealer: sealer.clone(),
+        homes: homes.clone(),
         public_url: url.clone(),
         development,
     });
@@ -403,7 +417,7 @@ async fn wire(
         addresses: clients::addresses(settings, local),
         random: Arc::new(rand::random::<u128>),
     });
-    networks.connect_calls(&voice, directory, &sound, &clients);
+    networks.connect_calls(&voice, directory, &sound, &clients, &homes);
     let senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
