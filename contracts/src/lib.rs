@@ -24,7 +24,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use account::{AccountDirectory, AccountFacts};
-pub use carrier::{CarrierNotes, ConfigError, NotesError};
+pub use carrier::{CarrierNotes, ConfigError, NotesError, Turn};
 pub use client::{ClientGrant, ClientRefusal, ClientTokens};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
 pub use home::{Homes, home_of_leg};

@@ -53,7 +53,8 @@ impl Networks {
         public_url: &str,
     ) -> Result<Self, StartError> {
         let config = &settings.config;
-        let notes = |carrier| Arc::new(Notes::new(store.clone(), carrier));
+        let is_shared = settings.bus.is_some();
+        let notes = |carrier| Arc::new(Notes::new(store.clone(), carrier, is_shared));
         let queue = || Queue::new(store.clone(), clock.clone());
         let sim = Sim::new(notes(SIM), queue(), settings.network);
         let mailboxes = Mailboxes::new(notes("mailbox"), queue());
