@@ -209,7 +209,9 @@ impl Clients {
                 let path = format!("/_offhook/v1/handsets/{to}/messages");
                 let request = Request::new("POST", &path).body("application/json", typed);
                 let reply = try_exchange(&url, &request).await;
-                self.note(reply, |told, sid| drop(told.typed.insert(sid)));
+                self.note(reply, |told, sid| {
+                    told.typed.insert(sid);
+                });
                 continue;
             }
             let (kind, callback) = match turn % 5 {
@@ -225,7 +227,9 @@ impl Clients {
             ];
             let request = Request::new("POST", &path).login(&self.login).form(&form);
             let reply = try_exchange(&url, &request).await;
-            self.note(reply, |told, sid| drop(told.accepted.insert(sid, kind)));
+            self.note(reply, |told, sid| {
+                told.accepted.insert(sid, kind);
+            });
         }
     }
 
@@ -375,8 +379,12 @@ impl World {
         for row in store.query(sql, vec![]).await.unwrap_or_default() {
             let sid = format!("{}{}", row.text(0), row.text(1));
             match row.text(2) {
-                "inbound" => drop(inbound.insert(sid)),
-                _ => drop(outbound.insert(sid, row.text(3).to_owned())),
+                "inbound" => {
+                    inbound.insert(sid);
+                }
+                _ => {
+                    outbound.insert(sid, row.text(3).to_owned());
+                }
             }
         }
         let told = self.clients.told.lock().unwrap();
