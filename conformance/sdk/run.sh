@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs the stories of the official SDKs, each against an instance of its own.
 #   OFFHOOK_BIN=target/debug/offhook conformance/sdk/run.sh [python node go java cli]
+# With OFFHOOK_AT=URL all against that one, which runs already.
 # Dependencies go to target/sdk/<language>, wire logs to $WIRE_LOG_DIR or target/sdk.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -98,9 +99,9 @@ story() {
     esac
 }
 
-# Starts an instance, tells the story, stops the instance.
-tell() {
-    local lang=$1 port env
+# Starts an instance.
+start() {
+    local lang=$1 port
     port=$(free_port)
     : >"$wire/wire-$lang.jsonl"
     "$bin" up --listen "127.0.0.1:$port" --data "$temp/$lang" \
@@ -112,9 +113,19 @@ tell() {
         kill -0 "$pid" 2>/dev/null || break
         sleep 0.1
     done
+}
+
+# Starts an instance unless one is named, tells the story, stops the instance.
+tell() {
+    local lang=$1 env
+    if [ -n "${OFFHOOK_AT:-}" ]; then
+        export OFFHOOK_URL=$OFFHOOK_AT
+    else
+        start "$lang"
+    fi
     if ! env=$(curl -fs "$OFFHOOK_URL/_offhook/v1/env"); then
         echo "not ok $lang start: the instance did not come up, see its log" >&2
-        tail -5 "$out/offhook-$lang.log" >&2
+        [ -n "${OFFHOOK_AT:-}" ] || tail -5 "$out/offhook-$lang.log" >&2
         stop
         return 1
     fi

@@ -30,6 +30,32 @@ pub trait CarrierNotes: Send + Sync {
         prefix: &'a str,
         limit: u32,
     ) -> BoxFuture<'a, Result<Vec<(String, String)>, NotesError>>;
+
+    /// Waits until no other node changes what is called so; until the turn is dropped. Where there
+    /// is one node there is nothing to wait for.
+    fn turn<'a>(&'a self, what: &'a str) -> BoxFuture<'a, Result<Turn, NotesError>> {
+        let _ = what;
+        Box::pin(async { Ok(Turn::default()) })
+    }
+}
+
+/// Held while a node changes something alone.
+#[derive(Default)]
+pub struct Turn(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Turn {
+    /// `over` is told when it is over.
+    pub fn new(over: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(over)))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if let Some(over) = self.0.take() {
+            over();
+        }
+    }
 }
 
 /// A parameter of a carrier's configuration that cannot be used: which, and why.

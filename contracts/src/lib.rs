@@ -8,6 +8,7 @@ mod carrier;
 mod clearing;
 mod client;
 mod content;
+mod home;
 mod line;
 mod mail;
 mod message;
@@ -24,10 +25,11 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use account::{AccountDirectory, AccountFacts};
-pub use carrier::{CarrierNotes, ConfigError, NotesError};
+pub use carrier::{CarrierNotes, ConfigError, NotesError, Turn};
 pub use clearing::Clearing;
 pub use client::{ClientGrant, ClientRefusal, ClientTokens};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
+pub use home::{Homes, home_of_leg};
 pub use line::{Line, LineKind, Lines};
 pub use mail::{
     InboundMail, MailAttempt, MailCarrier, MailDns, MailNames, MailRefusal, MailRelay, MailSink,

@@ -35,6 +35,8 @@ pub enum Submission {
     Refused { code: u32 },
     /// Not now.
     Busy(Unavailable),
+    /// Not on this node: on the one that has this lease.
+    Elsewhere(&'static str),
 }
 
 /// A network that carries messages.

@@ -68,6 +68,11 @@ pub struct SubmissionStatus {
 
 /// The way back to bound applications. Implemented by carriers that listen.
 pub trait ApplicationLink: Send + Sync {
+    /// The lease of the node that applications are bound to, when it is not this one.
+    fn elsewhere(&self) -> Option<&'static str> {
+        None
+    }
+
     /// A final status. One of a message that no application submitted here is ignored,
     /// so that all may be passed. Kept durably before it answers.
     fn status<'a>(&'a self, status: &'a SubmissionStatus)

@@ -16,6 +16,8 @@ pub struct Config {
     /// Segments per day and sender, by kind of sender.
     pub caps: Caps,
     pub carriers: Carriers,
+    /// What accounts, and all of them together, may ask for.
+    pub limits: crate::server::LimitsConfig,
     /// Who speaks and understands on calls.
     pub speech: Option<crate::server::SpeechConfig>,
     /// Who is asked for what numbering plans do not say of a number.

@@ -1,9 +1,11 @@
-//! Everything a developer runs: `cargo xtask up | console | test | matrix | tidy | bench |
-//! definitions`.
+//! Everything a developer runs: `cargo xtask up | console | test | matrix | chaos | cluster | tidy |
+//! bench | definitions`.
 //!
 //! No other tool is needed: what a step wants and the machine lacks is installed
 //! by [`needs`], or named with the command that installs it.
 
+mod chaos;
+mod cluster;
 mod console;
 mod definitions;
 mod layers;
@@ -24,9 +26,13 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   console picture
                  make the picture of it that the README shows
   test [STEP]    run every check (fmt clippy tidy unit definitions sdk browser wire
-                 interop matrix), or those named
+                 interop chaos matrix), or those named
   matrix [--only TEXT] [--mode syscall|portable] [--as root|user]
                  run unmodified programs of every stack under `offhook run`
+  chaos [--runs N] [--seed S]
+                 kill nodes, database and bus under load, and look for what is lost
+  cluster [LANGUAGES | up]
+                 start two nodes behind a balancer and tell the SDK stories, or stay
   tidy [--write] check the house rules; --write regenerates generated pages
   bench [ARGS]   measure, beside yardsticks of the same run; `bench all` does everything and
                  writes benches/RESULTS.md
@@ -46,6 +52,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(false),
         ["tidy", "--write"] => tidy::run(true),
         ["matrix", rest @ ..] => matrix::run(rest).and_then(matrix::Count::verdict),
+        ["chaos", rest @ ..] => chaos::run(rest),
+        ["cluster", rest @ ..] => cluster::run(rest),
         ["bench", rest @ ..] => bench(rest),
         ["package"] => package::run(),
         ["package", "check"] => package::check(),

@@ -45,6 +45,17 @@ impl Postgres {
         format!("postgres://offhook@127.0.0.1:{}/postgres", self.port)
     }
 
+    /// The command of a shell that ends the server as a crash would, and starts it again.
+    pub fn crash_and_restart(&self) -> String {
+        let user = if is_root() { "runuser -u postgres -- " } else { "" };
+        let (data, log) = (self.path("data"), self.path("log"));
+        let directory = self.path("");
+        let programs = &self.programs;
+        format!(
+            "cd {directory} && {user}{programs}/pg_ctl -D {data} -l {log} -m immediate -w restart"
+        )
+    }
+
     fn path(&self, name: &str) -> String {
         self.directory.join(name).display().to_string()
     }

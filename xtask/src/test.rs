@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::postgres::Postgres;
-use crate::{Outcome, console, definitions, matrix, needs, package, run, tidy};
+use crate::{Outcome, chaos, console, definitions, matrix, needs, package, run, tidy};
 
 /// A step adds what its runner counted to the totals.
 type Step = fn(&mut Totals) -> Outcome;
@@ -30,6 +30,7 @@ const STEPS: &[(&str, Step)] = &[
     ("browser", browser),
     ("wire", wire),
     ("interop", interop),
+    ("chaos", |_| chaos::quick()),
     ("matrix", matrix),
 ];
 
@@ -78,12 +79,14 @@ fn unit(totals: &mut Totals) -> Outcome {
 }
 
 /// The platform between programs that others wrote: Kannel, a NATS server, OpenSMTPD, SIPp
-/// and baresip.
+/// and baresip; and as a cluster.
 fn interop(totals: &mut Totals) -> Outcome {
     needs::for_interop()?;
-    let tests =
-        ["--test", "kannel", "--test", "nats", "--test", "opensmtpd", "--test", "sip_peers"];
-    cargo_test(&[&["-p", "offhook", "--features", "interop"], &tests[..]].concat(), &[], totals)
+    let server = Postgres::start()?;
+    let env = [("OFFHOOK_TEST_POSTGRES", server.url())];
+    let tests = ["kannel", "nats", "opensmtpd", "sip_peers", "cluster"];
+    let tests: Vec<&str> = tests.iter().flat_map(|name| ["--test", name]).collect();
+    cargo_test(&[&["-p", "offhook", "--features", "interop"], &tests[..]].concat(), &env, totals)
 }
 
 fn cargo_test(args: &[&str], env: &[(&str, String)], totals: &mut Totals) -> Outcome {

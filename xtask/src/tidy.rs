@@ -29,6 +29,7 @@ pub fn run(write: bool) -> Outcome {
         if file.path.ends_with(".rs") {
             check_code(file, &mut found);
         }
+        check_migration(file, &mut found);
     }
     check_error_pages(&files, &mut found);
     let page = std::fs::read_to_string(run::root().join(DIFFERS_PAGE)).unwrap_or_default();
@@ -75,6 +76,48 @@ fn check_words(file: &File, found: &mut Vec<String>) {
             found.push(format!("{}:{}: names {word}", file.path, at + 1));
         }
     }
+}
+
+/// The last migration that was written before several versions shared a database.
+const LAST_FREE_MIGRATION: u32 = 17;
+
+/// A node of the version before runs with the schema of the next: migrations only add
+/// (foundation/store/src/schema.rs).
+fn check_migration(file: &File, found: &mut Vec<String>) {
+    let Some((_, name)) = file.path.split_once("store/migrations/") else { return };
+    let version =
+        name.rsplit('/').next().and_then(|name| name.strip_prefix('V')?.split('_').next());
+    let version = version.and_then(|version| version.parse::<u32>().ok()).unwrap_or(u32::MAX);
+    if version <= LAST_FREE_MIGRATION {
+        return;
+    }
+    for why in takes_away(&file.text) {
+        found.push(format!("{}: {why}", file.path));
+    }
+}
+
+/// The statements of a migration that an older program could stumble over.
+fn takes_away(migration: &str) -> Vec<String> {
+    let code: Vec<&str> =
+        migration.lines().map(|line| line.split("--").next().unwrap_or_default()).collect();
+    let mut found = Vec::new();
+    for statement in code.join(" ").split(';') {
+        let words: Vec<String> =
+            statement.split_whitespace().map(|word| word.to_uppercase()).collect();
+        let text = words.join(" ");
+        let adds_column = text.starts_with("ALTER TABLE") && text.contains(" ADD COLUMN ");
+        let drops_index = text.starts_with("DROP INDEX");
+        let breaks = (text.contains("DROP ") && !drops_index)
+            || text.contains(" RENAME ")
+            || text.contains(" ALTER COLUMN ")
+            || (text.starts_with("ALTER TABLE") && !adds_column)
+            || (adds_column && text.contains("NOT NULL") && !text.contains(" DEFAULT "));
+        if breaks {
+            let text: String = text.chars().take(60).collect();
+            found.push(format!("'{text}' breaks nodes of the version before; only add"));
+        }
+    }
+    found
 }
 
 fn check_code(file: &File, found: &mut Vec<String>) {
@@ -233,6 +276,23 @@ mod tests {
         assert_eq!(codes_in("Fault::new(216602, why)"), [216602]);
         assert_eq!(codes_in("\"+15005550006\" 1.21211 1212112"), Vec::<u32>::new());
         assert_eq!(codes_in("Err(30_002)"), Vec::<u32>::new());
+    }
+
+    #[test]
+    fn migrations_only_add() {
+        for (sql, fine) in [
+            ("CREATE TABLE x (a TEXT NOT NULL); CREATE INDEX y ON x (a);", true),
+            ("ALTER TABLE x ADD COLUMN b BIGINT NOT NULL DEFAULT 0", true),
+            ("ALTER TABLE x ADD COLUMN b TEXT -- NOT NULL in the next release", true),
+            ("DROP INDEX y; CREATE INDEX y ON x (a, b)", true),
+            ("ALTER TABLE x ADD COLUMN b TEXT NOT NULL", false),
+            ("alter table x drop column a", false),
+            ("DROP TABLE x", false),
+            ("ALTER TABLE x RENAME COLUMN a TO b", false),
+            ("ALTER TABLE x ALTER COLUMN a SET NOT NULL", false),
+        ] {
+            assert_eq!(takes_away(sql).is_empty(), fine, "{sql}");
+        }
     }
 
     #[test]

@@ -166,6 +166,7 @@ impl MessageCarrier for Routes {
                         tracing::warn!(%name, %why, "a carrier cannot take a message now");
                         busy = Some(Unavailable(format!("{name}: {why}")));
                     }
+                    // Another node does it before another network.
                     outcome => return outcome,
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use contracts::{
     AnsweredBy, BoxFuture, CallDoor, Ending, InboundCall, Item, LegEvent, LegReport, NotesError,
-    Order, OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
+    Order, OutboundCall, Turn, Unavailable, VoiceCarrier, VoiceSink,
 };
 use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};
@@ -69,6 +69,12 @@ impl Sim {
         self.voice.get().expect("the binary connects Voice before it starts")
     }
 
+    /// Legs are read and written by one at a time, on whichever node.
+    async fn turn(&self) -> Result<(tokio::sync::MutexGuard<'_, ()>, Turn), Unavailable> {
+        let here = self.legs.lock().await;
+        Ok((here, self.notes.turn("legs").await.map_err(unavailable)?))
+    }
+
     async fn leg(&self, sid: Sid) -> Result<Option<Leg>, NotesError> {
         let text = self.notes.get(&format!("leg/{sid}")).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
@@ -127,7 +133,7 @@ impl Sim {
 
     /// Somebody dials on a handset.
     pub async fn call(&self, number: &str, to: &str) -> Result<Leg, HandsetCallError> {
-        let _guard = self.legs.lock().await;
+        let _turn = self.turn().await?;
         let at = self.queue.clock().now();
         let name = self.handset(number).await?.name;
         let caller_name = Some(name).filter(|name| !name.is_empty());
@@ -143,7 +149,7 @@ impl Sim {
 
     /// Somebody answers the call that rings.
     pub async fn answer(&self, number: &str) -> Result<Leg, HandsetCallError> {
-        let _guard = self.legs.lock().await;
+        let _turn = self.turn().await?;
         let mut leg = self.current(number, true).await?;
         if leg.status != LegStatus::Ringing || leg.outgoing {
             return Err(HandsetCallError::NoSuchCall);
@@ -166,7 +172,7 @@ impl Sim {
 
     /// Somebody declines the call that rings.
     pub async fn decline(&self, number: &str) -> Result<Leg, HandsetCallError> {
-        let _guard = self.legs.lock().await;
+        let _turn = self.turn().await?;
         let mut leg = self.current(number, true).await?;
         if leg.status != LegStatus::Ringing || leg.outgoing {
             return Err(HandsetCallError::NoSuchCall);
@@ -177,7 +183,7 @@ impl Sim {
 
     /// Somebody hangs up.
     pub async fn hang_up(&self, number: &str) -> Result<Leg, HandsetCallError> {
-        let _guard = self.legs.lock().await;
+        let _turn = self.turn().await?;
         let mut leg = self.current(number, true).await?;
         self.finish(&mut leg, Ending::HungUp, self.queue.clock().now()).await?;
         Ok(leg)
@@ -204,7 +210,7 @@ impl Sim {
 
     /// Somebody presses keys.
     pub async fn press(&self, number: &str, keys: &str) -> Result<Leg, HandsetCallError> {
-        let _guard = self.legs.lock().await;
+        let _turn = self.turn().await?;
         let mut leg = self.current(number, false).await?;
         let at = self.queue.clock().now();
         let line = |sound| Heard { at, sound, text: keys.to_owned(), millis: None, cut: false };
@@ -223,7 +229,7 @@ impl Sim {
 
     /// Somebody says something.
     pub async fn speak(&self, number: &str, text: &str) -> Result<Leg, HandsetCallError> {
-        let _guard = self.legs.lock().await;
+        let _turn = self.turn().await?;
         let mut leg = self.current(number, false).await?;
         let at = self.queue.clock().now();
         let millis = leg::spoken_millis(text);
@@ -261,7 +267,7 @@ impl Sim {
         let Some(sounds) = self.sounds.get().filter(|sounds| !sounds.is_in(room)) else {
             return Ok(());
         };
-        let _guard = self.legs.lock().await;
+        let _turn = self.turn().await?;
         sounds.begin_in(room);
         let at = self.queue.clock().now();
         let found = self.notes.newest(&format!("room/{room}/"), ROOM_MAX).await;
@@ -328,7 +334,7 @@ impl Sim {
     }
 
     async fn carry_out(&self, sid: Sid, at: Timestamp, order: &Order) -> Result<(), Unavailable> {
-        let _guard = self.legs.lock().await;
+        let _turn = self.turn().await?;
         let Some(mut leg) = self.leg(sid).await.map_err(unavailable)? else { return Ok(()) };
         let before = leg.room.as_ref().map(|(room, _)| room.clone());
         if let (Order::Beep, Some(room)) = (order, &before) {
@@ -405,7 +411,7 @@ impl Sim {
     }
 
     async fn due(&self, due: Due, at: Timestamp) -> Result<(), Unavailable> {
-        let _guard = self.legs.lock().await;
+        let _turn = self.turn().await?;
         let Some(mut leg) = self.leg(due.leg).await.map_err(unavailable)? else { return Ok(()) };
         match due.what {
             What::Ring if leg.status == LegStatus::Placed => self.ring(leg, at).await,
@@ -481,7 +487,7 @@ fn new_leg(
 impl VoiceCarrier for Sim {
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(async move {
-            let _guard = self.legs.lock().await;
+            let _turn = self.turn().await?;
             if self.leg(call.leg).await.map_err(unavailable)?.is_some() {
                 return Ok(());
             }

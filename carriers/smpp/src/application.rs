@@ -96,8 +96,9 @@ impl Hub {
             // Nobody waits for the answer; what cannot be sent now waits again.
             let _ = self.submit_whole(&application, message, None).await?;
         }
-        if let Some(stop) = self.stop.get() {
-            tokio::spawn(Arc::clone(&application.outbox).run(stop.clone()));
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(stop) = stop {
+            tokio::spawn(Arc::clone(&application.outbox).run(stop));
         }
         applications.insert(system_id.to_owned(), Arc::clone(&application));
         Ok(application)
@@ -331,6 +332,10 @@ impl Drop for UnderWay<'_> {
 }
 
 impl ApplicationLink for Smpp {
+    fn elsewhere(&self) -> Option<&'static str> {
+        (!self.is_here()).then_some(crate::LEASE)
+    }
+
     fn status<'a>(
         &'a self,
         status: &'a SubmissionStatus,

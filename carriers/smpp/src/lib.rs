@@ -23,7 +23,7 @@ mod outbox;
 mod submit;
 mod tls;
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -39,6 +39,9 @@ pub use config::{
 
 /// The platform's time.
 pub type Now = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// What the one node has that binds and listens.
+pub const LEASE: &str = "smpp";
 
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
@@ -80,6 +83,8 @@ pub struct Smpp {
     hub: Arc<listener::Hub>,
     under_way: submit::UnderWay,
     reference: AtomicU32,
+    /// It runs, on this node.
+    here: AtomicBool,
 }
 
 impl Smpp {
@@ -117,7 +122,15 @@ impl Smpp {
         let hub = listener::Hub::new(Arc::clone(&shared), retention, listeners);
         let reference = AtomicU32::new(shared.random() as u32);
         let under_way = submit::UnderWay::default();
-        Ok(Arc::new(Self { shared, retention, binds, hub, under_way, reference }))
+        Ok(Arc::new(Self {
+            shared,
+            retention,
+            binds,
+            hub,
+            under_way,
+            reference,
+            here: false.into(),
+        }))
     }
 
     /// The binds, and how many connections of each may submit now.
@@ -141,6 +154,7 @@ impl Smpp {
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         self.hub.check();
         self.restore().await;
+        let _here = Here::begin(&self.here);
         let mut tasks = JoinSet::new();
         for bind in &self.binds {
             for mode in bind.config.mode.modes() {
@@ -183,7 +197,27 @@ impl Smpp {
         self.hub.sweep(self.shared.now()).await
     }
 
+    fn is_here(&self) -> bool {
+        self.here.load(Ordering::Acquire)
+    }
+
     fn next_reference(&self) -> u16 {
         self.reference.fetch_add(1, Ordering::Relaxed) as u16
+    }
+}
+
+/// While the carrier runs.
+struct Here<'a>(&'a AtomicBool);
+
+impl<'a> Here<'a> {
+    fn begin(flag: &'a AtomicBool) -> Self {
+        flag.store(true, Ordering::Release);
+        Self(flag)
+    }
+}
+
+impl Drop for Here<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }

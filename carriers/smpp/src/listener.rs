@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -42,7 +42,8 @@ pub(crate) struct Hub {
     pub(crate) applications: tokio::sync::Mutex<HashMap<String, Arc<Application>>>,
     pub(crate) stash: Mutex<Stash>,
     pub(crate) listeners: Vec<(Arc<config::Listener>, Option<TlsAcceptor>)>,
-    pub(crate) stop: OnceLock<watch::Receiver<bool>>,
+    /// When it is to end, while it runs.
+    pub(crate) stop: Mutex<Option<watch::Receiver<bool>>>,
 }
 
 impl Hub {
@@ -58,7 +59,7 @@ impl Hub {
             applications: tokio::sync::Mutex::default(),
             stash: Mutex::default(),
             listeners,
-            stop: OnceLock::new(),
+            stop: Mutex::default(),
         })
     }
 
@@ -81,7 +82,7 @@ impl Hub {
         {
             // Applications that something came for before.
             let applications = self.applications.lock().await;
-            assert!(self.stop.set(stop.clone()).is_ok(), "the carrier runs once");
+            *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = Some(stop.clone());
             for application in applications.values() {
                 tokio::spawn(Arc::clone(&application.outbox).run(stop.clone()));
             }

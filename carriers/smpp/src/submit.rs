@@ -53,6 +53,9 @@ impl MessageCarrier for Smpp {
             if !message.media.is_empty() {
                 return Submission::Refused { code: 30011 };
             }
+            if !self.is_here() {
+                return Submission::Elsewhere(crate::LEASE);
+            }
             let Some(_claim) = self.under_way.claim(message.sid) else {
                 return busy("the message is being submitted");
             };

@@ -56,6 +56,12 @@ impl Authority {
         self.issued.certificate()
     }
 
+    /// When the certificate expires, in seconds since 1970; `None` when it cannot be read.
+    pub fn expires(&self) -> Option<i64> {
+        let (_, parsed) = x509_parser::parse_x509_certificate(self.certificate()).ok()?;
+        Some(parsed.validity().not_after.timestamp())
+    }
+
     /// TLS 1.2 and 1.3, HTTP/1.1, with a certificate for each intercepted host that a client
     /// names; `fallback` is the host of a client that names none. For a host that is not
     /// intercepted there is no certificate, and the handshake fails.

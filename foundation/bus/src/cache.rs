@@ -17,16 +17,25 @@ const ENTRIES_MAX: usize = 100_000;
 /// A row is read from the store under a [`Ticket`]; if the memory was told to
 /// forget meanwhile, the row may be old and is not kept.
 pub struct Cache<K, V> {
-    rows: RwLock<HashMap<K, V>>,
+    rows: RwLock<Rows<K, V>>,
     /// Counts how often it forgot.
     generation: AtomicU64,
     topic: &'static str,
     bus: Bus,
 }
 
+/// What was kept while the bus had one connection to the other nodes.
+struct Rows<K, V> {
+    connection: u64,
+    by_key: HashMap<K, V>,
+}
+
 /// Taken before a row is read, given back when it is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket(u64);
+pub struct Ticket {
+    generation: u64,
+    connection: u64,
+}
 
 impl<K, V> Cache<K, V>
 where
@@ -37,7 +46,7 @@ where
     /// `topic`, or when it missed some of what the bus said. Needs a runtime.
     pub fn new(bus: &Bus, topic: &'static str) -> Arc<Self> {
         let cache = Arc::new(Self {
-            rows: RwLock::default(),
+            rows: RwLock::new(Rows { connection: 0, by_key: HashMap::new() }),
             generation: AtomicU64::new(0),
             topic,
             bus: bus.clone(),
@@ -47,7 +56,7 @@ where
         tokio::spawn(async move {
             loop {
                 let told = match news.recv().await {
-                    Ok(key) => &*key == topic,
+                    Ok(key) => crate::concerns(&key, topic),
                     Err(RecvError::Lagged(_)) => true,
                     Err(RecvError::Closed) => return,
                 };
@@ -65,24 +74,30 @@ where
         K: std::borrow::Borrow<Q>,
         Q: Eq + Hash + ?Sized,
     {
-        self.rows.read().unwrap_or_else(|poison| poison.into_inner()).get(key).cloned()
+        // What another node changed meanwhile would not be known here.
+        let connection = self.bus.connection()?;
+        let rows = self.rows.read().unwrap_or_else(|poison| poison.into_inner());
+        rows.by_key.get(key).filter(|_| rows.connection == connection).cloned()
     }
 
     /// To be taken before the row is read.
     pub fn ticket(&self) -> Ticket {
-        Ticket(self.generation.load(Ordering::Acquire))
+        let connection = self.bus.connection().unwrap_or(u64::MAX);
+        Ticket { generation: self.generation.load(Ordering::Acquire), connection }
     }
 
     /// Keeps a row that was read under `ticket`, unless it may be old.
     pub fn keep(&self, ticket: Ticket, key: K, value: V) {
         let mut rows = self.rows.write().unwrap_or_else(|poison| poison.into_inner());
-        if self.generation.load(Ordering::Acquire) != ticket.0 {
+        let is_old = self.generation.load(Ordering::Acquire) != ticket.generation;
+        if is_old || self.bus.connection() != Some(ticket.connection) {
             return;
         }
-        if rows.len() >= ENTRIES_MAX {
-            rows.clear();
+        if rows.by_key.len() >= ENTRIES_MAX || rows.connection != ticket.connection {
+            rows.by_key.clear();
         }
-        rows.insert(key, value);
+        rows.connection = ticket.connection;
+        rows.by_key.insert(key, value);
     }
 
     /// Forgets here and now, and tells every other cache of the topic.
@@ -94,7 +109,7 @@ where
     fn forget(&self) {
         let mut rows = self.rows.write().unwrap_or_else(|poison| poison.into_inner());
         self.generation.fetch_add(1, Ordering::AcqRel);
-        rows.clear();
+        rows.by_key.clear();
     }
 }
 
@@ -112,6 +127,25 @@ mod tests {
         let ticket = cache.ticket();
         cache.invalidate();
         cache.keep(ticket, 1, "old");
+        assert_eq!(cache.get(&1), None);
+    }
+
+    #[tokio::test]
+    async fn it_does_not_answer_while_other_nodes_go_unheard() {
+        let bus = Bus::new(Some(tokio::sync::mpsc::channel(1).0));
+        let cache: Arc<Cache<u32, &str>> = Cache::new(&bus, "rows");
+        cache.keep(cache.ticket(), 1, "unheard");
+        assert_eq!(cache.get(&1), None);
+        bus.connected();
+        assert_eq!(cache.get(&1), None);
+        let ticket = cache.ticket();
+        cache.keep(ticket, 1, "heard");
+        assert_eq!(cache.get(&1), Some("heard"));
+        bus.disconnected();
+        assert_eq!(cache.get(&1), None);
+        bus.connected();
+        assert_eq!(cache.get(&1), None, "of another connection");
+        cache.keep(ticket, 1, "read before it");
         assert_eq!(cache.get(&1), None);
     }
 

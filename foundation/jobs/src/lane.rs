@@ -1,7 +1,8 @@
 //! Lanes: who is next, and when.
 //!
-//! Every change of a lane begins with a write to its row, so that two nodes that
-//! change one lane do it one after the other.
+//! Every change of a lane begins with a write to its row, so that two nodes that change one lane
+//! do it one after the other; and says which lane ([`shares`](Batch::shares)), so that nodes that
+//! change several never wait for each other in a circle.
 
 use std::time::Duration;
 
@@ -13,6 +14,9 @@ use crate::Job;
 /// How late a paced job may start without the next one waiting longer for it: what a busy
 /// machine takes, so that the pace holds; never a pause that is made up for in a burst.
 const SLACK: Duration = Duration::from_secs(1);
+
+/// What lanes are called where rows are shared among nodes.
+const LANE: &str = "lane";
 
 /// Where a job queues.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +72,7 @@ pub(crate) fn enter(
 ) {
     let interval = i64::try_from(lane.interval.as_micros()).unwrap_or(i64::MAX);
     let name = lane.name.as_str();
-    batch.run(
+    batch.shares(LANE, name).run(
         "INSERT INTO lane (account_sid, name, head, cost, free_at, interval_us)
          VALUES ($1, $2, NULL, $3, 0, $4) ON CONFLICT (account_sid, name)
          DO UPDATE SET cost = lane.cost + excluded.cost, interval_us = excluded.interval_us",
@@ -92,7 +96,7 @@ pub(crate) fn enter(
 pub(crate) fn leave(batch: &mut Batch, job: &Job, now: Timestamp) {
     let Some(lane) = &job.lane else { return };
     let started = job.ready_at.max(now - SLACK);
-    batch.run(
+    batch.shares((job.account, LANE, lane.as_str())).run(
         "UPDATE lane SET cost = cost - $4,
          free_at = CASE WHEN interval_us > 0 THEN $5 + $4 * interval_us ELSE 0 END,
          head = (SELECT MIN(id) FROM job WHERE account_sid = $1 AND lane = $2
@@ -131,6 +135,7 @@ pub(crate) fn rejoin(batch: &mut Batch, job: &Job) {
     let key = || vec![job.account.into(), lane.as_str().into()];
     let mut params = key();
     params.push(job.cost.into());
+    batch.shares((job.account, LANE, lane.as_str()));
     batch.run("UPDATE lane SET cost = cost + $3 WHERE account_sid = $1 AND name = $2", params);
     batch.run(
         "UPDATE lane SET head = (SELECT MIN(id) FROM job WHERE account_sid = $1 AND lane = $2

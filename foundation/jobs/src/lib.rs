@@ -11,7 +11,10 @@
 //! back to the front of its lane, which waits with it. However many wait in a lane,
 //! the runner sees one. A job that keeps failing ends in the table of dead jobs.
 //!
-//! Bounds: 256 jobs at once; a job may take 55 seconds; 8 attempts with delays
+//! When there is more to do than can be done, accounts take turns, and none has more than 192 jobs
+//! at work on a node: one account's flood does not keep another waiting.
+//!
+//! Bounds: 256 jobs at once on a node; a job may take 55 seconds; 8 attempts with delays
 //! of 1, 5, 25, 125 … seconds, an hour at most, each up to a quarter less so that
 //! what failed together does not come back together.
 
@@ -175,6 +178,8 @@ pub enum Failure {
     Retry(String),
     /// Try again at this time; does not count as an attempt.
     Later(Timestamp),
+    /// Only the node that has this lease can do it; does not count as an attempt.
+    Elsewhere(String),
     /// Another attempt cannot help: to the dead jobs.
     Hopeless(String),
 }

@@ -1,6 +1,6 @@
 //! Claims due jobs and has them done.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use std::time::Duration;
 use bus::Topic;
 use clock::Clock;
 use futures_util::FutureExt;
-use kernel::Timestamp;
-use store::{AccountBatch, AccountStore, Batch, Store, StoreError};
+use kernel::{Sid, Timestamp};
+use store::{AccountBatch, AccountStore, Batch, Leases, Store, StoreError};
 use telemetry::trace::{self, Kind};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
@@ -22,6 +22,12 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Jobs at work at one time.
 const AT_ONCE: usize = 256;
+/// Jobs of one account at work here at one time: there is always room for others'.
+const AT_ONCE_OF_ACCOUNT: usize = 192;
+/// Jobs of one claim that asks for no account in particular.
+const CLAIM: usize = 64;
+/// Accounts that take turns in one claim.
+const TURNS: usize = 32;
 /// How long a dead node keeps its jobs from the others.
 const LEASE: Duration = Duration::from_secs(15);
 /// How often the leases of jobs at work are renewed.
@@ -64,13 +70,24 @@ pub struct Runner {
     store: Store,
     clock: Clock,
     workers: HashMap<&'static str, Arc<dyn AnyWorker>>,
-    /// Ids of the jobs at work here.
-    at_work: Mutex<HashSet<String>>,
+    /// Who may do what only one node can; without it there is one node.
+    leases: Option<Leases>,
+    /// The jobs at work here, and whose they are.
+    at_work: Mutex<HashMap<String, Sid>>,
+    /// The account that had the last turn.
+    turn: Mutex<String>,
 }
 
 impl Runner {
     pub fn new(store: Store, clock: Clock) -> Self {
-        Self { store, clock, workers: HashMap::new(), at_work: Mutex::default() }
+        let (workers, at_work) = (HashMap::new(), Mutex::default());
+        Self { store, clock, workers, leases: None, at_work, turn: Mutex::default() }
+    }
+
+    /// One of several nodes.
+    pub fn among(mut self, leases: Leases) -> Self {
+        self.leases = Some(leases);
+        self
     }
 
     /// # Panics
@@ -95,29 +112,40 @@ impl Runner {
         let mut wakes = self.store.bus().wakes(Topic::Jobs);
         let mut moves = self.clock.moves();
         let mut renewal = tokio::time::interval(RENEWAL);
+        // More to do than can be done: accounts take turns.
+        let mut crowded = false;
         while !*stop.borrow() {
             wakes.mark_unchanged();
             moves.mark_unchanged();
             while at_work.try_join_next().is_some() {}
             let free = room.available_permits();
-            let jobs = if free == 0 { Vec::new() } else { self.claim(free).await };
+            let full = self.full_accounts();
+            crowded |= !full.is_empty();
+            let limit = if crowded { free } else { free.min(CLAIM) };
+            let jobs = match (limit, crowded) {
+                (0, _) => Vec::new(),
+                (_, false) => self.claim(limit).await,
+                (_, true) => self.claim_in_turn(limit, &full).await,
+            };
             let claimed = jobs.len();
+            crowded = claimed == limit || !full.is_empty();
             self.start_paced(&jobs).await;
             for job in jobs {
                 let permit = room.clone().acquire_owned().await.expect("the room is never closed");
                 let runner = self.clone();
+                self.mine().insert(job.id.clone(), job.account);
                 at_work.spawn(async move {
                     let id = job.id.clone();
-                    runner.ids().insert(id.clone());
                     runner.perform(job).await;
-                    runner.ids().remove(&id);
+                    runner.mine().remove(&id);
                     drop(permit);
                 });
             }
-            if claimed > 0 && claimed == free {
+            if claimed > 0 && crowded && claimed < free {
                 continue;
             }
-            let nap = self.time_to_next().await;
+            // Whoever is full is not waited for: the end of a job of theirs wakes.
+            let nap = if free == 0 || crowded { POLL } else { self.time_to_next().await };
             tokio::select! {
                 _ = stop.changed() => {}
                 _ = wakes.changed() => {}
@@ -130,13 +158,32 @@ impl Runner {
         while at_work.join_next().await.is_some() {}
     }
 
-    fn ids(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn mine(&self) -> MutexGuard<'_, HashMap<String, Sid>> {
         self.at_work.lock().unwrap_or_else(|poison| poison.into_inner())
+    }
+
+    /// Accounts that have as much at work here as one may have.
+    fn full_accounts(&self) -> Vec<Sid> {
+        let mine = self.mine();
+        if mine.len() < AT_ONCE_OF_ACCOUNT {
+            return Vec::new();
+        }
+        let mut counts: HashMap<Sid, usize> = HashMap::new();
+        for account in mine.values() {
+            *counts.entry(*account).or_default() += 1;
+        }
+        let full = counts.into_iter().filter(|(_, count)| *count >= AT_ONCE_OF_ACCOUNT);
+        full.map(|(account, _)| account).collect()
+    }
+
+    fn node(&self) -> &str {
+        self.leases.as_ref().map_or("", Leases::node)
     }
 
     /// Keeps the jobs at work here from other nodes.
     async fn renew_leases(&self) {
-        let ids: Vec<String> = self.ids().iter().cloned().collect();
+        let mut ids: Vec<String> = self.mine().keys().cloned().collect();
+        ids.sort();
         if ids.is_empty() {
             return;
         }
@@ -169,53 +216,125 @@ impl Runner {
         }
     }
 
-    /// Takes jobs that are ready; of each lane that is one.
+    /// Takes jobs that are ready, the oldest first; of each lane that is one.
     async fn claim(&self, limit: usize) -> Vec<Job> {
+        let mut batch = Batch::new();
+        self.claim_where("", limit, vec![], &mut batch);
+        self.take(batch).await
+    }
+
+    /// Takes jobs of each account in turn, so that none waits for the flood of another.
+    async fn claim_in_turn(&self, limit: usize, full: &[Sid]) -> Vec<Job> {
+        let accounts = match self.accounts_with_work(full).await {
+            Ok(accounts) => accounts,
+            Err(error) => {
+                tracing::error!(%error, "jobs could not be looked for");
+                return Vec::new();
+            }
+        };
+        let turns = accounts.len().min(limit);
+        let mut batch = Batch::new();
+        for account in &accounts[..turns] {
+            let mine = self.mine().values().filter(|one| one.to_string() == *account).count();
+            let share = (limit / turns).min(AT_ONCE_OF_ACCOUNT.saturating_sub(mine));
+            self.claim_where(
+                "account_sid = $6 AND",
+                share,
+                vec![account.as_str().into()],
+                &mut batch,
+            );
+        }
+        // What one leaves of its share the others may take in the next claim.
+        if let Some(last) = accounts[..turns].last() {
+            last.clone_into(&mut self.turn.lock().unwrap_or_else(|poison| poison.into_inner()));
+        }
+        self.take(batch).await
+    }
+
+    /// Accounts with a job that could start, after the one that had the last turn, around.
+    async fn accounts_with_work(&self, full: &[Sid]) -> Result<Vec<String>, StoreError> {
+        let turn = self.turn.lock().unwrap_or_else(|poison| poison.into_inner()).clone();
+        // From one account to the next in the index, whatever waits of each.
+        let sql = "WITH RECURSIVE walk (account, steps) AS (
+                SELECT (SELECT MIN(account_sid) FROM job
+                        WHERE account_sid > $1 AND ready_at IS NOT NULL), 1
+                UNION ALL
+                SELECT (SELECT MIN(account_sid) FROM job
+                        WHERE account_sid > walk.account AND ready_at IS NOT NULL), steps + 1
+                FROM walk WHERE walk.account IS NOT NULL AND steps < 10000)
+             SELECT account FROM walk WHERE account IS NOT NULL AND EXISTS (
+                SELECT 1 FROM job WHERE account_sid = walk.account AND ready_at <= $2
+                AND leased_until <= $3 AND (node IS NULL OR node = $4)) LIMIT $5";
+        let mut found: Vec<String> = Vec::new();
+        for (after, until) in [(turn.as_str(), None), ("", Some(turn.as_str()))] {
+            let params = vec![
+                after.into(),
+                self.clock.now().into(),
+                self.clock.wall().into(),
+                self.node().into(),
+                i64::try_from(TURNS + full.len()).unwrap_or(i64::MAX).into(),
+            ];
+            for row in self.store.query(sql, params).await? {
+                let account = row.text(0).to_owned();
+                let is_over = until.is_some_and(|until| account.as_str() > until);
+                let is_full = full.iter().any(|full| full.to_string() == account);
+                if !is_over && !is_full && found.len() < TURNS {
+                    found.push(account);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn claim_where(&self, whose: &str, limit: usize, more: Vec<store::Value>, batch: &mut Batch) {
         let lock = if self.store.kind() == "postgres" { "FOR UPDATE SKIP LOCKED" } else { "" };
         let sql = format!(
             "UPDATE job SET leased_until = $1, attempt = attempt + 1 WHERE id IN (
-                 SELECT id FROM job WHERE ready_at <= $2 AND leased_until <= $3
+                 SELECT id FROM job WHERE {whose} ready_at <= $2 AND leased_until <= $3
+                 AND (node IS NULL OR node = $5)
                  ORDER BY ready_at, id LIMIT $4 {lock})
              RETURNING id, account_sid, queue, lane, payload, attempt, cost, ready_at"
         );
         let wall = self.clock.wall();
-        let mut batch = Batch::new();
-        batch.returning(
-            sql,
-            vec![
-                (wall + LEASE).into(),
-                self.clock.now().into(),
-                wall.into(),
-                i64::try_from(limit).unwrap_or(i64::MAX).into(),
-            ],
-        );
-        match self.store.commit(batch).await {
-            Ok(outcome) => outcome.rows[0]
-                .iter()
-                .map(|row| Job {
-                    id: row.text(0).to_owned(),
-                    account: row.sid(1),
-                    queue: row.text(2).to_owned(),
-                    lane: row.opt_text(3).map(str::to_owned),
-                    payload: row.text(4).to_owned(),
-                    attempt: u32::try_from(row.int(5)).unwrap_or(u32::MAX),
-                    cost: u32::try_from(row.int(6)).unwrap_or(0),
-                    ready_at: row.time(7),
-                })
-                .collect(),
+        let mut params = vec![
+            (wall + LEASE).into(),
+            self.clock.now().into(),
+            wall.into(),
+            i64::try_from(limit).unwrap_or(i64::MAX).into(),
+            self.node().into(),
+        ];
+        params.extend(more);
+        batch.returning(sql, params);
+    }
+
+    async fn take(&self, batch: Batch) -> Vec<Job> {
+        let rows = match self.store.commit(batch).await {
+            Ok(outcome) => outcome.rows,
             Err(error) => {
                 tracing::error!(%error, "jobs could not be claimed");
-                Vec::new()
+                return Vec::new();
             }
-        }
+        };
+        let job = |row: &store::Row| Job {
+            id: row.text(0).to_owned(),
+            account: row.sid(1),
+            queue: row.text(2).to_owned(),
+            lane: row.opt_text(3).map(str::to_owned),
+            payload: row.text(4).to_owned(),
+            attempt: u32::try_from(row.int(5)).unwrap_or(u32::MAX),
+            cost: u32::try_from(row.int(6)).unwrap_or(0),
+            ready_at: row.time(7),
+        };
+        rows.iter().flatten().map(job).collect()
     }
 
     /// How long until the next job is due; a poll at most.
     async fn time_to_next(&self) -> Duration {
         // In index order: the first free job is found at once, however many wait.
         let sql = "SELECT ready_at FROM job WHERE ready_at IS NOT NULL AND leased_until <= $1
-                   ORDER BY ready_at, id LIMIT 1";
-        match self.store.point(sql, vec![self.clock.wall().into()]).await {
+                   AND (node IS NULL OR node = $2) ORDER BY ready_at, id LIMIT 1";
+        let params = vec![self.clock.wall().into(), self.node().into()];
+        match self.store.point(sql, params).await {
             Ok(Some(row)) => {
                 row.opt_time(0).map_or(POLL, |due| due.since(self.clock.now()).min(POLL))
             }
@@ -248,6 +367,7 @@ impl Runner {
         }
         match outcome {
             Ok(()) => {}
+            Err(Failure::Elsewhere(lease)) => self.hand_over(&job, &lease).await,
             Err(Failure::Later(at)) => self.postpone(&job, at, None).await,
             Err(Failure::Hopeless(why)) => self.bury(&job, &why).await,
             Err(Failure::Retry(why)) if job.attempt >= ATTEMPTS_MAX => self.bury(&job, &why).await,
@@ -280,7 +400,7 @@ impl Runner {
         let mut batch = Batch::new();
         batch.run(
             "UPDATE job SET due_at = $2, ready_at = $5, leased_until = 0, last_error = $3,
-             attempt = attempt - 1 + $4 WHERE id = $1",
+             node = NULL, attempt = attempt - 1 + $4 WHERE id = $1",
             vec![job.id.as_str().into(), at.into(), why.into(), counted.into(), ready_at.into()],
         );
         if rejoins {
@@ -290,6 +410,27 @@ impl Runner {
         if let Err(error) = self.store.commit(batch).await {
             // Its lease runs out and it is claimed again.
             tracing::error!(job = %job.id, %error, "a job could not be postponed");
+        }
+    }
+
+    /// To the node that has the lease; when none has it, to whoever looks next.
+    async fn hand_over(&self, job: &Job, lease: &str) {
+        let owner = match &self.leases {
+            Some(leases) => leases.owner(lease).await.unwrap_or(None),
+            None => None,
+        };
+        let Some(owner) = owner.filter(|owner| *owner != self.node()) else {
+            let at = self.clock.now() + POLL;
+            return self.postpone(job, at, None).await;
+        };
+        let mut batch = Batch::new();
+        batch.run(
+            "UPDATE job SET node = $2, leased_until = 0, attempt = attempt - 1 WHERE id = $1",
+            vec![job.id.as_str().into(), owner.into()],
+        );
+        batch.wakes_jobs();
+        if let Err(error) = self.store.commit(batch).await {
+            tracing::error!(job = %job.id, %error, "a job could not be handed over");
         }
     }
 

@@ -12,6 +12,7 @@
 //! answer; a handler's store is scoped to its account; every answer that is not
 //! 2xx or 3xx carries an error body; a panic in a handler is a 500 with an error id.
 
+mod admission;
 mod audit;
 mod auth;
 mod ctx;
@@ -24,6 +25,7 @@ mod router;
 mod table;
 mod xml;
 
+pub use admission::{Counted, Counts, Limits};
 pub use audit::changes;
 pub use auth::{Credential, Gate, Login, Principal, unauthenticated};
 pub use ctx::Ctx;

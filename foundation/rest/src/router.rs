@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -15,6 +14,7 @@ use http::{HeaderMap, Method, Response};
 use kernel::{ApiError, Sid};
 use store::Store;
 
+use crate::admission::{Admission, Counts, Limits};
 use crate::auth::{Gate, Login};
 use crate::form::{Form, Pairs, decode_path};
 use crate::paging::{Envelope, PageRequest};
@@ -105,9 +105,7 @@ pub struct Router {
     store: Store,
     clock: Clock,
     development: bool,
-    /// Requests of one account in flight beyond which 20429 answers; 0 is no limit.
-    concurrency_max: u32,
-    in_flight: Mutex<HashMap<Sid, Arc<AtomicU32>>>,
+    admission: Admission,
 }
 
 impl Router {
@@ -119,14 +117,20 @@ impl Router {
             store,
             clock,
             development,
-            concurrency_max: 0,
-            in_flight: Mutex::default(),
+            admission: Admission::default(),
         }
     }
 
-    /// Limits the requests of one account in flight (20429 beyond).
-    pub fn with_concurrency_max(mut self, limit: u32) -> Self {
-        self.concurrency_max = limit;
+    /// Limits what an account may have (20429 beyond), all or `some`, and the requests in flight
+    /// on this node (503 beyond; 0 is no limit).
+    pub fn with_limits(
+        mut self,
+        everybody: Limits,
+        some: HashMap<Sid, Limits>,
+        node_max: u32,
+        counts: Arc<dyn Counts>,
+    ) -> Self {
+        self.admission = Admission::new(everybody, some, node_max, counts);
         self
     }
 
@@ -229,7 +233,8 @@ impl Router {
         if let Some(principal) = principal.as_ref().filter(|principal| principal.adopted) {
             extra.append("offhook-adopted", header(&principal.account.to_string()));
         }
-        let _in_flight = self.enter(account, extra)?;
+        let is_call = table.sid_prefix == "CA";
+        let _admitted = self.admission.enter(account, op.verb, is_call, extra).await?;
 
         let json = op.json || (op.json_too && is_json(request));
         let pairs = read_pairs(request, json)?;
@@ -303,25 +308,6 @@ impl Router {
         Ok((route.endpoint, at, params))
     }
 
-    /// Counts the request against its account.
-    fn enter(&self, account: Sid, extra: &mut HeaderMap) -> Result<InFlight, ApiError> {
-        let counter = {
-            let mut all = self.in_flight.lock().unwrap_or_else(|poison| poison.into_inner());
-            if all.len() > 10_000 {
-                all.retain(|_, counter| Arc::strong_count(counter) > 1);
-            }
-            all.entry(account).or_default().clone()
-        };
-        let now = counter.fetch_add(1, Ordering::Relaxed) + 1;
-        let guard = InFlight(counter);
-        extra.insert("twilio-concurrent-requests", HeaderValue::from(now));
-        if self.concurrency_max > 0 && now > self.concurrency_max {
-            extra.insert("retry-after", HeaderValue::from(1));
-            return Err(ApiError::new(20429, "Too Many Requests"));
-        }
-        Ok(guard)
-    }
-
     fn report_panic(&self, request: &Incoming, panic: &Box<dyn std::any::Any + Send>) -> ApiError {
         let why = panic
             .downcast_ref::<String>()
@@ -358,15 +344,6 @@ impl Router {
         headers.insert("twilio-request-duration", header(&duration));
         headers.insert("x-home-region", header(request.region.as_deref().unwrap_or("us1")));
         headers.insert("x-api-domain", header(&format!("{}.twilio.com", request.product)));
-    }
-}
-
-/// Uncounts a request when it ends, however it ends.
-struct InFlight(Arc<AtomicU32>);
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -117,6 +117,12 @@ impl AccountBatch {
         self
     }
 
+    /// [`Batch::shares`], of this account.
+    pub fn shares(&mut self, kind: &str, name: &str) -> &mut Self {
+        self.batch.shares((self.account, kind, name));
+        self
+    }
+
     /// The plain batch, to be joined with others in one commit.
     pub fn into_batch(self) -> Result<Batch, StoreError> {
         match self.refused {

@@ -1,6 +1,8 @@
 //! Writes as values.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use crate::{Row, Value};
 
@@ -20,12 +22,22 @@ pub(crate) struct Statement {
     pub returns: bool,
 }
 
+impl Statement {
+    /// Events are numbered in the order in which they become visible: where several nodes
+    /// write, they are inserted last.
+    pub fn is_event(&self) -> bool {
+        self.sql.starts_with("INSERT INTO event ")
+    }
+}
+
 /// Statements that commit together or not at all.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     pub(crate) statements: Vec<Statement>,
     pub(crate) has_jobs: bool,
     pub(crate) has_events: bool,
+    /// What several nodes write in whatever order, in an order: see [`Batch::shares`].
+    pub(crate) shared: BTreeSet<i64>,
 }
 
 /// What a committed batch answers: the rows of its `returning` statements, in order.
@@ -74,11 +86,21 @@ impl Batch {
         self
     }
 
+    /// Says that the batch writes a row that other nodes write too, in commits with others of its
+    /// kind. Such rows are locked in one order, so that nodes never wait for each other in a circle.
+    pub fn shares(&mut self, row: impl Hash) -> &mut Self {
+        let mut hasher = DefaultHasher::new();
+        row.hash(&mut hasher);
+        self.shared.insert(hasher.finish().cast_signed());
+        self
+    }
+
     /// Everything of `other`, in the same commit.
     pub fn extend(&mut self, other: Batch) -> &mut Self {
         self.statements.extend(other.statements);
         self.has_jobs |= other.has_jobs;
         self.has_events |= other.has_events;
+        self.shared.extend(other.shared);
         self
     }
 

@@ -11,7 +11,7 @@ pub async fn used(store: &AccountStore, name: &str, period: &str) -> Result<i64,
 
 /// Uses `amount` more; what was used in another period is forgotten.
 pub fn add(batch: &mut AccountBatch, name: &str, period: &str, amount: i64) {
-    batch.run(
+    batch.shares("counter", name).run(
         "INSERT INTO counter (account_sid, name, period, used) VALUES ($1, $2, $3, $4)
          ON CONFLICT (account_sid, name) DO UPDATE SET period = excluded.period, used =
          excluded.used + CASE WHEN counter.period = excluded.period THEN counter.used ELSE 0 END",

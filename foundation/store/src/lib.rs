@@ -14,13 +14,16 @@
 //! them [`Store::commit`] waits. Writes of a [`Store::background`] yield to others.
 
 mod account;
+pub mod backup;
 mod batch;
 mod blob;
 mod census;
 pub mod counter;
 mod intake;
 mod journal;
+mod lease;
 mod postgres;
+mod schema;
 mod seal;
 mod sqlite;
 #[cfg(feature = "testing")]
@@ -37,6 +40,7 @@ pub use batch::{Batch, Outcome};
 pub use blob::BlobStore;
 pub use census::Census;
 pub use journal::{Class, Entry, Journal};
+pub use lease::Leases;
 pub use seal::{Mac, Sealer, UnsealError};
 pub use value::{Row, Value};
 
@@ -87,13 +91,55 @@ enum Backend {
 impl Store {
     /// Opens the database and brings its schema up to date.
     pub async fn open(location: &Location, bus: Bus) -> Result<Self, StoreError> {
+        Self::migrate(location).await?;
+        Self::attach(location, bus)
+    }
+
+    /// Opens a database whose schema is up to date; refuses one whose is not.
+    pub async fn open_as_it_is(location: &Location, bus: Bus) -> Result<Self, StoreError> {
+        schema::check(&Self::missing(location).await?)?;
+        Self::attach(location, bus)
+    }
+
+    fn attach(location: &Location, bus: Bus) -> Result<Self, StoreError> {
         let backend = match location {
             Location::Sqlite(path) => Backend::Sqlite(Arc::new(sqlite::Sqlite::open(path)?)),
-            Location::Postgres(url) => {
-                Backend::Postgres(Arc::new(postgres::Postgres::open(url).await?))
-            }
+            Location::Postgres(url) => Backend::Postgres(Arc::new(postgres::Postgres::open(url))),
         };
         Ok(Self { backend, bus, background: false })
+    }
+
+    /// Brings the schema of a database up to date, creating it where there is none.
+    pub async fn migrate(location: &Location) -> Result<(), StoreError> {
+        match location {
+            Location::Sqlite(path) => sqlite::migrate(path),
+            Location::Postgres(url) => postgres::migrate(url).await,
+        }
+    }
+
+    /// The migrations that the database has not seen.
+    pub async fn missing(location: &Location) -> Result<Vec<String>, StoreError> {
+        match location {
+            Location::Sqlite(path) => sqlite::missing(path),
+            Location::Postgres(url) => postgres::missing(url).await,
+        }
+    }
+
+    /// The database's time in microseconds, as SQL: what all nodes agree on.
+    pub(crate) fn time_sql(&self) -> &'static str {
+        match self.backend {
+            Backend::Sqlite(_) => "CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER)",
+            Backend::Postgres(_) => {
+                "CAST(extract(epoch FROM clock_timestamp()) * 1000000 AS BIGINT)"
+            }
+        }
+    }
+
+    /// What the database's clock says.
+    pub async fn time(&self) -> Result<kernel::Timestamp, StoreError> {
+        let row = self.point(&format!("SELECT {}", self.time_sql()), vec![]).await?;
+        let row = row.ok_or_else(|| StoreError::Failed("the database has no time".into()))?;
+        Ok(kernel::Timestamp::from_micros(row.int(0)))
     }
 
     /// The same store for work nobody waits for: its writes yield to others',

@@ -1,9 +1,10 @@
 //! PostgreSQL: one writer task with pipelined group commit, pipelined readers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex};
+use std::time::Duration;
 
 use futures_util::future::{join_all, try_join_all};
 use tokio::sync::{Mutex, mpsc};
@@ -24,6 +25,12 @@ const READERS: usize = 4;
 /// "offhook" in the low bytes: serialises migrations of several nodes.
 const MIGRATION_LOCK: i64 = 0x006f_6666_686f_6f6b;
 
+/// Taken by whoever numbers events, until the commit: who reads by number misses none.
+const EVENTS_IN_ORDER: &str = "SELECT pg_advisory_xact_lock(hashtextextended('offhook.event', 0))";
+/// How often a transaction is tried that lost to another node's.
+const TRIES: u32 = 5;
+const BETWEEN_TRIES: Duration = Duration::from_millis(5);
+
 pub(crate) struct Postgres {
     writer: mpsc::Sender<Write>,
     readers: Vec<Connection>,
@@ -31,12 +38,12 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
-        migrate(url).await?;
+    /// The schema must be up to date.
+    pub fn open(url: &str) -> Self {
         let (writer, queue) = intake::channel();
         tokio::spawn(write_groups(Connection::new(url), queue));
         let readers = (0..READERS).map(|_| Connection::new(url)).collect();
-        Ok(Self { writer, readers, next_reader: AtomicUsize::new(0) })
+        Self { writer, readers, next_reader: AtomicUsize::new(0) }
     }
 
     pub async fn commit(&self, batch: Batch, background: bool) -> Result<Outcome, StoreError> {
@@ -50,13 +57,31 @@ impl Postgres {
     }
 }
 
-async fn migrate(url: &str) -> Result<(), StoreError> {
+/// Brings the schema up to date, one node after the other.
+pub(crate) async fn migrate(url: &str) -> Result<(), StoreError> {
     let (mut client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(connection);
     client.execute("SELECT pg_advisory_lock($1)", &[&MIGRATION_LOCK]).await?;
-    let ran = migrations::migrations::runner().run_async(&mut client).await;
+    // A node of an older version finds migrations of a newer one, and runs with them.
+    let runner = migrations::migrations::runner().set_abort_missing(false);
+    let ran = runner.run_async(&mut client).await;
     client.execute("SELECT pg_advisory_unlock($1)", &[&MIGRATION_LOCK]).await?;
-    ran.map(|_| ()).map_err(|error| StoreError::Failed(format!("migration: {error}")))
+    ran.map_err(|error| StoreError::Failed(format!("migration: {error}")))?;
+    crate::schema::check(&missing(url).await?)
+}
+
+/// What of the schema is missing.
+pub(crate) async fn missing(url: &str) -> Result<Vec<String>, StoreError> {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
+    tokio::spawn(connection);
+    let known =
+        client.query("SELECT to_regclass('refinery_schema_history') IS NOT NULL", &[]).await?;
+    let mut applied: Vec<i32> = Vec::new();
+    if known.first().is_some_and(|row| row.get(0)) {
+        let rows = client.query("SELECT version FROM refinery_schema_history", &[]).await?;
+        applied.extend(rows.iter().map(|row| row.get::<_, i32>(0)));
+    }
+    Ok(crate::schema::names_without(migrations::migrations::runner().get_migrations(), &applied))
 }
 
 /// A connection that is made when needed and made again when it broke.
@@ -93,6 +118,12 @@ impl Connection {
     }
 }
 
+/// A statement of a batch, prepared.
+struct Ready<'a> {
+    statement: &'a Statement,
+    prepared: Prepared,
+}
+
 impl Session {
     async fn prepare(&self, sql: &str) -> Result<Prepared, StoreError> {
         let known = self.prepared.lock().unwrap_or_else(|p| p.into_inner()).get(sql).cloned();
@@ -114,10 +145,9 @@ impl Session {
         rows.iter().map(row).collect()
     }
 
-    /// The statements of a group or of one batch, sent without waiting in between.
-    async fn pipeline(&self, statements: &[&Statement]) -> Result<Vec<Vec<Row>>, StoreError> {
-        let prepared = try_join_all(statements.iter().map(|s| self.prepare(&s.sql))).await?;
-        let answers = join_all(statements.iter().zip(&prepared).map(|(statement, prepared)| {
+    /// Statements that are prepared, sent without waiting in between.
+    async fn pipeline(&self, statements: &[&Ready<'_>]) -> Result<Vec<Vec<Row>>, StoreError> {
+        let answers = join_all(statements.iter().map(|Ready { statement, prepared }| {
             let params = refs(&statement.params);
             async move {
                 if statement.returns {
@@ -137,31 +167,54 @@ impl Session {
 
     /// One transaction around `batches`; any refusal undoes all of them.
     async fn transact(&self, batches: &[&Batch]) -> Result<Vec<Outcome>, StoreError> {
-        let statements: Vec<&Statement> =
-            batches.iter().flat_map(|batch| &batch.statements).collect();
-        let begin = self.client.batch_execute("BEGIN");
-        let (begun, answers) = futures_util::join!(begin, self.pipeline(&statements));
-        let answers = match begun.map_err(StoreError::from).and(answers) {
-            Ok(answers) => answers,
+        let statements = batches.iter().flat_map(|batch| &batch.statements);
+        let ready = try_join_all(statements.map(|statement| async move {
+            Ok::<_, StoreError>(Ready { statement, prepared: self.prepare(&statement.sql).await? })
+        }))
+        .await?;
+        let (events, others): (Vec<_>, Vec<_>) =
+            ready.iter().partition(|ready| ready.statement.is_event());
+        let begin = begin(batches);
+        let begin = self.client.batch_execute(&begin);
+        let changes = self.pipeline(&others);
+        let number = async {
+            match events.is_empty() {
+                true => Ok(()),
+                // Whoever has the lock commits before the next gets numbers.
+                false => self.client.batch_execute(EVENTS_IN_ORDER).await,
+            }
+        };
+        let (begun, changed, numbered, told) =
+            futures_util::join!(begin, changes, number, self.pipeline(&events));
+        let done = begun.and(numbered).map_err(StoreError::from);
+        let changed = match changed.and_then(|rows| done.and(told).map(|_| rows)) {
+            Ok(changed) => changed,
             Err(error) => {
                 self.client.batch_execute("ROLLBACK").await?;
                 return Err(error);
             }
         };
         self.client.batch_execute("COMMIT").await?;
-        let mut answers = statements.iter().zip(answers);
-        Ok(batches
-            .iter()
-            .map(|batch| Outcome {
-                rows: answers
-                    .by_ref()
-                    .take(batch.statements.len())
-                    .filter(|(statement, _)| statement.returns)
-                    .map(|(_, rows)| rows)
-                    .collect(),
-            })
-            .collect())
+        let mut changed = others.iter().zip(changed).filter(|(ready, _)| ready.statement.returns);
+        let outcome = |batch: &&Batch| {
+            let returning = batch.statements.iter().filter(|statement| statement.returns).count();
+            Outcome { rows: changed.by_ref().take(returning).map(|(_, rows)| rows).collect() }
+        };
+        Ok(batches.iter().map(outcome).collect())
     }
+}
+
+/// Begins a transaction with the locks of what others write too, in one order for all nodes.
+fn begin(batches: &[&Batch]) -> String {
+    let shared: BTreeSet<i64> = batches.iter().flat_map(|batch| &batch.shared).copied().collect();
+    if shared.is_empty() {
+        return "BEGIN".to_owned();
+    }
+    let rows: Vec<String> = shared.iter().map(|key| format!("({key})")).collect();
+    format!(
+        "BEGIN; SELECT pg_advisory_xact_lock(key) FROM (VALUES {}) AS shared (key)",
+        rows.join(",")
+    )
 }
 
 /// The writer task. A group is tried as one transaction; when anything in it is
@@ -186,7 +239,7 @@ async fn write_group(connection: &Connection, group: &[Write]) -> Vec<Result<Out
         Err(error) => return group.iter().map(|_| Err(error.clone())).collect(),
     };
     let batches: Vec<&Batch> = group.iter().map(|write| &write.batch).collect();
-    match session.transact(&batches).await {
+    match session.insist(&batches).await {
         Ok(outcomes) => outcomes.into_iter().map(Ok).collect(),
         Err(error) if group.len() == 1 || session.client.is_closed() => {
             group.iter().map(|_| Err(error.clone())).collect()
@@ -194,10 +247,28 @@ async fn write_group(connection: &Connection, group: &[Write]) -> Vec<Result<Out
         Err(_) => {
             let mut outcomes = Vec::with_capacity(group.len());
             for batch in batches {
-                let alone = session.transact(&[batch]).await;
+                let alone = session.insist(&[batch]).await;
                 outcomes.push(alone.map(|mut outcomes| outcomes.remove(0)));
             }
             outcomes
+        }
+    }
+}
+
+impl Session {
+    /// A transaction that lost to another node's (a deadlock, a serialisation failure) left
+    /// nothing behind and is tried again.
+    async fn insist(&self, batches: &[&Batch]) -> Result<Vec<Outcome>, StoreError> {
+        let mut tries = 1;
+        loop {
+            match self.transact(batches).await {
+                Err(StoreError::Unavailable(why)) if tries < TRIES && !self.client.is_closed() => {
+                    tracing::debug!(%why, "a transaction is tried again");
+                    tokio::time::sleep(BETWEEN_TRIES * tries).await;
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
         }
     }
 }
@@ -257,13 +328,18 @@ impl From<tokio_postgres::Error> for StoreError {
         };
         match error.code() {
             Some(&tokio_postgres::error::SqlState::UNIQUE_VIOLATION) => Self::Duplicate(text),
-            Some(code) if code.code().starts_with("40") => Self::Conflict,
-            Some(code) if ["57", "53", "08"].iter().any(|c| code.code().starts_with(c)) => {
+            // Lost to another transaction; out of resources; shutting down; the connection.
+            Some(code) if ["40", "53", "57", "08"].iter().any(|c| code.code().starts_with(c)) => {
                 Self::Unavailable(text)
             }
             Some(_) => Self::Failed(text),
-            None if error.is_closed() => Self::Unavailable(text),
+            None if error.is_closed() || is_of_the_socket(&error) => Self::Unavailable(text),
             None => Self::Failed(text),
         }
     }
+}
+
+/// The server was not reached, or broke off.
+fn is_of_the_socket(error: &tokio_postgres::Error) -> bool {
+    error.source().is_some_and(|why| why.is::<std::io::Error>())
 }

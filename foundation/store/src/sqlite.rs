@@ -26,17 +26,15 @@ pub(crate) struct Sqlite {
 }
 
 impl Sqlite {
+    /// The schema must be up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let mut connection = Connection::open(path)?;
+        let connection = Connection::open(path)?;
         connection.busy_timeout(Duration::from_secs(10))?;
         connection.execute_batch(
             "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
              PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=8000;",
         )?;
         connection.set_prepared_statement_cache_capacity(128);
-        migrations::migrations::runner()
-            .run(&mut connection)
-            .map_err(|error| StoreError::Failed(format!("migration: {error}")))?;
         let (writer, queue) = intake::channel();
         std::thread::Builder::new()
             .name("store-writer".into())
@@ -87,6 +85,32 @@ impl Sqlite {
             readers.push(connection);
         }
     }
+}
+
+/// Brings the schema up to date.
+pub(crate) fn migrate(path: &Path) -> Result<(), StoreError> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(10))?;
+    connection.execute_batch("PRAGMA journal_mode=WAL;")?;
+    let runner = migrations::migrations::runner().set_abort_missing(false);
+    let ran = runner.run(&mut connection);
+    ran.map_err(|error| StoreError::Failed(format!("migration: {error}")))?;
+    crate::schema::check(&missing(path)?)
+}
+
+/// What of the schema is missing.
+pub(crate) fn missing(path: &Path) -> Result<Vec<String>, StoreError> {
+    let mut applied: Vec<i32> = Vec::new();
+    if path.exists() {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(10))?;
+        let known = "SELECT count(*) FROM sqlite_master WHERE name = 'refinery_schema_history'";
+        if connection.query_row(known, [], |row| row.get::<_, i64>(0))? > 0 {
+            let mut rows = connection.prepare("SELECT version FROM refinery_schema_history")?;
+            applied = rows.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        }
+    }
+    Ok(crate::schema::names_without(migrations::migrations::runner().get_migrations(), &applied))
 }
 
 /// The writer thread: takes what is queued, commits it once, answers everybody.
@@ -197,9 +221,13 @@ impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::ConstraintViolation) => Self::Duplicate(error.to_string()),
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::DiskFull) => {
-                Self::Unavailable(error.to_string())
-            }
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::DiskFull
+                | ErrorCode::SystemIoFailure
+                | ErrorCode::CannotOpen,
+            ) => Self::Unavailable(error.to_string()),
             _ => Self::Failed(error.to_string()),
         }
     }

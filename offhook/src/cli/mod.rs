@@ -2,6 +2,7 @@
 
 mod client;
 mod clock;
+mod doctor;
 mod env;
 mod handset;
 mod mailbox;
@@ -11,6 +12,7 @@ mod output;
 mod ready;
 mod run;
 mod sms;
+mod state;
 mod tail;
 mod trust;
 mod up;
@@ -56,6 +58,14 @@ enum Command {
     Run(run::Run),
     /// Print credentials and a number for programs
     Env(env::Env),
+    /// Look at what an instance needs of this machine
+    Doctor(doctor::Doctor),
+    /// Bring the schema of the database up to date
+    Migrate(state::Migrate),
+    /// Write everything of an instance on SQLite to one file, while it runs
+    Backup(state::Backup),
+    /// Make an instance from such a file
+    Restore(state::Restore),
     /// Put the certificate authority into the system's trust store
     Trust(trust::Trust),
     /// Send text messages
@@ -123,6 +133,13 @@ async fn perform(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         // The program that was run has an exit code of its own.
         Command::Run(args) => return run::run(args, url.as_deref(), &data).await,
+        Command::Doctor(args) => {
+            let is_well = doctor::run(args, &data, json).await?;
+            return Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+        Command::Migrate(args) => state::migrate(args, &data).await,
+        Command::Backup(args) => state::backup(&args, &data),
+        Command::Restore(args) => state::restore(&args, &data),
         Command::Up(up) => up::run(*up, &data).await,
         Command::Ready(args) => ready::run(args, json).await,
         Command::Env(args) => env::run(args, &client()?, json).await,

@@ -25,6 +25,12 @@ pub struct Up {
     /// postgres://user:password@host/database; by default SQLite in the data directory
     #[arg(long, env = "OFFHOOK_DATABASE")]
     database: Option<String>,
+    /// nats://one:4222,two:4222: how the nodes of a cluster hear of each other
+    #[arg(long, env = "OFFHOOK_BUS", value_parser = bus::Nats::parse, requires = "database")]
+    bus: Option<bus::Nats>,
+    /// Refuse to start when the schema is not up to date; `offhook migrate` does that
+    #[arg(long, env = "OFFHOOK_NO_MIGRATE")]
+    no_migrate: bool,
     /// Adopt nothing and keep the clock fixed, also on loopback
     #[arg(long, env = "OFFHOOK_STRICT")]
     strict: bool,
@@ -112,6 +118,14 @@ fn parse_share(text: &str) -> Result<f64, String> {
     }
 }
 
+/// Where the state of a data directory is, unless a URL says otherwise.
+pub(super) fn location(database: Option<String>, data: &Path) -> Location {
+    match database {
+        Some(url) => Location::Postgres(url),
+        None => Location::Sqlite(data.join("offhook.db")),
+    }
+}
+
 /// Public addresses, and the networks and hosts the operator lists.
 fn guarded(allow: &[String]) -> outbound::Policy {
     let (mut networks, mut hosts) = (Vec::new(), Vec::new());
@@ -135,10 +149,9 @@ pub async fn run(up: Up, data: &Path) -> Outcome {
     let settings = Settings {
         listen: up.listen,
         data: data.to_owned(),
-        database: match up.database {
-            Some(url) => Location::Postgres(url),
-            None => Location::Sqlite(data.join("offhook.db")),
-        },
+        database: location(up.database, data),
+        bus: up.bus,
+        migrate: !up.no_migrate,
         development: is_loopback && !up.strict,
         policy,
         public_url: up.public_url,

@@ -7,8 +7,8 @@ use std::time::Instant;
 use client::Clients;
 use clock::Clock;
 use contracts::{
-    BindAccount, BindDirectory, BoxFuture, MessageCarrier, Order, OutboundCall, OutboundMessage,
-    SipDirectory, Submission, Unavailable, VoiceCarrier,
+    BindAccount, BindDirectory, BoxFuture, Homes, MessageCarrier, Order, OutboundCall,
+    OutboundMessage, SipDirectory, Submission, Unavailable, VoiceCarrier, home_of_leg,
 };
 use email::Email;
 use jobs::{Queue, Runner};
@@ -27,6 +27,7 @@ use twilio::Twilio;
 use voice::Voice;
 use whatsapp::WhatsApp;
 
+use super::homes::Housed;
 use super::ports::Notes;
 use super::{Settings, StartError, failed};
 use crate::config::Application;
@@ -47,6 +48,7 @@ impl MessageCarrier for Measured {
                 Submission::Accepted => "accepted",
                 Submission::Refused { .. } => "refused",
                 Submission::Busy(_) => "busy",
+                Submission::Elsewhere(_) => "elsewhere",
             };
             self.metrics.submitted(&self.name, outcome, began.elapsed());
             telemetry::trace::annotate("offhook.carrier", &self.name);
@@ -78,7 +80,8 @@ impl Networks {
         public_url: &str,
     ) -> Result<Self, StartError> {
         let config = &settings.config;
-        let notes = |carrier| Arc::new(Notes::new(store.clone(), carrier));
+        let is_shared = settings.bus.is_some();
+        let notes = |carrier| Arc::new(Notes::new(store.clone(), carrier, is_shared));
         let queue = || Queue::new(store.clone(), clock.clone());
         let sim = Sim::new(notes(SIM), queue(), settings.network);
         let mailboxes = Mailboxes::new(notes("mailbox"), queue());
@@ -177,15 +180,17 @@ impl Networks {
         directory: Arc<dyn SipDirectory>,
         sound: &Arc<Engine>,
         clients: &Arc<Clients>,
+        homes: &Arc<dyn Homes>,
     ) {
+        let housed = Arc::new(Housed { sink: voice.clone(), homes: homes.clone() });
         self.sim.connect_voice(voice.clone());
         self.sim.connect_sound(sound.clone());
         let networks = self.sip.iter().map(|sip| {
-            sip.connect(voice.clone(), directory.clone(), sound.clone());
-            Arc::new(BySip(sip.clone())) as Arc<dyn CallNetwork>
+            sip.connect(housed.clone(), directory.clone(), sound.clone());
+            Arc::new(BySip(sip.clone(), homes.clone())) as Arc<dyn CallNetwork>
         });
-        clients.connect(voice.clone(), sound.clone());
-        let clients = Arc::new(ByClient(clients.clone())) as Arc<dyn CallNetwork>;
+        clients.connect(housed.clone(), sound.clone());
+        let clients = Arc::new(ByClient(clients.clone(), homes.clone())) as Arc<dyn CallNetwork>;
         let networks = networks.chain([clients]).collect();
         voice.connect(Arc::new(CallRoutes::new(networks, self.sim.clone())));
     }
@@ -240,7 +245,7 @@ fn check_applications(applications: &[Application], has_listener: bool) -> Resul
 }
 
 /// SIP among the networks of calls.
-struct BySip(Arc<Sip>);
+struct BySip(Arc<Sip>, Arc<dyn Homes>);
 
 impl CallNetwork for BySip {
     fn reaches(&self, call: &OutboundCall) -> bool {
@@ -254,7 +259,10 @@ impl CallNetwork for BySip {
 
 impl VoiceCarrier for BySip {
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
-        self.0.place(call)
+        Box::pin(async move {
+            self.1.claim(&home_of_leg(call.account, call.leg)).await?;
+            self.0.place(call).await
+        })
     }
 
     fn order<'a>(
@@ -269,7 +277,7 @@ impl VoiceCarrier for BySip {
 }
 
 /// Browser phones among the networks of calls. Names that no browser is registered as are simulated.
-struct ByClient(Arc<Clients>);
+struct ByClient(Arc<Clients>, Arc<dyn Homes>);
 
 impl CallNetwork for ByClient {
     fn reaches(&self, call: &OutboundCall) -> bool {
@@ -284,7 +292,10 @@ impl CallNetwork for ByClient {
 
 impl VoiceCarrier for ByClient {
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
-        self.0.place(call)
+        Box::pin(async move {
+            self.1.claim(&home_of_leg(call.account, call.leg)).await?;
+            self.0.place(call).await
+        })
     }
 
     fn order<'a>(

@@ -6,9 +6,11 @@ mod calls;
 mod carriers;
 mod check;
 mod clients;
+mod cluster;
 mod console;
 mod front;
 mod health;
+mod homes;
 mod links;
 mod mailboxes;
 mod networks;
@@ -29,7 +31,7 @@ use std::time::Duration;
 
 use accounts::Accounts;
 use authority::Authority;
-use bus::Bus;
+use bus::Nats;
 use client::Clients;
 use clock::Clock;
 use content::Content;
@@ -49,7 +51,7 @@ use sim::{Mailboxes, Network, Sim};
 use sip_carrier::Sip;
 use smpp_carrier::Smpp;
 use smtp::Smtp;
-use store::{BlobStore, Location, Sealer, Store};
+use store::{BlobStore, Leases, Location, Sealer, Store};
 use telemetry::Metrics;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -67,6 +69,7 @@ use carriers::Networks;
 
 pub use api::Env;
 pub use clients::Config as ClientConfig;
+pub use cluster::LimitsConfig;
 pub use front::Front;
 pub use otlp::Config as TraceConfig;
 pub use speech::Config as SpeechConfig;
@@ -78,6 +81,10 @@ pub struct Settings {
     /// Keys, blobs and, by default, the database.
     pub data: PathBuf,
     pub database: Location,
+    /// How the nodes of a cluster hear of each other; without it there is one node.
+    pub bus: Option<Nats>,
+    /// The schema is brought up to date at the start; else it has to be.
+    pub migrate: bool,
     /// Unknown accounts and senders are adopted; the clock moves.
     pub development: bool,
     pub policy: outbound::Policy,
@@ -132,6 +139,8 @@ impl Settings {
             listen,
             data: data.to_owned(),
             database: Location::Sqlite(data.join("offhook.db")),
+            bus: None,
+            migrate: true,
             development: true,
             policy: outbound::Policy::Open,
             public_url: None,
@@ -158,6 +167,7 @@ impl Settings {
 /// A running platform.
 pub struct Platform {
     pub store: Store,
+    pub leases: Leases,
     pub clock: Clock,
     pub accounts: Arc<Accounts>,
     pub users: Users,
@@ -262,8 +272,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             .map_err(|error| failed("trusted certificates")(error.to_string()))?;
         tasks.push(tokio::spawn(otlp::run(config, Arc::new(client), stopped.clone())));
     }
-    if let Some(smpp) = &platform.smpp {
-        tasks.push(tokio::spawn(smpp.clone().run(stopped.clone())));
+    if let Some(smpp) = platform.smpp.clone() {
+        let leases = platform.leases.clone();
+        let stopped = stopped.clone();
+        tasks.push(tokio::spawn(async move {
+            leases.alone(smpp_carrier::LEASE, stopped, |stop| smpp.clone().run(stop)).await;
+        }));
     }
     if let Some(smtp) = &platform.smtp {
         tasks.push(tokio::spawn(smtp.clone().run(stopped.clone())));
@@ -273,7 +287,24 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         tasks.push(tokio::spawn(sip.clone().run(stopped.clone())));
         sip.ready().await;
     }
+    if settings.bus.is_some() {
+        let (leases, stopped) = (platform.leases.clone(), stopped.clone());
+        let (voice, clock) = (platform.voice.clone(), platform.clock.clone());
+        tasks.push(tokio::spawn(async move {
+            let orphans = |stop| {
+                let clock = clock.clone();
+                homes::end_orphans(leases.clone(), voice.clone(), move || clock.now(), stop)
+            };
+            leases.clone().alone(homes::LEASE, stopped, orphans).await;
+        }));
+    }
     tasks.extend([
+        tokio::spawn(platform.leases.clone().stay_alive(stopped.clone())),
+        tokio::spawn(cluster::follow_clock(
+            platform.store.clone(),
+            platform.clock.clone(),
+            stopped.clone(),
+        )),
         tokio::spawn(runner.run(stopped.clone())),
         tokio::spawn(retention.run(stopped.clone())),
         tokio::spawn(pump.run(stopped.clone())),
@@ -288,6 +319,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
             stopped,
         )),
     ]);
+    if settings.bus.is_none() && platform.store.kind() == "postgres" {
+        tasks.push(tokio::spawn(cluster::miss_bus(platform.leases.clone(), stop.subscribe())));
+    }
     Ok(Running { platform, stop, tasks })
 }
 
@@ -313,14 +347,19 @@ async fn wire(
     })?;
     let sealer = Sealer::from_file(&data.join("secret.key"))
         .map_err(|error| failed("secret.key")(error.to_string()))?;
-    let blobs =
-        BlobStore::open(data.join("blobs")).map_err(|error| failed("blobs")(error.to_string()))?;
-    let store = Store::open(&settings.database, Bus::default())
-        .await
-        .map_err(|error| failed("database")(error.to_string()))?;
+    let opened = match settings.migrate {
+        true => Store::open(&settings.database, cluster::bus(settings)).await,
+        false => Store::open_as_it_is(&settings.database, cluster::bus(settings)).await,
+    };
+    let store = opened.map_err(|error| failed("database")(error.to_string()))?;
+    cluster::check_key(&store, &sealer).await?;
+    let leases = cluster::leases(&store.background());
+    let blobs = BlobStore::open(data.join("blobs"), &store)
+        .map_err(|error| failed("blobs")(error.to_string()))?;
     let development = settings.development;
     let clock = if development { Clock::movable() } else { Clock::fixed() };
     api::restore_clock(&store, &clock).await.map_err(|e| failed("clock")(e.to_string()))?;
+    cluster::check_clock(&store, &clock).await?;
 
     let accounts = Accounts::new(store.clone(), clock.clone(), sealer.clone(), development);
     let client = outbound::Client::new(settings.policy.clone(), clock.clone())
@@ -395,6 +434,7 @@ async fn wire(
     };
     let notice_caller = settings.config.notices.call.clone();
     let notice_caller = notice_caller.or_else(|| development.then(|| NOTICE_CALLER.to_owned()));
+    let homes: Arc<dyn contracts::Homes> = Arc::new(homes::Rows(leases.clone()));
     let voice = Voice::new(voice::Parts {
         store: background.by_account(),
         clock: clock.clone(),
@@ -409,6 +449,7 @@ async fn wire(
         files: Arc::new(speech::Lame),
         recogniser: speech.clone(),
         sip: directory.clone(),
+        homes: homes.clone(),
         public_url: url.clone(),
         development,
         sealer: sealer.clone(),
@@ -434,7 +475,7 @@ async fn wire(
         addresses: clients::addresses(settings, local),
         random: Arc::new(rand::random::<u128>),
     });
-    networks.connect_calls(&voice, directory, &sound, &clients);
+    networks.connect_calls(&voice, directory, &sound, &clients, &homes);
     let mut senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
@@ -472,6 +513,7 @@ async fn wire(
         messages: Arc::new(ports::Contents(background.by_account())),
     });
     let runner = Runner::new(background, clock.clone())
+        .among(leases.clone())
         .with(webhooks)
         .with(Arc::new(usage::Watch::new(clock.clone())))
         .with(Arc::new(ValidationWorker(numbers.clone())));
@@ -483,9 +525,15 @@ async fn wire(
         let freed = runner.release_leases().await;
         freed.map_err(|error| failed("database")(error.to_string()))?;
     }
+    let limits = cluster::limits(settings);
     let doors = ports::Doors { accounts: accounts.clone(), verify: verify.clone() };
     let router = Router::new(store.clone(), clock.clone(), Arc::new(doors), development)
-        .with_concurrency_max(settings.concurrency_max);
+        .with_limits(
+            limits.everybody,
+            limits.accounts,
+            limits.node_requests_in_flight,
+            cluster::counts(&store),
+        );
     let router = trust.mount(numbers.mount(accounts.mount(router)));
     let router = content.mount(messaging.mount(router));
     let router = usage::mount(monitor.mount(router));
@@ -498,6 +546,7 @@ async fn wire(
         users: Users::new(store.clone(), clock.clone()),
         config: settings.config.clone(),
         store,
+        leases,
         clock,
         accounts,
         numbers,

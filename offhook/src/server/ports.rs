@@ -1,15 +1,16 @@
 //! Ports that need no product: carriers' notes and signing keys.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use accounts::Accounts;
 use contracts::{
     AccountDirectory, BoxFuture, CarrierNotes, MailNames, MessageContent, MessageContents,
-    NotesError, Unavailable,
+    NotesError, Turn, Unavailable,
 };
 use kernel::{ApiError, Sid};
 use rest::{Gate, Login, Principal, Verb};
-use store::{Batch, ByAccount, Store, StoreError};
+use store::{Batch, ByAccount, Leases, Store, StoreError};
 use verify::Verify;
 use webhooks::SigningKeys;
 
@@ -17,11 +18,41 @@ use webhooks::SigningKeys;
 pub struct Notes {
     store: Store,
     carrier: &'static str,
+    /// Set where other nodes write the same notes.
+    node: Option<String>,
 }
 
+/// Between two looks whether another node's turn is over.
+const TURN_LOOK: Duration = Duration::from_millis(5);
+/// How long a turn is waited for: longer than the lease of a node that died in its own.
+const TURN_WAIT: Duration = Duration::from_secs(15);
+
 impl Notes {
-    pub fn new(store: Store, carrier: &'static str) -> Self {
-        Self { store, carrier }
+    pub fn new(store: Store, carrier: &'static str, is_shared: bool) -> Self {
+        let node = is_shared.then(|| format!("{:016x}", rand::random::<u64>()));
+        Self { store, carrier, node }
+    }
+
+    async fn take_turn(&self, node: &str, what: &str) -> Result<Turn, NotesError> {
+        // Each turn has an owner of its own: what ends late ends nothing of the next.
+        let owner = format!("{node}.{:016x}", rand::random::<u64>());
+        let leases = Leases::new(self.store.clone(), owner);
+        let name = format!("turn/{}/{what}", self.carrier);
+        let begun = Instant::now();
+        while !leases.take(&name).await.map_err(failed)? {
+            if begun.elapsed() > TURN_WAIT {
+                return Err(NotesError(format!("another node does not end with {what}")));
+            }
+            tokio::time::sleep(TURN_LOOK).await;
+        }
+        let here = tokio::runtime::Handle::current();
+        Ok(Turn::new(move || {
+            here.spawn(async move {
+                if let Err(error) = leases.release(&name).await {
+                    tracing::warn!(%error, %name, "a turn ends with its lease");
+                }
+            });
+        }))
     }
 
     async fn commit(&self, batch: Batch) -> Result<(), NotesError> {
@@ -34,6 +65,15 @@ fn failed(error: StoreError) -> NotesError {
 }
 
 impl CarrierNotes for Notes {
+    fn turn<'a>(&'a self, what: &'a str) -> BoxFuture<'a, Result<Turn, NotesError>> {
+        Box::pin(async move {
+            match &self.node {
+                Some(node) => self.take_turn(node, what).await,
+                None => Ok(Turn::default()),
+            }
+        })
+    }
+
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, NotesError>> {
         Box::pin(async move {
             let sql = "SELECT value FROM carrier_note WHERE carrier = $1 AND note = $2";

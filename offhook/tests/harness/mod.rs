@@ -9,6 +9,7 @@
 
 mod calls;
 mod http;
+pub mod node;
 mod sink;
 mod telephone;
 
@@ -155,7 +156,7 @@ impl World {
     /// Media and letters as they lie on disk.
     pub fn blobs(&self) -> store::BlobStore {
         let directory = self.database.directory().join("data").join("blobs");
-        store::BlobStore::open(directory).expect("the directory is there")
+        store::BlobStore::open(directory, &self.platform().store).expect("the directory is there")
     }
 
     pub async fn stop(mut self) {

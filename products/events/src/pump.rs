@@ -33,8 +33,7 @@ const IDLE: Duration = Duration::from_millis(250);
 ///
 /// How far it has read is a row that moves in the commit of the deliveries it promises, so each is
 /// promised once on whichever node; of two nodes one loses the commit and reads on from there.
-// Differs: with several nodes on PostgreSQL an event may become visible after one with a higher
-// number; the reader does not wait for it.
+/// Events become visible in the order of their numbers, whichever node writes them (foundation/store).
 pub struct Pump {
     events: Arc<Events>,
     bus: Bus,

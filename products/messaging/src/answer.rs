@@ -32,8 +32,7 @@ impl Worker for Answerer {
         let Answer { sid, number } = job.read()?;
         let mut batch = store.batch();
         if let Some(message) = Message::load(store, sid).await? {
-            let handed = self.0.deliver_to_application(&message).await;
-            if handed.map_err(|error| Failure::Retry(error.0))? {
+            if self.0.deliver_to_application(&message).await? {
                 return Ok(batch);
             }
             let route = self.0.route(store, number).await?;

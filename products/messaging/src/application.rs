@@ -72,20 +72,20 @@ impl Messaging {
 
     /// Hands an inbound message to the application whose number it is for; whether there is
     /// one.
-    pub(crate) async fn deliver_to_application(
-        &self,
-        message: &Message,
-    ) -> Result<bool, Unavailable> {
+    pub(crate) async fn deliver_to_application(&self, message: &Message) -> Result<bool, Failure> {
         let Some(applications) = self.applications.get() else { return Ok(false) };
         let Some(system_id) = applications.numbers.get(&message.to) else { return Ok(false) };
+        if let Some(lease) = applications.link.elsewhere() {
+            return Err(Failure::Elsewhere(lease.to_owned()));
+        }
         let inbound = InboundMessage {
             from: message.from.clone().unwrap_or_default(),
             to: message.to.clone(),
             body: message.body.clone(),
             ..InboundMessage::default()
         };
-        applications.link.deliver(system_id, &inbound).await?;
-        Ok(true)
+        let delivered = applications.link.deliver(system_id, &inbound).await;
+        delivered.map(|()| true).map_err(|error| Failure::Retry(error.0))
     }
 }
 
@@ -120,6 +120,9 @@ impl Worker for Reporter {
                 Status::Read => ReceiptStatus::Read,
                 _ => ReceiptStatus::Undelivered { code: code.unwrap_or(30008) },
             };
+            if let Some(lease) = applications.link.elsewhere() {
+                return Err(Failure::Elsewhere(lease.to_owned()));
+            }
             let told = applications.link.status(&SubmissionStatus { sid, status, at }).await;
             told.map_err(|error| Failure::Retry(error.0))?;
         }

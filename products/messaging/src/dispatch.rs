@@ -165,6 +165,9 @@ impl Messaging {
                         span.fail("busy");
                         return Err(Failure::Retry(why.0));
                     }
+                    Submission::Elsewhere(lease) => {
+                        return Err(Failure::Elsewhere(lease.to_owned()));
+                    }
                 }
             }
         };

@@ -256,7 +256,7 @@ impl Message {
         let micros = price::micros(&self.to, inbound, self.segments, self.media);
         self.price = Some(price::wire(micros));
         let category = price::category(inbound, self.media);
-        batch.run(
+        batch.shares("spend", category).run(
             "INSERT INTO spend (account_sid, day, category, count, micros)
              VALUES ($1, $2, $3, 1, $4) ON CONFLICT (account_sid, day, category)
              DO UPDATE SET count = spend.count + 1, micros = spend.micros + excluded.micros",

@@ -180,6 +180,7 @@ impl Worker for Notifier {
             Submission::Accepted => NoticeOutcome::Sent,
             Submission::Refused { code } => NoticeOutcome::Failed { code },
             Submission::Busy(why) => return Err(Failure::Retry(why.0)),
+            Submission::Elsewhere(lease) => return Err(Failure::Elsewhere(lease.to_owned())),
         };
         let told = self.0.tell(store.account(), accepted.reference, outcome).await;
         told.map_err(|error| Failure::Retry(error.0))?;

@@ -349,7 +349,9 @@ impl NoticeSink for Verify {
             let batch = match self.settled(&store, reference, outcome).await {
                 Ok(batch) => batch,
                 Err(Failure::Retry(why) | Failure::Hopeless(why)) => return Err(Unavailable(why)),
-                Err(Failure::Later(_)) => return Err(Unavailable("not yet".into())),
+                Err(Failure::Later(_) | Failure::Elsewhere(_)) => {
+                    return Err(Unavailable("not yet".into()));
+                }
             };
             store.commit(batch).await.map(drop).map_err(|error| Unavailable(error.to_string()))
         })

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use contracts::{
     AnsweredBy, Ending, Item, LegEvent, Order, OutboundCall, Signal, Unavailable, Verdict,
+    home_of_leg,
 };
 use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};
@@ -25,6 +26,7 @@ use crate::dial::ChildNews;
 use crate::lifecycle::{self, Event, Status};
 use crate::listen::Transcribing;
 use crate::recording::RecordSetup;
+use crate::relay::home_of_session;
 use crate::stream::StreamPlan;
 use crate::{Voice, params, price};
 
@@ -159,11 +161,23 @@ impl Voice {
         jobs::add(batch, &self.parts.clock, job);
     }
 
+    /// What lives on another node is done there.
+    async fn stay_or_go(&self, home: &str) -> Result<(), Failure> {
+        match self.parts.homes.is_elsewhere(home).await {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(Failure::Elsewhere(home.to_owned())),
+            Err(error) => Err(Failure::Retry(error.0)),
+        }
+    }
+
     async fn deliver(&self, store: &AccountStore, letter: Letter) -> Result<AccountBatch, Failure> {
         let batch = store.batch();
         let Some(mut call) = Call::load(store, letter.call).await? else { return Ok(batch) };
         // What is over hears nothing any more.
         let Some(live) = call.live.take() else { return Ok(batch) };
+        if live.relay.is_some() {
+            self.stay_or_go(&home_of_session(letter.call)).await?;
+        }
         let now = self.parts.clock.now();
         // A call goes forward in time, and not beyond the present.
         let at = letter.at.max(live.at).min(now.max(live.at));
@@ -202,6 +216,9 @@ impl Worker for Runner {
 
     async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
         let carrier = self.0.carrier();
+        if let Errand::Order { leg, .. } = job.read()? {
+            self.0.stay_or_go(&home_of_leg(job.account, leg)).await?;
+        }
         let done = match job.read()? {
             Errand::Place(mut call) => {
                 call.extras = self.0.open_extras(call.extras);

@@ -40,7 +40,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use clock::Clock;
 use contracts::{
-    AccountDirectory, DialingPermissions, MessageSubmission, NoticeSink, NumberDirectory,
+    AccountDirectory, DialingPermissions, Homes, MessageSubmission, NoticeSink, NumberDirectory,
     Recogniser, SipDirectory, SoundFiles, Speaker, VoiceCarrier,
 };
 use outbound::Client;
@@ -75,6 +75,8 @@ pub struct Parts {
     pub sip: Arc<dyn SipDirectory>,
     /// For passwords that rest with calls.
     pub sealer: Sealer,
+    /// Which node has a leg with sound, or a session.
+    pub homes: Arc<dyn Homes>,
     /// Where applications reach this platform's recordings: `http://127.0.0.1:4010`.
     pub public_url: String,
     /// Unknown callers are adopted.

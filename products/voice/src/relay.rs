@@ -20,6 +20,11 @@ const OUTBOX_MAX: usize = 1_000;
 /// How fast text is spoken, where nobody measured it.
 const CHARS_PER_SECOND: u64 = 15;
 
+/// The name of a session's home.
+pub(crate) fn home_of_session(call: Sid) -> String {
+    format!("relay/{call}")
+}
+
 /// The sessions of this process.
 ///
 /// Differs: a session does not outlive the process, as at Twilio; its call goes on with the action.
@@ -152,12 +157,19 @@ impl Voice {
         let Some(voice) = self.this.upgrade() else { return };
         let inbox = self.sessions.open(call);
         tokio::spawn(async move {
+            let home = home_of_session(call);
+            if let Err(error) = voice.parts.homes.claim(&home).await {
+                tracing::warn!(%error, %call, "a session is not found from other nodes");
+            }
             let headers = [("X-Twilio-Signature".to_owned(), signature)];
             let over = match voice.parts.client.websocket(&url, &headers).await {
                 Err(fault) => Err(fault),
                 Ok(socket) => voice.relay(account, call, socket, setup, inbox).await,
             };
             voice.sessions.close(call);
+            if let Err(error) = voice.parts.homes.release(&home).await {
+                tracing::warn!(%error, %call, "a session that is over is still looked for here");
+            }
             let failure = over.err().map(|SocketFault { message, .. }| (39001, message));
             voice.deliver_relay(account, call, What::RelayClosed { failure }).await;
         });
