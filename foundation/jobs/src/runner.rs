@@ -362,8 +362,11 @@ impl Runner {
             Ok(batch) => self.finish(&job, batch).await,
             Err(failure) => Err(failure),
         };
-        if let Err(Failure::Retry(why) | Failure::Hopeless(why)) = &outcome {
-            span.fail(why);
+        // Why is in the log and with the dead jobs: it may name a number.
+        match &outcome {
+            Err(Failure::Retry(_)) => span.fail("to be tried again"),
+            Err(Failure::Hopeless(_)) => span.fail("given up"),
+            _ => {}
         }
         match outcome {
             Ok(()) => {}

@@ -112,7 +112,7 @@ fn is_usage(path: &str) -> bool {
     let Some(path) = path.strip_prefix("/_offhook/v1/wire/") else { return false };
     let Some((product, path)) = path.split_once('/') else { return false };
     // Nothing that a path may be written as otherwise.
-    let is_plain = !path.contains(['%', '.']) || path.ends_with(".json") && !path.contains("..");
+    let is_plain = !path.contains('%') && !path.contains("..");
     USAGE.iter().any(|(name, part)| *name == product && path.contains(part)) && is_plain
 }
 
@@ -256,6 +256,7 @@ mod tests {
             "api/2010-04-01/Accounts/AC1/Messages.json",
             "api/2010-04-01/Accounts/AC1/Usage/Records/../../Messages.json",
             "api/2010-04-01/Accounts/AC1/Usage/Records%2f..%2f..%2fMessages.json",
+            "api/2010-04-01/Accounts/AC1/Messages.json%3f/Usage/Records.json",
             "verify/Usage/Records",
         ] {
             assert!(!at(path), "{path}");

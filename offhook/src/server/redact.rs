@@ -28,6 +28,7 @@ const KEPT: &[&str] = &[
     "code",
     "count",
     "count_unit",
+    "country_code",
     "currency",
     "cut",
     "died_at",
@@ -35,6 +36,7 @@ const KEPT: &[&str] = &[
     "ended",
     "ends",
     "error",
+    "error_code",
     "event",
     "id",
     "key",
@@ -63,13 +65,11 @@ const KEPT: &[&str] = &[
     "user",
     "window_unit",
 ];
-const ENDINGS: &[&str] = &["_sid", "_at", "_code", "_status", "_uri", "_url", "_unit", "uri"];
+const ENDINGS: &[&str] = &["_sid", "_at", "_status", "_unit", "uri", "page_url"];
 const STARTS: &[&str] = &["date_", "start_", "end_"];
 /// Addresses: of them the beginning and the end are told.
 const ADDRESSES: &[&str] =
     &["from", "to", "number", "phone_number", "peer", "address", "sender", "caller", "called"];
-/// URLs of programs, which may hold anything.
-const URLS: &[&str] = &["url", "request_url", "media_url", "sound_url", "recording_url"];
 
 const LEFT_OUT: &str = "[left out]";
 
@@ -111,10 +111,9 @@ fn hide(name: &str, value: &mut Value) {
 }
 
 fn is_kept(name: &str) -> bool {
-    !URLS.contains(&name)
-        && (KEPT.contains(&name)
-            || ENDINGS.iter().any(|ending| name.ends_with(ending))
-            || STARTS.iter().any(|start| name.starts_with(start)))
+    KEPT.contains(&name)
+        || ENDINGS.iter().any(|ending| name.ends_with(ending))
+        || STARTS.iter().any(|start| name.starts_with(start))
 }
 
 /// `+1415•••23`; of what is too short nothing.
@@ -172,6 +171,7 @@ mod tests {
                 "from": "whatsapp:+14155550100", "to": "+14155550123", "body": "My secret",
                 "error_code": 30003, "status": "sent", "whatever": "new", "media": ["image/png"],
                 "url": "https://app.example/?To=%2B14155550123",
+                "sms_url": "https://user:password@app.example/", "name": "Ada",
                 "request_headers": [["X-Twilio-Signature", "abc"]],
                 "message": "No one answers at +14155550123, truly",
                 "next_page_uri": "/x?To=%2B14155550123&PageToken=PASM1",
@@ -183,7 +183,7 @@ mod tests {
             "data": {
                 "from": "whatsapp:+141•••00", "to": "+141•••23", "body": LEFT_OUT,
                 "error_code": 30003, "status": "sent", "whatever": LEFT_OUT, "media": [LEFT_OUT],
-                "url": LEFT_OUT,
+                "url": LEFT_OUT, "sms_url": LEFT_OUT, "name": LEFT_OUT,
                 "request_headers": [[LEFT_OUT, LEFT_OUT]],
                 "message": "No one answers at +141•••, truly",
                 "next_page_uri": "/x?To=%2B141•••&PageToken=PASM1",
