@@ -6,7 +6,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::node::{NatsServer, Node, cluster, try_exchange};
+use harness::node::{NatsServer, Node, Plan, cluster, try_exchange};
 use harness::{Login, Reply, Request, exchange, free_port};
 use kernel::Timestamp;
 use serde_json::json;
@@ -35,6 +35,17 @@ impl Pair {
         Some(Self { nodes, nats, database, login, number })
     }
 
+    /// Starts every node again, with this configuration.
+    async fn reconfigure(&mut self, config: &str) {
+        let file = self.database.directory().join("offhook.toml");
+        std::fs::write(&file, config).unwrap();
+        for node in &mut self.nodes {
+            node.kill().await;
+            node.plan.more = vec!["--config".into(), file.display().to_string()];
+            *node = node.plan.start().await;
+        }
+    }
+
     async fn send(&self, node: usize, request: Request) -> Reply {
         exchange(&self.nodes[node].url, request).await
     }
@@ -46,6 +57,13 @@ impl Pair {
         let reply = self.send(node, request).await;
         assert_eq!(reply.status, 201, "{reply:?}");
         reply.text_of("sid")
+    }
+
+    /// Who has the binds.
+    async fn binder(&self) -> Option<String> {
+        let sql = "SELECT owner FROM lease WHERE name = 'smpp'";
+        let row = self.database.store.point(sql, vec![]).await.unwrap();
+        row.map(|row| row.text(0).to_owned())
     }
 
     async fn until_delivered(&self, count: usize, patience: Duration) {
@@ -112,15 +130,7 @@ async fn what_one_node_changes_holds_on_the_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lane_keeps_its_pace_whoever_sends() {
     let Some(mut pair) = Pair::start().await else { return };
-    // The same cluster, with senders of five a second.
-    let config = pair.database.directory().join("offhook.toml");
-    std::fs::write(&config, "[rates]\nlong_code_us = 5.0\n").unwrap();
-    for node in &mut pair.nodes {
-        node.kill().await;
-        node.plan.port = free_port();
-        node.plan.more = vec!["--config".into(), config.display().to_string()];
-        *node = node.plan.start().await;
-    }
+    pair.reconfigure("[rates]\nlong_code_us = 5.0\n").await;
     const COUNT: usize = 40;
     for at in 0..COUNT {
         pair.message(at % 2, "paced").await;
@@ -156,6 +166,55 @@ async fn what_a_dead_node_had_begun_the_other_ends() {
     }
     // The leases of its jobs run out after 15 seconds.
     pair.until_delivered(sent, Duration::from_secs(30)).await;
+}
+
+/// A message centre: a node of its own, which lets one connection bind as `cluster`.
+async fn message_centre(pair: &Pair) -> (Node, u16) {
+    let mut plan = Plan::new(pair.database.directory().join("centre"));
+    let mut node = plan.start().await;
+    let (login, number) = node.env().await;
+    node.kill().await;
+    let port = free_port();
+    let config = format!(
+        "[[carriers.smpp.listeners]]\nlisten = '127.0.0.1:{port}'\n[[applications]]\n\
+         system_id = 'cluster'\npassword = 'secret'\naccount_sid = '{}'\nnumbers = ['{number}']\n\
+         sessions_max = 1\n[[routes]]\ncarriers = ['sim']\n",
+        login.user
+    );
+    let file = plan.data.join("offhook.toml");
+    std::fs::write(&file, config).unwrap();
+    plan.more = vec!["--config".into(), file.display().to_string()];
+    (plan.start().await, port)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_node_binds_for_all_and_another_when_it_dies() {
+    let Some(mut pair) = Pair::start().await else { return };
+    let (_centre, port) = message_centre(&pair).await;
+    pair.reconfigure(&format!(
+        "[rates]\nlong_code_us = 100.0\n[[carriers.smpp.binds]]\nname = 'centre'\n\
+         host = '127.0.0.1'\nport = {port}\nsystem_id = 'cluster'\npassword = 'secret'\n\
+         [[routes]]\ncarriers = ['smpp']\n"
+    ))
+    .await;
+    for at in 0..20 {
+        pair.message(at % 2, "by whichever node").await;
+    }
+    pair.until_delivered(20, Duration::from_secs(40)).await;
+    let first = pair.binder().await.expect("one of them is bound");
+    // Each dies once, so whoever was bound has.
+    pair.nodes[0].kill().await;
+    for _ in 0..10 {
+        pair.message(1, "after").await;
+    }
+    pair.until_delivered(30, Duration::from_secs(60)).await;
+    pair.nodes[0] = pair.nodes[0].plan.start().await;
+    pair.nodes[1].kill().await;
+    for _ in 0..10 {
+        pair.message(0, "after the other").await;
+    }
+    pair.until_delivered(40, Duration::from_secs(60)).await;
+    assert_ne!(pair.binder().await, Some(first), "it has moved");
 }
 
 #[tokio::test(flavor = "multi_thread")]

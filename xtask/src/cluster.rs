@@ -15,32 +15,41 @@ const NODES: usize = 2;
 const SERVERS: usize = 3;
 const START: Duration = Duration::from_secs(60);
 
-/// Starts one. Tells the official SDKs' stories against it (Node and Python, or the languages
-/// named), every connection to the next node; with `up` stays until it is interrupted instead.
+/// Tells the official SDKs' stories (Node and Python, or the languages named), each to a cluster of
+/// its own, every connection to the next node. With `up` starts one and stays until it is
+/// interrupted.
 pub fn run(args: &[&str]) -> Outcome {
     needs::for_interop()?;
     run::cargo(&["build", "-p", "offhook"])?;
-    let cluster = Cluster::start()?;
-    let url = balance(cluster.ports.clone())?;
-    println!("cluster: two nodes behind {url}, logs in {}", cluster.directory.display());
     if args == ["up"] {
+        let (_cluster, _) = start()?;
         println!("interrupt to end it");
         loop {
             thread::park();
         }
     }
     needs::for_sdks()?;
-    let languages = if args.is_empty() { &["node", "python"][..] } else { args };
     let binary = run::target().join("debug/offhook").display().to_string();
-    let env = [("OFFHOOK_BIN", binary), ("OFFHOOK_AT", url)];
-    let mut command = vec!["conformance/sdk/run.sh"];
-    command.extend(languages);
-    run::tee("bash", &command, &env).map(|_| ()).map_err(|(why, _)| why)
+    for language in if args.is_empty() { &["node", "python"][..] } else { args } {
+        let (_cluster, url) = start()?;
+        let env = [("OFFHOOK_BIN", binary.clone()), ("OFFHOOK_AT", url)];
+        let told = run::tee("bash", &["conformance/sdk/run.sh", language], &env);
+        told.map_err(|(why, _)| why)?;
+    }
+    Ok(())
+}
+
+/// A cluster, and the URL of its balancer.
+fn start() -> Result<(Cluster, String), String> {
+    let ports = free_ports(NODES)?;
+    let url = balance(ports.clone())?;
+    let cluster = Cluster::start(ports, &url)?;
+    println!("cluster: two nodes behind {url}, logs in {}", cluster.directory.display());
+    Ok((cluster, url))
 }
 
 struct Cluster {
     children: Vec<Child>,
-    ports: Vec<u16>,
     directory: PathBuf,
     _postgres: Postgres,
 }
@@ -56,14 +65,13 @@ impl Drop for Cluster {
 }
 
 impl Cluster {
-    fn start() -> Result<Self, String> {
+    fn start(ports: Vec<u16>, public_url: &str) -> Result<Self, String> {
         let postgres = Postgres::start()?;
         let database = postgres.url();
         let name = format!("offhook-cluster-{}", std::process::id());
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).map_err(|error| format!("{directory:?}: {error}"))?;
-        let (children, ports) = (Vec::new(), Vec::new());
-        let mut cluster = Self { children, ports, directory, _postgres: postgres };
+        let mut cluster = Self { children: Vec::new(), directory, _postgres: postgres };
 
         let clients = free_ports(SERVERS)?;
         let routes = free_ports(SERVERS)?;
@@ -82,8 +90,7 @@ impl Cluster {
         let servers: Vec<String> = clients.iter().map(|port| format!("127.0.0.1:{port}")).collect();
         let bus = format!("nats://{}", servers.join(","));
 
-        cluster.ports = free_ports(NODES)?;
-        for (at, port) in cluster.ports.clone().into_iter().enumerate() {
+        for (at, port) in ports.into_iter().enumerate() {
             let data = cluster.directory.join(format!("node{at}"));
             fs::create_dir_all(&data).map_err(|error| format!("{data:?}: {error}"))?;
             if at > 0 {
@@ -93,6 +100,7 @@ impl Cluster {
             }
             let mut node = Command::new(run::target().join("debug/offhook"));
             node.args(["up", "--database", &database, "--bus", &bus, "--log", "warn"]);
+            node.args(["--public-url", public_url]);
             node.args(["--listen", &format!("127.0.0.1:{port}"), "--data"]).arg(&data);
             cluster.spawn(node, &format!("node{at}"))?;
             wait_for_health(port)?;

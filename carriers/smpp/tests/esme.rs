@@ -277,7 +277,14 @@ async fn a_wrong_password_keeps_trying_and_messages_stay_with_the_platform() {
     let smsc = Smsc::start(|turn, _| id(turn)).await;
     let config = smsc.bind("").replace("'secret'", "'wrong'");
     let running = Running::start(&config, Arc::default(), Arc::default());
-    let submission = contracts::MessageCarrier::submit(&*running.smpp, &message("hi")).await;
+    let message = message("hi");
+    let submit = || contracts::MessageCarrier::submit(&*running.smpp, &message);
+    let mut submission = submit().await;
+    while matches!(submission, Submission::Elsewhere(_)) {
+        // It does not run yet.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        submission = submit().await;
+    }
     assert!(matches!(submission, Submission::Busy(_)), "{submission:?}");
     assert!(smsc.heard.submitted.lock().unwrap().is_empty());
     running.stop().await;

@@ -527,6 +527,10 @@ async fn move_clock(State(app): State<App>, body: String) -> Result<Json<Value>,
     );
     app.store.commit(batch).await?;
     app.store.bus().invalidate(super::cluster::CLOCK);
+    if app.leases.nodes().await?.len() > 1 {
+        // The other nodes have followed when the answer is read.
+        tokio::time::sleep(super::cluster::FOLLOWED).await;
+    }
     clock_json(&app.store, &app.clock).await
 }
 

@@ -16,6 +16,8 @@ use super::{Settings, StartError, api, failed};
 
 /// The bus's key of the clock that a developer moves.
 pub(super) const CLOCK: &str = "clock";
+/// How long the other nodes take to follow it, with room to spare.
+pub(super) const FOLLOWED: Duration = Duration::from_millis(200);
 /// How far the clocks of a node and of the database may be apart before it is said.
 const SKEW_MAX: Duration = Duration::from_secs(2);
 /// How often it is looked whether there are other nodes, where there is no bus.

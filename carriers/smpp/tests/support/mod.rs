@@ -226,7 +226,9 @@ impl Running {
     pub async fn submit(&self, message: &OutboundMessage) -> Submission {
         for _ in 0..50 {
             match self.smpp.submit(message).await {
-                Submission::Busy(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+                Submission::Busy(_) | Submission::Elsewhere(_) => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
                 submission => return submission,
             }
         }
