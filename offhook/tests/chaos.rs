@@ -71,7 +71,7 @@ impl Scenario {
     /// Of three runs the first is one node on SQLite, the others two nodes on PostgreSQL.
     fn of(seed: u64, run: u64) -> Self {
         let mut chance = Chance(seed.wrapping_mul(1_000_003).wrapping_add(run));
-        let nodes = if run % 3 == 0 { 1 } else { 2 };
+        let nodes = if run.is_multiple_of(3) { 1 } else { 2 };
         let kinds: &[Fault] = match (nodes, run % 3) {
             (1, _) => &[Fault::KillNode, Fault::KillNode, Fault::FillDisk, Fault::JumpClock],
             (_, 1) => &[Fault::KillNode, Fault::KillNode, Fault::LoseBus, Fault::JumpClock],
@@ -341,7 +341,10 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(250)).await;
         };
-        let told = clients.told.lock().unwrap();
+        let (refused, unanswered) = {
+            let told = clients.told.lock().unwrap();
+            (told.refused, told.unanswered)
+        };
         let mut line = format!(
             "{} accepted, {} inbound, {} callbacks, {} duplicates, {} refused, {} unanswered, \
              settled in {:.1} s;",
@@ -349,14 +352,13 @@ impl World {
             verdict.inbound,
             verdict.callbacks,
             verdict.duplicates,
-            told.refused,
-            told.unanswered,
+            refused,
+            unanswered,
             begun.elapsed().as_secs_f64(),
         );
         for (at, fault) in &self.scenario.faults {
             let _ = write!(line, " {fault:?}@{:.1}", at.as_secs_f64());
         }
-        drop(told);
         for node in &mut self.nodes {
             node.kill().await;
         }
@@ -387,18 +389,19 @@ impl World {
                 }
             }
         }
-        let told = self.clients.told.lock().unwrap();
-        (verdict.accepted, verdict.inbound) = (told.accepted.len(), told.typed.len());
+        let (callbacks, typed) = {
+            let told = self.clients.told.lock().unwrap();
+            (told.accepted.clone(), told.typed.clone())
+        };
+        (verdict.accepted, verdict.inbound) = (callbacks.len(), typed.len());
         let losses = &mut verdict.losses;
-        losses.extend(told.accepted.keys().filter_map(|sid| match outbound.get(sid) {
+        losses.extend(callbacks.keys().filter_map(|sid| match outbound.get(sid) {
             None => Some(format!("{sid} was accepted and is not there")),
             Some(_) => None,
         }));
         let late = outbound.iter().filter(|(_, status)| *status != "delivered");
         losses.extend(late.map(|(sid, status)| format!("{sid} is {status}")));
-        losses.extend(told.typed.difference(&inbound).map(|sid| format!("{sid} came and is gone")));
-        let callbacks = told.accepted.clone();
-        drop(told);
+        losses.extend(typed.difference(&inbound).map(|sid| format!("{sid} came and is gone")));
 
         // What the applications received, and how often.
         let mut received: HashMap<(String, String), usize> = HashMap::new();

@@ -519,7 +519,12 @@ async fn a_webhook_is_signed_and_asked_again() {
         let signed = done(&world, 200, "PATCH", &path, json!({"enabled": true})).await;
         send(&world, letter("sig@example.com")).await;
         sink.wait("/events", 1).await;
-        world.advance(6).await;
+        // The next attempt is promised a moment after the answer.
+        eventually("asked again", || async {
+            world.advance(6).await;
+            (sink.seen("/events").len() >= 2).then_some(())
+        })
+        .await;
         let seen = sink.wait("/events", 2).await;
         // Asked again with what was not taken, and perhaps more.
         let first: Vec<Value> = serde_json::from_slice(&seen[0].body).expect("an array");
