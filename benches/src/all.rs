@@ -178,6 +178,7 @@ fn machine() -> String {
     let memory = memory.parse::<u64>().unwrap_or(0) / 1024 / 1024;
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
+    let build = if cfg!(debug_assertions) { "not optimised" } else { "optimised" };
     let package = |name: &str| first("dpkg-query", &["-W", "-f", "${Version}", name]);
     let command: Vec<String> = std::env::args().skip(1).collect();
     let mut text = String::from("| | |\n|---|---|\n");
@@ -190,6 +191,7 @@ fn machine() -> String {
             format!("{cores} processors ({cpu}), {memory} GB, {}", first("uname", &["-sr"])),
         ),
         ("load at the end", load.join(" ")),
+        ("client and yardsticks", build.to_owned()),
         ("rustc", first("rustc", &["--version"])),
         ("Kannel", package("kannel")),
         ("RabbitMQ, Redis", format!("{}, {}", package("rabbitmq-server"), package("redis-server"))),

@@ -12,6 +12,8 @@ use crate::{relay, smsc};
 
 /// Lines of each list.
 const LINES: usize = 30;
+/// Characters of a stack; inner functions of long ones are cut.
+const WIDTH: usize = 400;
 const CONNECTIONS: usize = 16;
 /// Messages between looks at whether it is over.
 const ROUND: usize = 500;
@@ -82,6 +84,7 @@ fn summary(stacks: &str, what: &str, seconds: u64, sent: usize) -> String {
         let _ = writeln!(text, "\n{title}\n");
         for (name, count) in rows.into_iter().take(LINES) {
             let share = 100.0 * count as f64 / total.max(1) as f64;
+            let name: String = name.chars().take(WIDTH).collect();
             let _ = writeln!(text, "{share:>6.1} %  {name}");
         }
     };
