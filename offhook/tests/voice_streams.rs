@@ -236,15 +236,49 @@ async fn what_is_said_is_transcribed_along() {
         assert_eq!(reply.json()["status"], "stopped", "{reply:?}");
         sink.wait("/more", 2).await;
         deed(&world, "hangup", json!({})).await;
-        let told = sink.wait("/words", 3).await;
+        let told = sink.wait("/words", 4).await;
         let of = |name: &str| told.iter().map(|seen| seen.value(name)).collect::<Vec<_>>();
+        let tracks: Vec<String> = told[..3].iter().map(|seen| seen.value("Track")).collect();
+        assert_eq!(tracks, ["both_tracks", "outbound_track", "inbound_track"]);
         assert_eq!(
             of("TranscriptionEvent"),
-            ["transcription-started", "transcription-content", "transcription-content"]
+            [
+                "transcription-started",
+                "transcription-content",
+                "transcription-content",
+                "transcription-stopped"
+            ]
         );
-        assert_eq!(of("Track"), ["both_tracks", "outbound_track", "inbound_track"]);
-        assert_eq!(of("SequenceId"), ["1", "2", "3"]);
+        assert_eq!(of("SequenceId"), ["1", "2", "3", "4"]);
         let data: Value = serde_json::from_str(&told[2].value("TranscriptionData")).unwrap();
         assert_eq!(data["transcript"], "good morning");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_document_starts_is_stopped_by_the_api_or_with_the_call() {
+    for world in worlds().await {
+        let application = Application::start(|_| Vec::new()).await;
+        let sink = WebhookSink::start().await;
+        let twiml = format!(
+            "<Response><Start><Stream url=\"{}\" name=\"ear\" statusCallback=\"{}\"/>\
+             <Transcription name=\"t\" statusCallbackUrl=\"{}\"/></Start>\
+             <Pause length=\"60\"/></Response>",
+            application.url,
+            sink.at("/stream"),
+            sink.at("/words"),
+        );
+        let sid = placed(&world, &twiml, &[]).await;
+        sink.wait("/stream", 1).await;
+        sink.wait("/words", 1).await;
+        let one = world.path(&format!("Calls/{sid}/Transcriptions/t.json"));
+        let reply = world.post(&one, &[("Status", "stopped")]).await;
+        assert_eq!((reply.status, &reply.json()["status"]), (200, &json!("stopped")), "{reply:?}");
+        let told = sink.wait("/words", 2).await;
+        assert_eq!(told[1].value("TranscriptionEvent"), "transcription-stopped");
+        deed(&world, "hangup", json!({})).await;
+        status(&world, &sid, "completed").await;
+        let told = sink.wait("/stream", 2).await;
+        assert_eq!(told[1].value("StreamEvent"), "stream-stopped");
     }
 }

@@ -112,8 +112,7 @@ pub(crate) enum What {
     },
     StartTranscription(Box<Transcribing>),
     StopTranscription {
-        /// Or its name.
-        sid: String,
+        sid: Sid,
     },
     /// The session of a ConversationRelay is over.
     RelayClosed {
@@ -193,6 +192,9 @@ impl Voice {
         };
         act.take(letter.what).await?;
         act.settle().await?;
+        if act.is_over() {
+            act.stop_transcriptions(|_| true).await?;
+        }
         Ok(act.finish())
     }
 }
@@ -285,7 +287,9 @@ impl Act<'_> {
             What::StartStream(plan) if self.is_answered() => self.start_stream(*plan).await?,
             What::StopStream { sid } => self.order(Order::StopStream { stream: sid }),
             What::StartTranscription(plan) if self.is_answered() => self.transcribe_along(*plan),
-            What::StopTranscription { sid } => self.stop_transcription(Some(&sid)),
+            What::StopTranscription { sid } => {
+                self.stop_transcriptions(|plan| plan.sid == sid).await?;
+            }
             What::RelayClosed { failure } => self.relay_closed(failure),
             What::RingTimeout
             | What::TimeLimit
@@ -333,7 +337,8 @@ impl Act<'_> {
     fn finish(mut self) -> AccountBatch {
         self.live.at = self.at;
         let machine_is_over = self.live.machine.as_ref().is_none_or(Machine::is_over);
-        let is_done = self.is_over() && machine_is_over && self.live.recordings.is_empty();
+        let has_ended = self.live.recordings.is_empty() && self.live.streams.is_empty();
+        let is_done = self.is_over() && machine_is_over && has_ended;
         self.call.live = (!is_done).then_some(self.live);
         let now = self.voice.parts.clock.now();
         self.call.save(now, &mut self.batch);
@@ -728,7 +733,11 @@ impl Act<'_> {
             }
             Output::StopStream { name } => self.stop_streams(name.as_deref()),
             Output::StartTranscription(noun) => self.start_transcription(&noun),
-            Output::StopTranscription { name } => self.stop_transcription(name.as_deref()),
+            Output::StopTranscription { name } => {
+                let name = name.as_deref();
+                let is_it = |plan: &Transcribing| name.is_none_or(|name| plan.name == name);
+                self.stop_transcriptions(is_it).await?;
+            }
             Output::Listen(how) => {
                 self.live.ears.document = how;
                 self.listen();

@@ -10,6 +10,7 @@
 
 mod act;
 mod add_on;
+mod along;
 mod archive;
 mod ask;
 mod call;

@@ -2,19 +2,18 @@
 //! (voice-api §4.10, §12).
 
 use contracts::{Listening, Order};
+use jobs::Failure;
 use kernel::{ApiError, Sid};
-use rest::{Access, Ctx, Doc, Field, Op, Param, Reply, Resource, Table, Wire};
+use rest::{Access, Ctx, Op, Param, Reply, Resource, Table};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use twiml::voice::{Element, Params};
 use webhooks::Callback;
 
-use crate::Voice;
-use crate::act::{Act, Letter, What};
-use crate::call::Hook;
+use crate::act::{Act, What};
+use crate::call::{Call, Hook};
 use crate::conference::method;
-use crate::lifecycle::Status;
-use crate::resource::existing as existing_call;
+use crate::{Voice, along};
 
 const KIND: &str = "LiveTranscription";
 const TRACKS: &[&str] = &["inbound_track", "outbound_track", "both_tracks"];
@@ -69,14 +68,13 @@ impl Act<'_> {
     pub fn start_transcription(&mut self, noun: &Element) {
         let sid = self.voice.parts.clock.sid("GT");
         let text = |name: &str| noun.get(name).map(str::to_owned);
-        let hints = noun.get("hints").unwrap_or_default();
-        self.transcribe_along(Transcribing {
+        let plan = Transcribing {
             sid,
             name: text("name").unwrap_or_else(|| sid.to_string()),
             track: text("track").unwrap_or_else(|| "both_tracks".to_owned()),
             engine: text("transcriptionEngine").unwrap_or_else(|| "google".to_owned()),
             language: text("languageCode").unwrap_or_else(|| "en-US".to_owned()),
-            hints: hints.split(',').map(|hint| hint.trim().to_owned()).collect(),
+            hints: hints_of(noun.get("hints")),
             partial: noun.flag("partialResults", false),
             callback: noun.get("statusCallbackUrl").map(|url| Hook {
                 url: url.to_owned(),
@@ -84,7 +82,10 @@ impl Act<'_> {
                 events: Vec::new(),
             }),
             sequence: 0,
-        });
+        };
+        let (call, at) = (self.call.sid, self.at);
+        along::write(&mut self.batch, KIND, call, (sid, &plan.name), at);
+        self.transcribe_along(plan);
     }
 
     pub fn transcribe_along(&mut self, mut plan: Transcribing) {
@@ -110,17 +111,23 @@ impl Act<'_> {
         self.listen();
     }
 
-    /// Ends the named one, or all.
-    pub fn stop_transcription(&mut self, name: Option<&str>) {
+    /// Ends those that are `wanted`.
+    pub async fn stop_transcriptions(
+        &mut self,
+        wanted: impl Fn(&Transcribing) -> bool,
+    ) -> Result<(), Failure> {
         let running = std::mem::take(&mut self.live.ears.transcriptions);
-        let (ended, left): (Vec<_>, Vec<_>) = running.into_iter().partition(|running| {
-            name.is_none_or(|name| running.name == name || running.sid.to_string() == name)
-        });
+        let (ended, left): (Vec<_>, Vec<_>) = running.into_iter().partition(wanted);
         self.live.ears.transcriptions = left;
+        let now = self.voice.parts.clock.now();
         for mut plan in ended {
+            along::mark_stopped(self.store, &mut self.batch, KIND, plan.sid, now).await?;
             self.tell_transcription(&mut plan, "transcription-stopped", Params::new());
         }
-        self.listen();
+        if !self.is_over() {
+            self.listen();
+        }
+        Ok(())
     }
 
     /// Words on one side of the call.
@@ -178,15 +185,7 @@ pub static LIVE_TRANSCRIPTION: Resource<Voice> = Resource {
     )
     .key("transcriptions")
     .sid("GT")
-    .fields(&[
-        Field::sid("sid", &["GT"]),
-        Field::sid("account_sid", &["AC"]),
-        Field::sid("call_sid", &["CA"]),
-        Field::text("name"),
-        Field::new("status", Wire::Enum(&["in-progress", "stopped"])),
-        Field::new("date_updated", Wire::Rfc2822),
-        Field::text("uri"),
-    ])
+    .fields(along::FIELDS)
     .access(Access::Keys("voice/calls")),
     ops: &[
         Op::create(&[
@@ -210,27 +209,24 @@ pub static LIVE_TRANSCRIPTION: Resource<Voice> = Resource {
         ])
         .status(200)
         .by(|voice, ctx| Box::pin(create(voice, ctx))),
-        Op::update(&[Param::one_of("Status", &["stopped"]).required(20001)])
-            .by(|voice, ctx| Box::pin(update(voice, ctx))),
+        Op::update(along::STOP).by(|voice, ctx| Box::pin(update(voice, ctx))),
     ],
 };
 
+/// Begins to transcribe a running call.
 async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
-    let call = existing_call(ctx, "CallSid").await?;
-    if call.status != Status::InProgress {
-        let why = format!("Call is not in-progress: it is {}", call.status);
-        return Err(ApiError::new(21220, why));
-    }
+    let call = along::running_call(ctx).await?.sid;
     let form = &ctx.form;
     let sid = ctx.clock.sid("GT");
     let text = |name: &str, default: &str| form.text(name).unwrap_or(default).to_owned();
+    let name = form.text("Name").map_or_else(|| sid.to_string(), str::to_owned);
     let plan = Transcribing {
         sid,
-        name: form.text("Name").map_or_else(|| sid.to_string(), str::to_owned),
+        name: name.clone(),
         track: text("Track", "both_tracks"),
         engine: text("TranscriptionEngine", "google"),
         language: text("LanguageCode", "en-US"),
-        hints: text("Hints", "").split(',').map(|hint| hint.trim().to_owned()).collect(),
+        hints: hints_of(form.text("Hints")),
         partial: form.boolean("PartialResults").unwrap_or(false),
         callback: form.text("StatusCallbackUrl").map(|url| Hook {
             url: url.to_owned(),
@@ -239,37 +235,21 @@ async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
         }),
         sequence: 0,
     };
-    let fields = json!({ "call_sid": call.sid, "name": plan.name, "status": "in-progress" });
-    let serde_json::Value::Object(fields) = fields else { return Err(ctx.not_found()) };
-    let mut batch = ctx.store.batch();
-    rest::insert(&mut batch, KIND, "", &sid.to_string(), &fields, ctx.now);
     let what = What::StartTranscription(Box::new(plan));
-    voice.send(&mut batch, Letter { call: call.sid, at: ctx.now, what });
-    ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
-    let doc = rest::load(&ctx.store, KIND, "", &sid.to_string()).await;
-    let doc = doc.map_err(|error| rest::store_error(ctx, error))?.ok_or_else(|| ctx.not_found())?;
-    Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)))
+    along::begin(voice, ctx, KIND, (call, sid, &name), what).await
 }
 
+/// Stops a transcription by its SID or name.
 async fn update(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
-    let call = existing_call(ctx, "CallSid").await?;
-    let wanted = ctx.param("Sid");
-    let running = call.live.as_ref().map(|live| &live.ears.transcriptions[..]).unwrap_or_default();
-    let named = running.iter().find(|plan| plan.name == wanted).map(|plan| plan.sid.to_string());
-    let sid = named.unwrap_or_else(|| wanted.to_owned());
-    let doc = rest::load(&ctx.store, KIND, "", &sid).await;
-    let doc = doc.map_err(|error| rest::store_error(ctx, error))?;
-    let is_of_call = |doc: &Doc| doc.text("call_sid") == Some(&call.sid.to_string());
-    let doc = doc.filter(is_of_call).ok_or_else(|| ctx.not_found())?;
-    let mut fields = doc.fields.clone();
-    fields.insert("status".into(), "stopped".into());
-    let mut batch = ctx.store.batch();
-    rest::revise(&mut batch, KIND, "", &doc, &fields, ctx.now);
-    voice.send(
-        &mut batch,
-        Letter { call: call.sid, at: ctx.now, what: What::StopTranscription { sid } },
-    );
-    ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
-    let doc = Doc { fields, date_updated: ctx.now, ..doc };
-    Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)))
+    let named = |call: &Call, name: &str| {
+        let running = &call.live.as_ref()?.ears.transcriptions;
+        running.iter().find(|plan| plan.name == name).map(|plan| plan.sid)
+    };
+    along::stop(voice, ctx, KIND, named, |sid| What::StopTranscription { sid }).await
+}
+
+/// A list that is written with commas.
+fn hints_of(text: Option<&str>) -> Vec<String> {
+    let words = text.unwrap_or_default().split(',').map(str::trim);
+    words.filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }

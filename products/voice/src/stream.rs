@@ -4,24 +4,19 @@
 use contracts::{Order, StreamNews, StreamSetup, Tracks};
 use jobs::Failure;
 use kernel::{ApiError, Sid};
-use rest::{Access, Ctx, Doc, Field, Op, Param, Reply, Resource, Table, Wire};
+use rest::{Access, Ctx, Op, Param, Reply, Resource, Table};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use twiml::voice::{Element, Input, Params};
 use webhooks::Callback;
 
-use crate::Voice;
-use crate::act::{Act, Letter, What};
-use crate::call::Hook;
+use crate::act::{Act, What};
+use crate::call::{Call, Hook};
 use crate::conference::method;
-use crate::lifecycle::Status;
-use crate::resource::existing as existing_call;
+use crate::{Voice, along};
 
 const KIND: &str = "Stream";
 /// Forked tracks of one call (twiml §8).
 const TRACKS_MAX: usize = 4;
-/// Parameters of one stream.
-const PARAMETERS_MAX: usize = 99;
 
 /// What a stream was started with.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,7 +62,12 @@ impl Act<'_> {
             url: noun.get("url").unwrap_or_default().to_owned(),
             tracks: if is_bidirectional { Tracks::Inbound } else { tracks(noun.get("track")) },
             is_bidirectional,
-            parameters: noun.children.iter().filter_map(parameter).take(PARAMETERS_MAX).collect(),
+            parameters: noun
+                .children
+                .iter()
+                .filter_map(parameter)
+                .take(along::PARAMETERS_MAX)
+                .collect(),
             callback: noun.get("statusCallback").map(|url| Hook {
                 url: url.to_owned(),
                 method: noun.method("statusCallbackMethod"),
@@ -83,7 +83,8 @@ impl Act<'_> {
                 Ok(())
             }
             None => {
-                write(&mut self.batch, self.call.sid, &plan, self.at);
+                let (call, at) = (self.call.sid, self.at);
+                along::write(&mut self.batch, KIND, call, (plan.sid, &plan.name), at);
                 self.start_stream(plan).await
             }
         }
@@ -162,12 +163,8 @@ impl Act<'_> {
             return Ok(());
         }
         self.live.streams.remove(at);
-        if let Some(doc) = rest::load(self.store, KIND, "", &sid.to_string()).await? {
-            let mut fields = doc.fields.clone();
-            fields.insert("status".into(), "stopped".into());
-            let now = self.voice.parts.clock.now();
-            rest::revise(&mut self.batch, KIND, "", &doc, &fields, now);
-        }
+        let now = self.voice.parts.clock.now();
+        along::mark_stopped(self.store, &mut self.batch, KIND, sid, now).await?;
         if plan.is_bidirectional {
             self.tell(Input::StreamEnded);
         }
@@ -188,12 +185,6 @@ fn refusal(running: &[StreamPlan], plan: &StreamPlan) -> Option<(u32, String)> {
     is_taken.then(|| (31941, format!("a stream named '{}' runs already", plan.name)))
 }
 
-fn write(batch: &mut store::AccountBatch, call: Sid, plan: &StreamPlan, at: kernel::Timestamp) {
-    let fields = json!({ "call_sid": call, "name": plan.name, "status": "in-progress" });
-    let serde_json::Value::Object(fields) = fields else { return };
-    rest::insert(batch, KIND, "", &plan.sid.to_string(), &fields, at);
-}
-
 pub static STREAM: Resource<Voice> = Resource {
     table: Table::v2010(
         "Stream",
@@ -202,51 +193,25 @@ pub static STREAM: Resource<Voice> = Resource {
     )
     .key("streams")
     .sid("MZ")
-    .fields(&[
-        Field::sid("sid", &["MZ"]),
-        Field::sid("account_sid", &["AC"]),
-        Field::sid("call_sid", &["CA"]),
-        Field::text("name"),
-        Field::new("status", Wire::Enum(&["in-progress", "stopped"])),
-        Field::new("date_updated", Wire::Rfc2822),
-        Field::text("uri"),
-    ])
+    .fields(along::FIELDS)
     .access(Access::Keys("voice/calls")),
     ops: &[
         Op::create(CREATE).status(200).by(|voice, ctx| Box::pin(create(voice, ctx))),
-        Op::update(&[Param::one_of("Status", &["stopped"]).required(20001)])
-            .by(|voice, ctx| Box::pin(update(voice, ctx))),
+        Op::update(along::STOP).by(|voice, ctx| Box::pin(update(voice, ctx))),
     ],
 };
 
-/// The parameters of a stream, and `Parameter1.Name` to `Parameter99.Value`.
-macro_rules! params {
-    ($($at:literal)*) => {
-        &[
-            Param::text("Url", 2048).required(21205),
-            Param::text("Name", 255),
-            Param::one_of("Track", &["inbound_track", "outbound_track", "both_tracks"]),
-            Param::url("StatusCallback").code(21205),
-            Param::method("StatusCallbackMethod").code(21209),
-            $(
-                Param::text(concat!("Parameter", $at, ".Name"), 500),
-                Param::text(concat!("Parameter", $at, ".Value"), 500),
-            )*
-        ]
-    };
-}
-
-const CREATE: &[Param] = params!(
-    1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32 33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64 65 66 67 68 69 70 71 72 73 74 75 76 77 78 79 80 81 82 83 84 85 86 87 88 89 90 91 92 93 94 95 96 97 98 99
-);
+const CREATE: &[Param] = along::with_numbered_parameters![
+    Param::text("Url", 2048).required(21205),
+    Param::text("Name", 255),
+    Param::one_of("Track", &["inbound_track", "outbound_track", "both_tracks"]),
+    Param::url("StatusCallback").code(21205),
+    Param::method("StatusCallbackMethod").code(21209),
+];
 
 /// Starts a stream that goes along with a running call.
 async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
-    let call = existing_call(ctx, "CallSid").await?;
-    if call.status != Status::InProgress {
-        let why = format!("Call is not in-progress: it is {}", call.status);
-        return Err(ApiError::new(21220, why));
-    }
+    let call = along::running_call(ctx).await?;
     let form = &ctx.form;
     let url = form.text("Url").unwrap_or_default().to_owned();
     if let Err(fault) = outbound::check_socket_url(&url) {
@@ -259,13 +224,7 @@ async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
         url,
         tracks: tracks(form.text("Track")),
         is_bidirectional: false,
-        parameters: (1..=PARAMETERS_MAX)
-            .map_while(|at| {
-                let name = form.text(&format!("Parameter{at}.Name"))?.to_owned();
-                let value = form.text(&format!("Parameter{at}.Value")).unwrap_or_default();
-                Some((name, value.to_owned()))
-            })
-            .collect(),
+        parameters: along::parameters(ctx),
         callback: form.text("StatusCallback").map(|url| Hook {
             url: url.to_owned(),
             method: method(form.text("StatusCallbackMethod")),
@@ -276,36 +235,16 @@ async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     if let Some((code, why)) = refusal(&running, &plan) {
         return Err(ApiError::new(code, why));
     }
-    let mut batch = ctx.store.batch();
-    write(&mut batch, call.sid, &plan, ctx.now);
+    let name = plan.name.clone();
     let what = What::StartStream(Box::new(plan));
-    voice.send(&mut batch, Letter { call: call.sid, at: ctx.now, what });
-    ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
-    let doc = rest::load(&ctx.store, KIND, "", &sid.to_string()).await;
-    let doc = doc.map_err(|error| rest::store_error(ctx, error))?.ok_or_else(|| ctx.not_found())?;
-    Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)))
+    along::begin(voice, ctx, KIND, (call.sid, sid, &name), what).await
 }
 
 /// Stops a stream by its SID or name.
 async fn update(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
-    let call = existing_call(ctx, "CallSid").await?;
-    let wanted = ctx.param("Sid");
-    let doc = match wanted.parse::<Sid>() {
-        Ok(sid) => rest::load(&ctx.store, KIND, "", &sid.to_string()).await,
-        Err(_) => {
-            let running = call.live.as_ref().map(|live| &live.streams[..]).unwrap_or_default();
-            let named = running.iter().find(|plan| plan.name == wanted);
-            let sid = named.ok_or_else(|| ctx.not_found())?.sid;
-            rest::load(&ctx.store, KIND, "", &sid.to_string()).await
-        }
+    let named = |call: &Call, name: &str| {
+        let running = call.live.as_ref()?.streams.iter().find(|plan| plan.name == name);
+        running.map(|plan| plan.sid)
     };
-    let doc = doc.map_err(|error| rest::store_error(ctx, error))?;
-    let is_of_call = |doc: &Doc| doc.text("call_sid") == Some(&call.sid.to_string());
-    let mut doc = doc.filter(is_of_call).ok_or_else(|| ctx.not_found())?;
-    let sid: Sid = doc.sid.parse().map_err(|_| ctx.not_found())?;
-    let mut batch = ctx.store.batch();
-    voice.send(&mut batch, Letter { call: call.sid, at: ctx.now, what: What::StopStream { sid } });
-    ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
-    doc.fields.insert("status".into(), "stopped".into());
-    Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)))
+    along::stop(voice, ctx, KIND, named, |sid| What::StopStream { sid }).await
 }
