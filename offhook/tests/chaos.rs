@@ -1,7 +1,7 @@
 //! Goal: whatever dies, what was answered 201 is delivered, and everybody is told. Method: seeded
 //! runs of the real binary under load while nodes, the database and the bus are killed, applications
-//! are slow or dead, the clock jumps and the disk is full; then what clients were told, what
-//! applications received and what the store holds are compared. `cargo xtask chaos`.
+//! are slow or dead, packets are lost, the clock jumps and the disk is full; then what clients were
+//! told, what applications received and what the store holds are compared. `cargo xtask chaos`.
 //!
 //! A duplicate is explained by the at-least-once rule when the run killed a node or the database: a
 //! request that was made, and whose outcome was not written, is made again. Without that there may
@@ -54,6 +54,7 @@ enum Fault {
     KillNode,
     RestartDatabase,
     LoseBus,
+    LosePackets,
     JumpClock,
     FillDisk,
 }
@@ -71,11 +72,12 @@ impl Scenario {
     /// Of three runs the first is one node on SQLite, the others two nodes on PostgreSQL.
     fn of(seed: u64, run: u64) -> Self {
         let mut chance = Chance(seed.wrapping_mul(1_000_003).wrapping_add(run));
+        use Fault::{FillDisk, JumpClock, KillNode, LoseBus, LosePackets, RestartDatabase};
         let nodes = if run.is_multiple_of(3) { 1 } else { 2 };
         let kinds: &[Fault] = match (nodes, run % 3) {
-            (1, _) => &[Fault::KillNode, Fault::KillNode, Fault::FillDisk, Fault::JumpClock],
-            (_, 1) => &[Fault::KillNode, Fault::KillNode, Fault::LoseBus, Fault::JumpClock],
-            _ => &[Fault::RestartDatabase, Fault::LoseBus, Fault::KillNode, Fault::JumpClock],
+            (1, _) => &[KillNode, KillNode, FillDisk, JumpClock, LosePackets],
+            (_, 1) => &[KillNode, KillNode, LoseBus, JumpClock, LosePackets],
+            _ => &[RestartDatabase, LoseBus, KillNode, JumpClock, LosePackets],
         };
         let count = 2 + chance.next(3);
         let mut faults: Vec<_> = (0..count)
@@ -276,6 +278,12 @@ impl World {
                         nats.again().await;
                     }
                 }
+                Fault::LosePackets => {
+                    let share = 5 + chance.next(16);
+                    lose_packets(share).await;
+                    tokio::time::sleep(Duration::from_millis(chance.next(1500))).await;
+                    lose_packets(0).await;
+                }
                 Fault::JumpClock => {
                     let body = json!({"advance_seconds": self.scenario.jump}).to_string();
                     let jump = Request::new("POST", "/_offhook/v1/clock")
@@ -299,6 +307,23 @@ impl World {
         }
         tokio::time::sleep(FAULTS.saturating_sub(begun.elapsed())).await;
     }
+}
+
+/// Of a hundred packets between any two programs of the run so many are lost from now on. Only in
+/// a network of its own, where `cargo xtask chaos` puts it.
+async fn lose_packets(share: u64) {
+    if std::env::var_os("OFFHOOK_CHAOS_OWN_NETWORK").is_none() {
+        return;
+    }
+    let rules = match share {
+        0 => "delete table inet chaos".to_owned(),
+        share => format!(
+            "add table inet chaos; add chain inet chaos loss {{ type filter hook input priority 0; }}; \
+             add rule inet chaos loss numgen random mod 100 < {share} drop"
+        ),
+    };
+    let done = tokio::process::Command::new("nft").arg(&rules).status().await;
+    assert!(done.is_ok_and(|status| status.success()), "nft {rules}");
 }
 
 /// The largest file that a process may write from now on; as on a full disk, writes fail.

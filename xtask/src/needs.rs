@@ -38,6 +38,13 @@ const BENCH_NEEDS: &[Need] = &[
     Need { program: "npm", package: "npm" },
 ];
 
+/// What makes a network that loses packets.
+const LOSSY_NEEDS: &[Need] = &[
+    Need { program: "unshare", package: "util-linux" },
+    Need { program: "ip", package: "iproute2" },
+    Need { program: "nft", package: "nftables" },
+];
+
 /// What packages and their checks need.
 const PACKAGE_NEEDS: &[Need] = &[
     Need { program: "dpkg-deb", package: "dpkg" },
@@ -91,6 +98,11 @@ pub fn for_browser() -> Result<(), String> {
 /// Makes sure that the peers of the interop tests are there.
 pub fn for_interop() -> Result<(), String> {
     install(&missing(INTEROP_NEEDS))
+}
+
+/// Makes sure that there can be a network that loses packets.
+pub fn for_lossy_network() -> Result<(), String> {
+    install(&missing(LOSSY_NEEDS))
 }
 
 /// Makes sure that packages can be made and checked.

@@ -25,7 +25,7 @@ impl Postgres {
             .map_err(|error| format!("no free port: {error}"))?
             .port();
         let server = Self { programs, directory, port };
-        if is_root() {
+        if run::is_root() {
             // PostgreSQL refuses to run as root.
             run::command("chown", &["postgres", &server.path("")])?;
         }
@@ -47,7 +47,7 @@ impl Postgres {
 
     /// The command of a shell that ends the server as a crash would, and starts it again.
     pub fn crash_and_restart(&self) -> String {
-        let user = if is_root() { "runuser -u postgres -- " } else { "" };
+        let user = if run::is_root() { "runuser -u postgres -- " } else { "" };
         let (data, log) = (self.path("data"), self.path("log"));
         let directory = self.path("");
         let programs = &self.programs;
@@ -62,7 +62,7 @@ impl Postgres {
 
     fn run(&self, program: &str, args: &[&str]) -> Result<(), String> {
         let program = format!("{}/{program}", self.programs);
-        let mut command = if is_root() {
+        let mut command = if run::is_root() {
             let mut command = Command::new("runuser");
             command.args(["-u", "postgres", "--", &program]);
             command
@@ -91,8 +91,4 @@ impl Drop for Postgres {
         let _ = self.run("pg_ctl", &["-D", &data, "-m", "immediate", "-w", "stop"]);
         let _ = std::fs::remove_dir_all(&self.directory);
     }
-}
-
-fn is_root() -> bool {
-    run::output("id", &["-u"]).is_some_and(|id| id.trim() == "0")
 }
