@@ -26,6 +26,9 @@ pub mod transaction;
 pub mod uri;
 
 #[cfg(test)]
+#[path = "tests/simulation.rs"]
+mod simulation;
+#[cfg(test)]
 #[path = "tests/torture.rs"]
 mod torture;
 
