@@ -1,5 +1,5 @@
-//! Everything a developer runs: `cargo xtask up | console | test | matrix | chaos | cluster | tidy |
-//! bench | definitions`.
+//! Everything a developer runs: `cargo xtask up | console | test | matrix | chaos | cluster |
+//! fuzz | tidy | bench | definitions`.
 //!
 //! No other tool is needed: what a step wants and the machine lacks is installed
 //! by [`needs`], or named with the command that installs it.
@@ -8,6 +8,7 @@ mod chaos;
 mod cluster;
 mod console;
 mod definitions;
+mod fuzz;
 mod layers;
 mod matrix;
 mod needs;
@@ -33,6 +34,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                  kill nodes, database and bus under load, and look for what is lost
   cluster [LANGUAGES | up]
                  start two nodes behind a balancer and tell the SDK stories, or stay
+  fuzz [--seconds N] [TARGET...]
+                 look for octets that break what reads octets of strangers
   tidy [--write] check the house rules; --write regenerates generated pages
   bench [ARGS]   measure, beside yardsticks of the same run; `bench all` does everything and
                  writes benches/RESULTS.md
@@ -54,6 +57,7 @@ fn main() -> ExitCode {
         ["matrix", rest @ ..] => matrix::run(rest).and_then(matrix::Count::verdict),
         ["chaos", rest @ ..] => chaos::run(rest),
         ["cluster", rest @ ..] => cluster::run(rest),
+        ["fuzz", rest @ ..] => fuzz::run(rest),
         ["bench", rest @ ..] => bench(rest),
         ["package"] => package::run(),
         ["package", "check"] => package::check(),

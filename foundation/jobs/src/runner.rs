@@ -162,17 +162,22 @@ impl Runner {
         self.at_work.lock().unwrap_or_else(|poison| poison.into_inner())
     }
 
-    /// Accounts that have as much at work here as one may have.
-    fn full_accounts(&self) -> Vec<Sid> {
-        let mine = self.mine();
-        if mine.len() < AT_ONCE_OF_ACCOUNT {
-            return Vec::new();
-        }
-        let mut counts: HashMap<Sid, usize> = HashMap::new();
-        for account in mine.values() {
+    /// How many jobs of each account are at work here.
+    fn at_work_of(&self) -> HashMap<Sid, usize> {
+        let mut counts = HashMap::new();
+        for account in self.mine().values() {
             *counts.entry(*account).or_default() += 1;
         }
-        let full = counts.into_iter().filter(|(_, count)| *count >= AT_ONCE_OF_ACCOUNT);
+        counts
+    }
+
+    /// Accounts that have as much at work here as one may have.
+    fn full_accounts(&self) -> Vec<Sid> {
+        if self.mine().len() < AT_ONCE_OF_ACCOUNT {
+            return Vec::new();
+        }
+        let counts = self.at_work_of().into_iter();
+        let full = counts.filter(|(_, count)| *count >= AT_ONCE_OF_ACCOUNT);
         full.map(|(account, _)| account).collect()
     }
 
@@ -233,26 +238,23 @@ impl Runner {
             }
         };
         let turns = accounts.len().min(limit);
+        let at_work = self.at_work_of();
         let mut batch = Batch::new();
         for account in &accounts[..turns] {
-            let mine = self.mine().values().filter(|one| one.to_string() == *account).count();
+            let mine = at_work.get(account).copied().unwrap_or(0);
             let share = (limit / turns).min(AT_ONCE_OF_ACCOUNT.saturating_sub(mine));
-            self.claim_where(
-                "account_sid = $6 AND",
-                share,
-                vec![account.as_str().into()],
-                &mut batch,
-            );
+            let whose = vec![(*account).into()];
+            self.claim_where("account_sid = $6 AND", share, whose, &mut batch);
         }
         // What one leaves of its share the others may take in the next claim.
         if let Some(last) = accounts[..turns].last() {
-            last.clone_into(&mut self.turn.lock().unwrap_or_else(|poison| poison.into_inner()));
+            *self.turn.lock().unwrap_or_else(|poison| poison.into_inner()) = last.to_string();
         }
         self.take(batch).await
     }
 
     /// Accounts with a job that could start, after the one that had the last turn, around.
-    async fn accounts_with_work(&self, full: &[Sid]) -> Result<Vec<String>, StoreError> {
+    async fn accounts_with_work(&self, full: &[Sid]) -> Result<Vec<Sid>, StoreError> {
         let turn = self.turn.lock().unwrap_or_else(|poison| poison.into_inner()).clone();
         // From one account to the next in the index, whatever waits of each.
         let sql = "WITH RECURSIVE walk (account, steps) AS (
@@ -265,7 +267,7 @@ impl Runner {
              SELECT account FROM walk WHERE account IS NOT NULL AND EXISTS (
                 SELECT 1 FROM job WHERE account_sid = walk.account AND ready_at <= $2
                 AND leased_until <= $3 AND (node IS NULL OR node = $4)) LIMIT $5";
-        let mut found: Vec<String> = Vec::new();
+        let mut found: Vec<Sid> = Vec::new();
         for (after, until) in [(turn.as_str(), None), ("", Some(turn.as_str()))] {
             let params = vec![
                 after.into(),
@@ -275,10 +277,9 @@ impl Runner {
                 i64::try_from(TURNS + full.len()).unwrap_or(i64::MAX).into(),
             ];
             for row in self.store.query(sql, params).await? {
-                let account = row.text(0).to_owned();
-                let is_over = until.is_some_and(|until| account.as_str() > until);
-                let is_full = full.iter().any(|full| full.to_string() == account);
-                if !is_over && !is_full && found.len() < TURNS {
+                let is_over = until.is_some_and(|until| row.text(0) > until);
+                let account = row.sid(0);
+                if !is_over && !full.contains(&account) && found.len() < TURNS {
                     found.push(account);
                 }
             }

@@ -1,15 +1,17 @@
-//! SQLite: one writer thread with group commit, a small pool of readers.
+//! SQLite: one writer thread with group commit, a small pool of readers, and two threads for its log.
+
+mod log;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, ErrorCode, OpenFlags, Statement as Prepared, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Statement as Prepared};
 use tokio::sync::mpsc;
 
-use crate::batch::{Expect, Statement};
-use crate::intake::{self, Intake, Write};
+use crate::intake::{self, Write};
 use crate::{Batch, Outcome, Row, StoreError, Value};
 
 mod migrations {
@@ -28,18 +30,8 @@ pub(crate) struct Sqlite {
 impl Sqlite {
     /// The schema must be up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
-        connection.execute_batch(
-            "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;
-             PRAGMA temp_store=MEMORY; PRAGMA cache_size=-65536; PRAGMA wal_autocheckpoint=8000;",
-        )?;
-        connection.set_prepared_statement_cache_capacity(128);
         let (writer, queue) = intake::channel();
-        std::thread::Builder::new()
-            .name("store-writer".into())
-            .spawn(move || write_groups(connection, queue))
-            .map_err(|error| StoreError::Failed(format!("writer thread: {error}")))?;
+        writer::start(path, queue)?;
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::default() })
     }
 
@@ -87,6 +79,12 @@ impl Sqlite {
     }
 }
 
+/// Starts a thread that nobody waits for.
+fn thread(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    spawned.map(drop).map_err(|error| StoreError::Failed(format!("thread {name}: {error}")))
+}
+
 /// Brings the schema up to date.
 pub(crate) fn migrate(path: &Path) -> Result<(), StoreError> {
     let mut connection = Connection::open(path)?;
@@ -111,67 +109,6 @@ pub(crate) fn missing(path: &Path) -> Result<Vec<String>, StoreError> {
         }
     }
     Ok(crate::schema::names_without(migrations::migrations::runner().get_migrations(), &applied))
-}
-
-/// The writer thread: takes what is queued, commits it once, answers everybody.
-fn write_groups(mut connection: Connection, mut queue: Intake) {
-    loop {
-        let group = queue.blocking_group();
-        if group.is_empty() {
-            return;
-        }
-        let outcomes = match write_group(&mut connection, &group) {
-            Ok(outcomes) => outcomes,
-            Err(error) => group.iter().map(|_| Err(error.clone())).collect(),
-        };
-        for (write, outcome) in group.into_iter().zip(outcomes) {
-            // A caller that no longer waits has given up on the answer, not on the write.
-            let _ = write.reply.send(outcome);
-        }
-    }
-}
-
-/// One transaction around the group. When a batch is refused everything is undone
-/// and tried again with a savepoint around each, so that only that one fails.
-fn write_group(
-    connection: &mut Connection,
-    group: &[Write],
-) -> Result<Vec<Result<Outcome, StoreError>>, StoreError> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let together: Result<Vec<_>, StoreError> =
-        group.iter().map(|write| write_batch(&transaction, &write.batch).map(Ok)).collect();
-    if let Ok(outcomes) = together {
-        transaction.commit()?;
-        return Ok(outcomes);
-    }
-    transaction.rollback()?;
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let mut outcomes = Vec::with_capacity(group.len());
-    for write in group {
-        transaction.prepare_cached("SAVEPOINT batch")?.execute([])?;
-        let outcome = write_batch(&transaction, &write.batch);
-        if outcome.is_err() {
-            transaction.prepare_cached("ROLLBACK TO batch")?.execute([])?;
-        }
-        transaction.prepare_cached("RELEASE batch")?.execute([])?;
-        outcomes.push(outcome);
-    }
-    transaction.commit()?;
-    Ok(outcomes)
-}
-
-fn write_batch(connection: &Connection, batch: &Batch) -> Result<Outcome, StoreError> {
-    let mut outcome = Outcome::default();
-    for Statement { sql, params, expect, returns } in &batch.statements {
-        let mut prepared = connection.prepare_cached(sql)?;
-        bind(&mut prepared, params)?;
-        if *returns {
-            outcome.rows.push(collect(&mut prepared)?);
-        } else if prepared.raw_execute()? == 0 && *expect == Expect::Some {
-            return Err(StoreError::Conflict);
-        }
-    }
-    Ok(outcome)
 }
 
 fn read(connection: &Connection, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
