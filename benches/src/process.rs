@@ -171,7 +171,7 @@ impl Server {
     fn messages(&self) -> load::Request {
         let (host, path, authorization, from) = self.submission();
         Arc::new(move |at: usize| {
-            let to = format!("+1415{:07}", 2_000_000 + at % 7_000_000);
+            let to = us_number(at);
             let body = "Your code is 123456. It is valid for ten minutes.";
             form(&host, &path, &authorization, &[("To", &to), ("From", &from), ("Body", body)])
         })
@@ -209,6 +209,17 @@ impl Server {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         Ok(began.elapsed().as_secs_f64())
+    }
+
+    /// Waits until the process has nothing to do.
+    pub async fn rest(&self) {
+        for _ in 0..600 {
+            let before = self.cpu_seconds();
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            if self.cpu_seconds() - before < 0.03 {
+                return;
+            }
+        }
     }
 
     /// As [`Server::settle`]; also how many messages were delivered.
@@ -251,6 +262,13 @@ impl Drop for Server {
             let _ = std::fs::remove_dir_all(&self.directory);
         }
     }
+}
+
+/// A valid number of the United States, another for each of 3,600,000. Exchanges 211, 311 … are none.
+pub fn us_number(at: usize) -> String {
+    let area = [415, 212, 310, 646][at / 900_000 % 4];
+    let exchange = 220 + at / 10_000 % 90;
+    format!("+1{area}{exchange}{:04}", at % 10_000)
 }
 
 /// A request that posts a form.

@@ -99,7 +99,7 @@ fn post(platform: &Server, path: &str, fields: &[(&str, &str)]) -> String {
 }
 
 fn number(at: usize) -> String {
-    format!("+1415{:07}", 2_000_000 + at % 7_000_000)
+    crate::process::us_number(at)
 }
 
 fn request(platform: &Server, service: &str, path: &str, at: usize, code: &str) -> String {

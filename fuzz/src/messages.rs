@@ -9,11 +9,13 @@ pub fn sip(octets: &[u8]) {
         assert!(length > 0);
     }
     let Ok(read) = message::read(octets) else { return };
-    let again = match &read {
+    let written = |message: &sip::Message| match message {
         sip::Message::Request(request) => request.write(),
         sip::Message::Response(response) => response.write(),
     };
-    assert_eq!(message::read(&again).as_ref(), Ok(&read));
+    let once = written(&read);
+    let again = message::read(&once).expect("what was read and is written reads again");
+    assert_eq!(written(&again), once);
     let headers = match &read {
         sip::Message::Request(request) => &request.headers,
         sip::Message::Response(response) => &response.headers,
@@ -36,9 +38,14 @@ pub fn sdp(octets: &[u8]) {
 /// PDUs and what short messages hold.
 pub fn smpp(octets: &[u8]) {
     let Ok(read) = pdu::read(octets) else { return };
-    let mut again = Vec::new();
-    pdu::write(&read, &mut again);
-    assert_eq!(pdu::read(&again).as_ref(), Ok(&read));
+    let written = |pdu: &pdu::Pdu| {
+        let mut octets = Vec::new();
+        pdu::write(pdu, &mut octets);
+        octets
+    };
+    let once = written(&read);
+    let again = pdu::read(&once).expect("what was read and is written reads again");
+    assert_eq!(written(&again), once);
     if let pdu::Body::SubmitSm(sm) | pdu::Body::DeliverSm(sm) = &read.body {
         let _ = smpp::receipt::read(sm);
         let _ = smpp::long::read(sm, smpp::coding::Alphabet::Gsm);

@@ -1,7 +1,15 @@
 //! Looks for octets that break what reads octets of strangers; libFuzzer does the looking.
 
+use std::io;
+use std::path::{Path, PathBuf};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+
 use crate::{Outcome, run};
 
+/// Inputs of a corpus at most, beside those that broke something.
+const INPUTS: usize = 250;
 const SECONDS: u64 = 30;
 /// Octets of an input at most.
 const OCTETS: u32 = 4096;
@@ -50,14 +58,52 @@ pub fn run(args: &[&str]) -> Outcome {
     }
 }
 
-/// Every target has a corpus.
+/// Every target has a corpus: `fuzz/corpus/TARGET.txt`, an input a line, in base 64.
 fn known() -> Result<Vec<String>, String> {
-    let corpus = run::root().join("fuzz/corpus");
-    let entries = std::fs::read_dir(&corpus).map_err(|error| format!("{corpus:?}: {error}"))?;
-    let mut names: Vec<String> =
-        entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let corpus = corpus("");
+    let corpus = corpus.parent().ok_or("the corpus lies nowhere")?;
+    let entries = std::fs::read_dir(corpus).map_err(|error| format!("{corpus:?}: {error}"))?;
+    let mut names: Vec<String> = entries
+        .flatten()
+        .filter_map(|entry| Some(entry.file_name().to_str()?.strip_suffix(".txt")?.to_owned()))
+        .collect();
     names.sort();
     Ok(names)
+}
+
+fn corpus(target: &str) -> PathBuf {
+    run::root().join("fuzz/corpus").join(format!("{target}.txt"))
+}
+
+/// Files in a directory of their own, as libFuzzer wants them.
+fn unpack(target: &str, directory: &Path) -> io::Result<()> {
+    let _ = std::fs::remove_dir_all(directory);
+    std::fs::create_dir_all(directory)?;
+    for (at, line) in std::fs::read_to_string(corpus(target))?.lines().enumerate() {
+        let octets = BASE64_STANDARD.decode(line).map_err(io::Error::other)?;
+        std::fs::write(directory.join(at.to_string()), octets)?;
+    }
+    Ok(())
+}
+
+/// The shortest of the files that are worth keeping, and every one that broke something.
+fn pack(target: &str, kept: &Path, broke: &Path) -> io::Result<()> {
+    let mut inputs = files(kept)?;
+    inputs.sort_by_key(|input| (input.len(), input.clone()));
+    inputs.truncate(INPUTS);
+    inputs.extend(files(broke)?);
+    let mut lines: Vec<String> = inputs.iter().map(|input| BASE64_STANDARD.encode(input)).collect();
+    lines.sort_by_key(|line| (line.len(), line.clone()));
+    lines.dedup();
+    std::fs::write(corpus(target), lines.join("\n") + "\n")
+}
+
+fn files(directory: &Path) -> io::Result<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        all.push(std::fs::read(entry?.path())?);
+    }
+    Ok(all)
 }
 
 /// The program, made apart from all others: it tells where it goes.
@@ -75,17 +121,24 @@ fn build() -> Result<String, String> {
 
 /// Looks from what is known on, and keeps of what it finds the smallest that goes everywhere.
 fn look(program: &str, target: &str, seconds: u64) -> Outcome {
-    let corpus = run::root().join("fuzz/corpus").join(target).display().to_string();
-    let found = run::target().join("fuzz/found").join(target);
-    std::fs::create_dir_all(&found).map_err(|error| format!("{found:?}: {error}"))?;
-    let found = found.display().to_string();
+    let home = run::target().join("fuzz/found").join(target);
+    let place = |name: &str| home.join(name);
+    let failed = |error: io::Error| format!("the corpus of {target}: {error}");
+    unpack(target, &place("known")).map_err(failed)?;
+    for name in ["found", "kept", "broke"] {
+        let _ = std::fs::remove_dir_all(place(name));
+        std::fs::create_dir_all(place(name)).map_err(failed)?;
+    }
+    let path = |name: &str| place(name).display().to_string();
+    let (known, found, kept) = (path("known"), path("found"), path("kept"));
     let env = [("OFFHOOK_FUZZ_TARGET", target.to_owned())];
     let (length, time) = (format!("-max_len={OCTETS}"), format!("-max_total_time={seconds}"));
-    let crash = format!("-artifact_prefix={corpus}/");
-    let mut args = vec![&*found, &corpus, &length, &time, &crash, "-print_final_stats=1"];
+    let broke = format!("-artifact_prefix={}/", path("broke"));
+    let mut args = vec![&*found, &known, &length, &time, &broke, "-print_final_stats=1"];
     args.extend(LIMITS);
-    run::tee(program, &args, &env).map_err(|(why, _)| why)?;
-    run::tee(program, &["-merge=1", &length, &corpus, &found], &env)
-        .map(|_| ())
-        .map_err(|(why, _)| why)
+    let looked = run::tee(program, &args, &env);
+    let merge = ["-merge=1", &length, &broke, &kept, &known, &found];
+    let merged = run::tee(program, &merge, &env);
+    pack(target, &place("kept"), &place("broke")).map_err(failed)?;
+    looked.and(merged).map(|_| ()).map_err(|(why, _)| why)
 }

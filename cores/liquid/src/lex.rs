@@ -77,7 +77,7 @@ pub(crate) fn pieces(text: &str) -> Result<Vec<Piece<'_>>, Fault> {
 fn block<'a>(rest: &'a str, name: &str) -> Option<(&'a str, &'a str)> {
     let mut from = 0;
     while let Some(at) = rest[from..].find("{%").map(|at| from + at) {
-        let end = at + rest[at..].find("%}")?;
+        let end = at + 2 + rest[at + 2..].find("%}")?;
         let inside = rest[at + 2..end].trim_matches('-').trim();
         if inside.strip_prefix("end") == Some(name) {
             return Some((&rest[..at], &rest[end + 2..]));

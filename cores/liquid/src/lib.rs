@@ -205,4 +205,10 @@ mod tests {
             assert!(template.render(&json!({})).is_err(), "{text}");
         }
     }
+
+    #[test]
+    fn a_tag_that_only_begins_is_text_of_a_raw_block() {
+        let template = Template::parse("{% raw %}{%}{% endraw %}!").unwrap();
+        assert_eq!(template.render(&json!({})).unwrap(), "{%}!");
+    }
 }

@@ -82,6 +82,9 @@ impl NewJob {
     }
 }
 
+const INSERT: &str = "INSERT INTO job (account_sid, id, queue, payload, due_at, ready_at,
+    leased_until, attempt) VALUES ($1, $2, $3, $4, $5, $5, 0, 0)";
+
 /// Adds a job to the batch of the state that promises it.
 ///
 /// # Panics
@@ -89,16 +92,18 @@ impl NewJob {
 pub fn add(batch: &mut AccountBatch, clock: &Clock, job: NewJob) {
     assert!(job.lane.is_none() || job.id.is_none(), "a job in a lane is ordered by its own id");
     // The id orders a lane; its bits are those of a SID, strictly increasing.
+    let own_id = job.id.is_none();
     let id = job.id.unwrap_or_else(|| clock.sid("JB").hex());
     let payload = traced::keep(job.payload);
     match job.lane {
         Some(lane) => lane::enter(batch, &lane, &id, job.queue, &payload, job.due_at),
         None => {
-            batch.run(
-                "INSERT INTO job (account_sid, id, queue, payload, due_at, ready_at, leased_until,
-                 attempt) VALUES ($1, $2, $3, $4, $5, $5, 0, 0) ON CONFLICT (id) DO NOTHING",
-                vec![id.into(), job.queue.into(), payload.into(), job.due_at.into()],
-            );
+            let params = vec![id.into(), job.queue.into(), payload.into(), job.due_at.into()];
+            match own_id {
+                true => batch.append(INSERT, params),
+                // One of this name may end in the same batch.
+                false => batch.run(format!("{INSERT} ON CONFLICT (id) DO NOTHING"), params),
+            };
         }
     }
     batch.wakes_jobs();

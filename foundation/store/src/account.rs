@@ -75,6 +75,13 @@ impl AccountBatch {
         self
     }
 
+    /// [`Batch::append`]; `params` are `$2` and on.
+    pub fn append(&mut self, sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> &mut Self {
+        let (sql, params) = self.scoped(sql.into(), params);
+        self.batch.append(sql, params);
+        self
+    }
+
     /// Adds a statement that must touch a row; `params` are `$2` and on.
     pub fn must(&mut self, sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> &mut Self {
         let (sql, params) = self.scoped(sql.into(), params);
@@ -85,7 +92,7 @@ impl AccountBatch {
     /// Says that something happened: watchers see it after the commit.
     /// `body` is a JSON object.
     pub fn event(&mut self, kind: &str, sid: &str, at: Timestamp, body: String) -> &mut Self {
-        self.run(
+        self.append(
             "INSERT INTO event (account_sid, kind, sid, at, body) VALUES ($1, $2, $3, $4, $5)",
             vec![kind.into(), sid.into(), at.into(), body.into()],
         );
@@ -102,7 +109,7 @@ impl AccountBatch {
         actor: Sid,
         body: String,
     ) -> &mut Self {
-        self.run(
+        self.append(
             "INSERT INTO event (account_sid, kind, sid, at, actor, body)
              VALUES ($1, $2, $3, $4, $5, $6)",
             vec![kind.into(), sid.into(), at.into(), actor.into(), body.into()],

@@ -20,9 +20,15 @@ pub(crate) struct Statement {
     pub params: Vec<Value>,
     pub expect: Expect,
     pub returns: bool,
+    /// Inserts rows that nothing else of the batch touches.
+    pub appends: bool,
 }
 
 impl Statement {
+    fn plain(sql: Cow<'static, str>, params: Vec<Value>) -> Self {
+        Self { sql, params, expect: Expect::Any, returns: false, appends: false }
+    }
+
     /// Events are numbered in the order in which they become visible: where several nodes
     /// write, they are inserted last.
     pub fn is_event(&self) -> bool {
@@ -57,12 +63,23 @@ impl Batch {
 
     /// Adds a statement that may touch any number of rows.
     pub fn run(&mut self, sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> &mut Self {
-        self.push(sql.into(), params, Expect::Any, false)
+        self.statements.push(Statement::plain(sql.into(), params));
+        self
+    }
+
+    /// Adds a plain `INSERT … VALUES (…)` of a row that no statement before it in the batch reads or
+    /// writes: where that is cheaper, rows of many batches are inserted by one statement.
+    pub fn append(&mut self, sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> &mut Self {
+        let statement = Statement { appends: true, ..Statement::plain(sql.into(), params) };
+        self.statements.push(statement);
+        self
     }
 
     /// Adds a statement that must touch a row, or the batch conflicts.
     pub fn must(&mut self, sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> &mut Self {
-        self.push(sql.into(), params, Expect::Some, false)
+        let statement = Statement { expect: Expect::Some, ..Statement::plain(sql.into(), params) };
+        self.statements.push(statement);
+        self
     }
 
     /// Adds a statement with a `RETURNING` clause whose rows are in the [`Outcome`].
@@ -71,7 +88,9 @@ impl Batch {
         sql: impl Into<Cow<'static, str>>,
         params: Vec<Value>,
     ) -> &mut Self {
-        self.push(sql.into(), params, Expect::Any, true)
+        let statement = Statement { returns: true, ..Statement::plain(sql.into(), params) };
+        self.statements.push(statement);
+        self
     }
 
     /// Says that the batch adds jobs: committing it wakes the workers.
@@ -101,17 +120,6 @@ impl Batch {
         self.has_jobs |= other.has_jobs;
         self.has_events |= other.has_events;
         self.shared.extend(other.shared);
-        self
-    }
-
-    fn push(
-        &mut self,
-        sql: Cow<'static, str>,
-        params: Vec<Value>,
-        expect: Expect,
-        returns: bool,
-    ) -> &mut Self {
-        self.statements.push(Statement { sql, params, expect, returns });
         self
     }
 }

@@ -1,7 +1,11 @@
 //! PostgreSQL: one writer task with pipelined group commit, pipelined readers.
+//!
+//! Rows that batches append ([`Batch::append`]) are inserted by one statement for many of them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex as SyncMutex};
 use std::time::Duration;
@@ -27,6 +31,8 @@ const MIGRATION_LOCK: i64 = 0x006f_6666_686f_6f6b;
 
 /// Taken by whoever numbers events, until the commit: who reads by number misses none.
 const EVENTS_IN_ORDER: &str = "SELECT pg_advisory_xact_lock(hashtextextended('offhook.event', 0))";
+/// Rows of one insert at most.
+const ROWS_MAX: usize = 64;
 /// How often a transaction is tried that lost to another node's.
 const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
@@ -120,8 +126,66 @@ impl Connection {
 
 /// A statement of a batch, prepared.
 struct Ready<'a> {
-    statement: &'a Statement,
+    statement: Cow<'a, Statement>,
     prepared: Prepared,
+}
+
+/// Statements of a group in the order in which they are sent: what is appended first, many rows at
+/// once, and events last.
+fn in_order<'a>(batches: &[&'a Batch]) -> Vec<Cow<'a, Statement>> {
+    let all = || batches.iter().flat_map(|batch| &batch.statements);
+    let mut rows: Vec<(&str, Vec<&Statement>)> = Vec::new();
+    for statement in all().filter(|statement| statement.appends && !statement.is_event()) {
+        match rows.iter_mut().find(|(sql, _)| *sql == statement.sql) {
+            Some((_, rows)) => rows.push(statement),
+            None => rows.push((&statement.sql, vec![statement])),
+        }
+    }
+    let mut ordered: Vec<_> = rows.iter().flat_map(|(_, rows)| joined(rows)).collect();
+    ordered.extend(all().filter(|statement| !statement.appends).map(Cow::Borrowed));
+    // In their order, which their numbers show.
+    let events: Vec<&Statement> = all().filter(|statement| statement.is_event()).collect();
+    for alike in events.chunk_by(|a, b| a.sql == b.sql) {
+        ordered.extend(joined(alike));
+    }
+    ordered
+}
+
+/// Inserts of one row each as inserts of many: of powers of two, so that few texts are prepared.
+fn joined<'a>(mut rows: &[&'a Statement]) -> Vec<Cow<'a, Statement>> {
+    let mut statements = Vec::new();
+    while !rows.is_empty() {
+        let count = (1 << rows.len().ilog2()).min(ROWS_MAX);
+        let (now, rest) = rows.split_at(count);
+        rows = rest;
+        statements.push(match now {
+            [one] => Cow::Borrowed(*one),
+            [first, ..] => Cow::Owned(Statement {
+                sql: times(&first.sql, first.params.len(), count).into(),
+                params: now.iter().flat_map(|row| row.params.iter().cloned()).collect(),
+                ..(*first).clone()
+            }),
+            [] => continue,
+        });
+    }
+    statements
+}
+
+/// `INSERT … VALUES ($1, …)` with so many rows instead of the one.
+fn times(insert: &str, params: usize, count: usize) -> String {
+    let (head, row) = insert.split_once("VALUES ").unwrap_or((insert, ""));
+    let pieces: Vec<&str> = row.split('$').collect();
+    let mut sql = format!("{head}VALUES ");
+    for at in 0..count {
+        sql.push_str(if at == 0 { "" } else { ", " });
+        sql.push_str(pieces[0]);
+        for piece in &pieces[1..] {
+            let digits = piece.len() - piece.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+            let number: usize = piece[..digits].parse().unwrap_or(0);
+            let _ = write!(sql, "${}{}", number + at * params, &piece[digits..]);
+        }
+    }
+    sql
 }
 
 impl Session {
@@ -167,9 +231,9 @@ impl Session {
 
     /// One transaction around `batches`; any refusal undoes all of them.
     async fn transact(&self, batches: &[&Batch]) -> Result<Vec<Outcome>, StoreError> {
-        let statements = batches.iter().flat_map(|batch| &batch.statements);
-        let ready = try_join_all(statements.map(|statement| async move {
-            Ok::<_, StoreError>(Ready { statement, prepared: self.prepare(&statement.sql).await? })
+        let ready = try_join_all(in_order(batches).into_iter().map(|statement| async move {
+            let prepared = self.prepare(&statement.sql).await?;
+            Ok::<_, StoreError>(Ready { statement, prepared })
         }))
         .await?;
         let (events, others): (Vec<_>, Vec<_>) =
@@ -342,4 +406,31 @@ impl From<tokio_postgres::Error> for StoreError {
 /// The server was not reached, or broke off.
 fn is_of_the_socket(error: &tokio_postgres::Error) -> bool {
     error.source().is_some_and(|why| why.is::<std::io::Error>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_many_batches_are_inserted_by_few_statements() {
+        let insert = "INSERT INTO t (a, b, c) VALUES ($1, $2, $2)";
+        let batches: Vec<Batch> = (0i64..7)
+            .map(|at| {
+                let mut batch = Batch::new();
+                batch.run("DELETE FROM u WHERE a = $1", vec![at.into()]);
+                batch.append(insert, vec![at.into(), (at * 10).into()]);
+                batch
+            })
+            .collect();
+        let ordered = in_order(&batches.iter().collect::<Vec<_>>());
+        let texts: Vec<&str> = ordered.iter().map(|statement| &*statement.sql).collect();
+        let four = "INSERT INTO t (a, b, c) VALUES ($1, $2, $2), ($3, $4, $4), ($5, $6, $6), \
+                    ($7, $8, $8)";
+        let two = "INSERT INTO t (a, b, c) VALUES ($1, $2, $2), ($3, $4, $4)";
+        assert_eq!(texts[..3], [four, two, insert]);
+        assert_eq!(texts[3..], ["DELETE FROM u WHERE a = $1"; 7]);
+        let values: Vec<Value> = vec![4i64.into(), 40i64.into(), 5i64.into(), 50i64.into()];
+        assert_eq!(ordered[1].params, values);
+    }
 }

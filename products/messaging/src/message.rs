@@ -165,7 +165,7 @@ impl Message {
             let extra = Extra { traceparent, ..self.extra.clone() };
             serde_json::to_string(&extra).expect("extras are plain text")
         });
-        batch.run(
+        batch.append(
             "INSERT INTO message (account_sid, id, prefix, direction, status, from_addr, to_addr,
              body, service_sid, num_segments, num_media, error_code, price, status_callback, extra,
              date_created, date_sent, date_updated, version)

@@ -73,7 +73,7 @@ fn write_group(
 
 fn write_batch(connection: &Connection, batch: &Batch) -> Result<Outcome, StoreError> {
     let mut outcome = Outcome::default();
-    for Statement { sql, params, expect, returns } in &batch.statements {
+    for Statement { sql, params, expect, returns, .. } in &batch.statements {
         let mut prepared = connection.prepare_cached(sql)?;
         bind(&mut prepared, params)?;
         if *returns {
