@@ -1,9 +1,9 @@
 //! SQLite's write-ahead log: made durable, and kept short, while the writer goes on.
 //!
-//! The writer commits without waiting for the disk (`synchronous=NORMAL`). One thread waits for it,
-//! for whatever was committed meanwhile at once, and only then answers: who was answered is on disk.
-//! Whoever reads may see a commit a moment before that; whatever is done about it is another commit
-//! of the same log, durable after it.
+//! The writer commits without waiting for the disk (`synchronous=NORMAL`). It waits itself where the
+//! disk is fast; where it is not, a thread does, for whatever was committed meanwhile at once. Only
+//! then is anybody answered: who was answered is on disk. Whoever reads may see a commit a moment
+//! before that; whatever is done about it is another commit of the same log, durable after it.
 //!
 //! Another thread copies the log into the database when it has grown. What the writer adds
 //! meanwhile, the writer copies itself, which is little; then the log begins anew.
@@ -11,10 +11,10 @@
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
@@ -24,6 +24,8 @@ use crate::{Outcome, StoreError};
 
 /// Pages of the log from which on it is copied.
 const PAGES_TO_COPY: u64 = 4_000;
+/// A disk that takes no longer is fast: smaller groups would cost more than its time.
+const FAST: Duration = Duration::from_millis(1);
 /// Pages from which on the writer waits for readers, so that the log can begin anew.
 const PAGES_MOST: u64 = 100_000;
 
@@ -33,6 +35,7 @@ type Group = Vec<(Reply, Result<Outcome, StoreError>)>;
 /// The writer's side.
 pub(super) struct Log {
     flusher: SyncSender<Group>,
+    disk: Arc<Mutex<Disk>>,
     copier: SyncSender<()>,
     copying: Arc<Copying>,
     /// Pages in the log after the last commit.
@@ -69,8 +72,11 @@ impl Log {
             Ok(())
         }))?;
         let (flusher, groups) = sync_channel(1);
-        let mut disk = Disk::of(path);
-        thread("store-flusher", move || flush(&groups, &mut disk))?;
+        let disk = Arc::new(Mutex::new(Disk::of(path)));
+        thread("store-flusher", {
+            let disk = disk.clone();
+            move || flush(&groups, &disk)
+        })?;
         let (copier, wakes) = sync_channel(1);
         let copying = Arc::<Copying>::default();
         let connection = Connection::open(path)?;
@@ -79,11 +85,16 @@ impl Log {
             let copying = copying.clone();
             move || copy(&connection, &wakes, &copying)
         })?;
-        Ok(Self { flusher, copier, copying, pages })
+        Ok(Self { flusher, disk, copier, copying, pages })
     }
 
-    /// Waits only while the disk is a group behind.
+    /// Waits for a fast disk, else only while it is a group behind.
     pub fn answer_when_durable(&self, group: Group) {
+        if let Ok(mut disk) = self.disk.try_lock()
+            && disk.took <= FAST
+        {
+            return answer(group, &disk.flush());
+        }
         // Without the thread nobody is answered: nothing is known to be durable.
         let _ = self.flusher.send(group);
     }
@@ -118,17 +129,20 @@ fn checkpoint(connection: &Connection, mode: &str) {
 }
 
 /// Answers groups when they are on disk, as many at once as were committed meanwhile.
-fn flush(groups: &Receiver<Group>, disk: &mut Disk) {
-    while let Ok(first) = groups.recv() {
-        let mut all = first;
-        for group in groups.try_iter() {
-            all.extend(group);
-        }
+fn flush(groups: &Receiver<Group>, disk: &Mutex<Disk>) {
+    while let Ok(mut group) = groups.recv() {
+        let mut disk = disk.lock().unwrap_or_else(PoisonError::into_inner);
+        group.extend(groups.try_iter().flatten());
         let flushed = disk.flush();
-        for (reply, outcome) in all {
-            // A caller that no longer waits has given up on the answer, not on the write.
-            let _ = reply.send(flushed.clone().and(outcome));
-        }
+        drop(disk);
+        answer(group, &flushed);
+    }
+}
+
+fn answer(group: Group, flushed: &Result<(), StoreError>) {
+    for (reply, outcome) in group {
+        // A caller that no longer waits has given up on the answer, not on the write.
+        let _ = reply.send(flushed.clone().and(outcome));
     }
 }
 
@@ -136,6 +150,8 @@ fn flush(groups: &Receiver<Group>, disk: &mut Disk) {
 struct Disk {
     path: PathBuf,
     log: Option<File>,
+    /// What it took the last time.
+    took: Duration,
     /// Of a disk that has failed nothing is known: what it says later is not believed.
     failed: Option<StoreError>,
 }
@@ -144,7 +160,7 @@ impl Disk {
     fn of(database: &Path) -> Self {
         let mut path = database.as_os_str().to_owned();
         path.push("-wal");
-        Self { path: path.into(), log: None, failed: None }
+        Self { path: path.into(), log: None, took: Duration::ZERO, failed: None }
     }
 
     fn flush(&mut self) -> Result<(), StoreError> {
@@ -163,7 +179,10 @@ impl Disk {
             Some(log) => log,
             none => none.insert(open(&self.path)?),
         };
-        log.sync_data()
+        let begun = Instant::now();
+        let synced = log.sync_data();
+        self.took = begun.elapsed();
+        synced
     }
 }
 
@@ -183,8 +202,43 @@ mod tests {
     use std::io::Read;
 
     use bus::Bus;
+    use tokio::sync::oneshot;
 
+    use super::*;
     use crate::{Batch, Location, Store};
+
+    fn group(outcome: Result<Outcome, StoreError>) -> (Group, oneshot::Receiver<Answer>) {
+        let (reply, answer) = oneshot::channel();
+        (vec![(reply, outcome)], answer)
+    }
+
+    type Answer = Result<Outcome, StoreError>;
+
+    #[test]
+    fn a_slow_disk_is_waited_for_aside_and_a_failed_one_is_not_believed_again() {
+        let file = std::env::temp_dir().join(format!("offhook-disk-{}", std::process::id()));
+        let log = format!("{}-wal", file.display());
+        std::fs::write(&log, "").unwrap();
+        let disk = Arc::new(Mutex::new(Disk::of(&file)));
+        let (sender, groups) = sync_channel(2);
+        let (first, answer) = group(Ok(Outcome::default()));
+        sender.send(first).unwrap();
+        let (refused, conflict) = group(Err(StoreError::Conflict));
+        sender.send(refused).unwrap();
+        drop(sender);
+        flush(&groups, &disk);
+        assert!(answer.blocking_recv().unwrap().is_ok());
+        assert!(matches!(conflict.blocking_recv().unwrap(), Err(StoreError::Conflict)));
+
+        std::fs::remove_file(&log).unwrap();
+        let mut gone = Disk::of(&file);
+        assert!(matches!(gone.flush(), Err(StoreError::Unavailable(_))));
+        std::fs::write(&log, "").unwrap();
+        let (late, answer) = group(Ok(Outcome::default()));
+        super::answer(late, &gone.flush());
+        assert!(matches!(answer.blocking_recv().unwrap(), Err(StoreError::Unavailable(_))));
+        std::fs::remove_file(&log).unwrap();
+    }
 
     /// How often the log has begun anew, as its header says (fileformat2 §4.1, offset 12).
     fn beginnings(log: &std::path::Path) -> u32 {
