@@ -114,8 +114,14 @@ pub(crate) enum What {
     StopTranscription {
         sid: Sid,
     },
+    /// The application of a ConversationRelay is there, or said something.
+    Relay {
+        session: Sid,
+        input: Input,
+    },
     /// The session of a ConversationRelay is over.
     RelayClosed {
+        session: Sid,
         failure: Option<(u32, String)>,
     },
     /// The API says so.
@@ -290,12 +296,17 @@ impl Act<'_> {
             What::StopTranscription { sid } => {
                 self.stop_transcriptions(|plan| plan.sid == sid).await?;
             }
-            What::RelayClosed { failure } => self.relay_closed(failure),
+            What::Relay { session, input } if self.has_relay(session) => self.tell(input),
+            What::RelayClosed { session, failure } if self.has_relay(session) => {
+                self.relay_closed(failure);
+            }
             What::RingTimeout
             | What::TimeLimit
             | What::Record { .. }
             | What::StartStream(_)
-            | What::StartTranscription(_) => {}
+            | What::StartTranscription(_)
+            | What::Relay { .. }
+            | What::RelayClosed { .. } => {}
         }
         Ok(())
     }
@@ -742,7 +753,7 @@ impl Act<'_> {
                 self.live.ears.document = how;
                 self.listen();
             }
-            Output::OpenRelay(noun) => self.open_relay(&noun).await?,
+            Output::OpenRelay(noun) => self.open_relay(&noun),
             Output::Tell(message) => self.tell_relay(message),
             Output::TellInterrupted { said } => self.tell_relay_interrupted(&said),
             Output::CloseRelay { code, reason } => self.close_relay(code, reason),

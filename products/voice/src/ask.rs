@@ -55,6 +55,12 @@ pub(crate) enum Ask {
         body: String,
         status_callback: Option<String>,
     },
+    /// Connects a ConversationRelay to its application; `setup` is what it is told first.
+    Relay {
+        session: Sid,
+        url: String,
+        setup: String,
+    },
     /// Makes the sound of a recording, and says that it is there.
     Recording {
         sid: Sid,
@@ -96,6 +102,10 @@ impl Worker for Asker {
                 }
                 let at = voice.parts.clock.now();
                 (voice.text(store, call, from, to, body, &mut batch).await?, at)
+            }
+            Ask::Relay { session, url, setup } => {
+                voice.begin_relay(store, call, session, url, setup).await?;
+                return Ok(batch);
             }
             Ask::Recording { sid } => {
                 voice.make_recording(store, sid, &mut batch).await?;

@@ -419,6 +419,9 @@ fn heard(text: &str) -> Input {
 fn a_relay_speaks_listens_and_hands_over() {
     let (mut machine, out) = begun(Role::Call, true, RELAY);
     assert!(matches!(out.last(), Some(Output::OpenRelay(_))), "{out:?}");
+    // Nobody is there yet who could be told.
+    assert_eq!(words(&machine.on(said("anybody?"))), [""; 0]);
+    assert_eq!(words(&machine.on(Input::Digits("1".into()))), [""; 0]);
     let out = machine.on(Input::RelayOpened);
     assert_eq!(words(&out), ["say Hello"]);
     let id = last_id(&out);
