@@ -91,6 +91,11 @@ pub enum Order {
     ResumeRecording {
         recording: Sid,
     },
+    /// What is pressed from now on is a secret, or not any more. Keys are reported all the same, but
+    /// whoever keeps or passes on what a leg does leaves them out.
+    KeepKeys {
+        are_secret: bool,
+    },
     /// JSON text for the program at the other end; networks without programs drop it.
     Message {
         content: String,

@@ -26,6 +26,8 @@ pub struct Config {
     pub notices: NoticeSenders,
     /// What places of SIP may be named, and which numbers are dangerous.
     pub voice: trunking::Config,
+    /// Who makes payments of what callers key in.
+    pub pay: Vec<voice::PayConnector>,
     /// Which carrier takes what; none: everything goes to the simulated network.
     pub routes: Vec<Route>,
     /// Who may bind to the listeners of `carriers.smpp`.
@@ -91,6 +93,7 @@ mod tests {
         let guides = [
             include_str!("../../docs/guides/carriers.md"),
             include_str!("../../docs/guides/email.md"),
+            include_str!("../../docs/guides/payments.md"),
             include_str!("../../docs/guides/sip-carrier.md"),
             include_str!("../../docs/guides/sip.md"),
         ];
@@ -109,6 +112,8 @@ mod tests {
         for (text, word) in [
             ("[rates]\nlong_cod = 1", "long_cod"),
             ("[carriers.sntp]", "sntp"),
+            ("[[pay]]\nname = 'x'", "test = true"),
+            ("[[pay]]\nname = 'x'\nurl = 'https://x'", "secret"),
             ("[[applications]]\nsystem_id = 'x'", "password"),
         ] {
             assert!(toml::from_str::<Config>(text).unwrap_err().to_string().contains(word));

@@ -112,6 +112,17 @@ pub struct Leg {
     pub(crate) recordings: Vec<Recording>,
     /// The leg of the same platform at the other end.
     pub(crate) other_end: Option<(Sid, Sid)>,
+    /// What is pressed is not written down.
+    #[serde(default)]
+    pub(crate) keys_are_secret: bool,
+}
+
+/// In place of a key that is secret.
+const HIDDEN_KEY: &str = "•";
+
+/// Keys as they are shown.
+pub(crate) fn hidden(keys: &str) -> String {
+    HIDDEN_KEY.repeat(keys.chars().count())
 }
 
 /// How long an item takes; `None` for what goes on until it is stopped.
@@ -191,6 +202,16 @@ impl Leg {
                 let found = self.recordings.iter_mut().find(|known| known.sid == *recording);
                 if let Some(running) = found {
                     running.resume(at);
+                }
+            }
+            Order::KeepKeys { are_secret } => {
+                self.keys_are_secret = *are_secret;
+                // Keys that were faster than the order.
+                let late = |line: &&mut Heard| line.sound == Sound::Pressed && line.at >= at;
+                if *are_secret {
+                    for line in self.heard.iter_mut().filter(late) {
+                        line.text = hidden(&line.text);
+                    }
                 }
             }
             Order::Message { content } => {
@@ -315,6 +336,7 @@ mod tests {
             room: None,
             recordings: Vec::new(),
             other_end: None,
+            keys_are_secret: false,
         }
     }
 
@@ -339,6 +361,26 @@ mod tests {
         leg.follow(&say("a"), at(3000));
         assert!(!leg.played(2));
         assert!(leg.played(1));
+    }
+
+    #[test]
+    fn keys_that_are_secret_are_not_written_down() {
+        let mut leg = leg();
+        let pressed = |seconds, text: &str| Heard {
+            at: Timestamp::from_seconds(seconds),
+            sound: Sound::Pressed,
+            text: text.to_owned(),
+            millis: None,
+            cut: false,
+        };
+        leg.hear(pressed(1, "1"));
+        leg.hear(pressed(3, "42"));
+        leg.follow(&Order::KeepKeys { are_secret: true }, Timestamp::from_seconds(2));
+        assert!(leg.keys_are_secret);
+        let shown: Vec<&str> = leg.heard.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(shown, ["1", "••"]);
+        leg.follow(&Order::KeepKeys { are_secret: false }, Timestamp::from_seconds(4));
+        assert!(!leg.keys_are_secret);
     }
 
     #[test]

@@ -213,10 +213,14 @@ impl Sim {
         let _turn = self.turn().await?;
         let mut leg = self.current(number, false).await?;
         let at = self.queue.clock().now();
-        let line = |sound| Heard { at, sound, text: keys.to_owned(), millis: None, cut: false };
+        let shown = if leg.keys_are_secret { leg::hidden(keys) } else { keys.to_owned() };
+        let line = |sound| Heard { at, sound, text: shown.clone(), millis: None, cut: false };
         leg.hear(line(Sound::Pressed));
         self.keep(&leg).await?;
         self.report(&leg, at, LegEvent::Digits(keys.to_owned())).await?;
+        if leg.keys_are_secret {
+            return Ok(leg);
+        }
         if let Some(sounds) = self.sounds.get() {
             sounds.press(leg.sid, keys);
         }
@@ -481,6 +485,7 @@ fn new_leg(
         room: None,
         recordings: Vec::new(),
         other_end: None,
+        keys_are_secret: false,
     }
 }
 

@@ -453,6 +453,7 @@ async fn wire(
         public_url: url.clone(),
         development,
         sealer: sealer.clone(),
+        connectors: settings.config.pay.clone(),
         notice_caller: notice_caller.clone(),
     });
     let time = clock.clone();

@@ -65,4 +65,28 @@ impl World {
         let text = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
         heard.iter().map(|line| (text(line, "sound"), text(line, "text"))).collect()
     }
+
+    /// Moves the clock until this is among the lines of the newest call of a handset: `say Hello`.
+    pub async fn hears(&self, handset: &str, line: &str) {
+        for _ in 0..600 {
+            self.settle().await;
+            if self.heard(handset).await.iter().any(|known| known == line) {
+                return;
+            }
+            self.advance(1).await;
+        }
+        panic!("{handset} does not hear {line}: {:?}", self.heard(handset).await);
+    }
+
+    /// What the newest call of a handset sounded like: `say Hello`.
+    pub async fn heard(&self, handset: &str) -> Vec<String> {
+        let lines = self.lines(handset).await;
+        let shown = |(sound, text): &(String, String)| format!("{sound} {text}").trim().to_owned();
+        lines.iter().map(shown).collect()
+    }
+
+    pub async fn press(&self, handset: &str, digits: &str) {
+        self.deed(handset, "digits", json!({ "digits": digits })).await;
+        self.settle().await;
+    }
 }

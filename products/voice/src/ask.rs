@@ -10,6 +10,7 @@ use outbound::FetchFailure;
 use serde::{Deserialize, Serialize};
 use store::{AccountBatch, AccountStore};
 use twiml::Method;
+use twiml::voice::payment::Plan;
 use twiml::voice::{Input, Params};
 use webhooks::Question;
 
@@ -65,6 +66,19 @@ pub(crate) enum Ask {
     Recording {
         sid: Sid,
     },
+    /// Asks a connector for a payment.
+    Payment(Box<PaymentAsked>),
+}
+
+/// A payment that was keyed in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PaymentAsked {
+    pub payment: Sid,
+    pub plan: Plan,
+    /// A [`twiml::voice::payment::Captured`] in JSON.
+    pub sealed: String,
+    /// The document's, not the API's.
+    pub is_of_document: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,6 +119,10 @@ impl Worker for Asker {
             }
             Ask::Relay { session, url, setup } => {
                 voice.begin_relay(store, call, session, url, setup).await?;
+                return Ok(batch);
+            }
+            Ask::Payment(asked) => {
+                voice.pay(store, call, *asked, &mut batch).await?;
                 return Ok(batch);
             }
             Ask::Recording { sid } => {

@@ -18,6 +18,8 @@ mod call_recording;
 mod conference;
 mod connector;
 mod create;
+mod deliver;
+mod detect;
 mod dial;
 mod history;
 mod insights;
@@ -27,6 +29,7 @@ mod magic;
 mod notice;
 mod params;
 mod participant;
+mod pay;
 mod price;
 mod queue;
 mod recording;
@@ -50,6 +53,7 @@ use store::{BlobStore, ByAccount, Sealer};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
+pub use pay::{PayConnector, PayConnectorKind};
 
 /// What the product stands on.
 pub struct Parts {
@@ -74,8 +78,10 @@ pub struct Parts {
     pub recogniser: Arc<dyn Recogniser>,
     /// Domains and trunks.
     pub sip: Arc<dyn SipDirectory>,
-    /// For passwords that rest with calls.
+    /// For passwords and keys that rest with calls.
     pub sealer: Sealer,
+    /// Who is asked for payments.
+    pub connectors: Vec<PayConnector>,
     /// Which node has a leg with sound, or a session.
     pub homes: Arc<dyn Homes>,
     /// Where applications reach this platform's recordings: `http://127.0.0.1:4010`.
@@ -134,7 +140,7 @@ impl Voice {
                 &call_recording::CONFERENCE_RECORDING,
                 &user_message::MESSAGE,
                 &user_message::SUBSCRIPTION,
-                &connector::PAYMENT,
+                &pay::PAYMENT,
                 &connector::SIPREC,
                 &recording::RECORDING,
                 &stream::STREAM,
@@ -165,8 +171,8 @@ impl Voice {
     /// Adds this product's workers.
     pub fn work(self: &Arc<Self>, runner: jobs::Runner) -> jobs::Runner {
         runner
-            .with(Arc::new(act::Postman(self.clone())))
-            .with(Arc::new(act::Runner(self.clone())))
+            .with(Arc::new(deliver::Postman(self.clone())))
+            .with(Arc::new(deliver::Runner(self.clone())))
             .with(Arc::new(ask::Asker(self.clone())))
             .with(Arc::new(notice::Crier(self.clone())))
     }

@@ -10,6 +10,8 @@ use super::connect::Connect;
 use super::dial::{Dial, DialPlan};
 use super::document::{self, Document, Element};
 use super::gather::Gather;
+use super::pay::Pay;
+use super::payment::{Captured, PayFailure, PayOutcome, Plan};
 use super::prompt::{Progress, Prompt, Step};
 use super::queue::{EnqueuePlan, Queued};
 use super::record::{Record, RecordPlan};
@@ -121,6 +123,14 @@ pub enum Input {
         /// What is known of the session.
         params: Params,
     },
+    /// The connector of a Pay is there; the month is counted since the year 0.
+    PayOpened {
+        month: u32,
+    },
+    /// There is no such connector, or it cannot do what is wanted.
+    PayRefused(PayFailure),
+    /// What the connector answered.
+    Paid(PayOutcome),
     /// A recording that was asked for has ended; `None`: nothing but silence was in it.
     Recorded(Option<Params>),
     /// The dialled party and this one hear each other.
@@ -216,6 +226,12 @@ pub enum Output {
         code: u16,
         reason: String,
     },
+    /// A payment begins: from here on what is keyed in is secret.
+    OpenPay(Box<Plan>),
+    /// The connector is to be asked.
+    Pay(Box<(Plan, Captured)>),
+    /// Keys are no secrets any more.
+    ClosePay,
     Dial(Box<DialPlan>),
     /// Hangs up what was dialled; its end is told.
     EndDial,
@@ -252,6 +268,7 @@ pub(super) enum State {
     Conferring(Conference),
     Queued(Queued),
     Connected(Connect),
+    Paying(Box<Pay>),
     Texting {
         action: Option<Action>,
     },
@@ -391,6 +408,7 @@ impl Machine {
             State::Conferring(conference) => self.on_conference(conference, input, out),
             State::Queued(queued) => self.on_queued(queued, input, out),
             State::Connected(connect) => self.on_connect(connect, input, out),
+            State::Paying(pay) => self.on_pay(pay, input, out),
             State::Texting { action } => match (input, action) {
                 (Input::Texted(params), Some(action)) => self.request(action, params, out),
                 (Input::Texted(_), None) => self.step(out),
@@ -525,11 +543,7 @@ impl Machine {
             "Start" => self.start_nouns(&verb, out),
             "Stop" => self.stop_nouns(&verb, out),
             "Connect" => self.connect(verb, out),
-            "Pay" => {
-                out.push(unsupported("Pay"));
-                let result = ("Result".to_owned(), "payment-connector-error".to_owned());
-                self.ask_if_told(&verb, vec![result], out);
-            }
+            "Pay" => self.pay(verb, out),
             "Refer" => {
                 let message = "<Refer> works on SIP legs only, and this is none".to_owned();
                 out.push(alert(13801, message));
@@ -698,6 +712,7 @@ impl Machine {
                 self.state = State::Queued(queued.hung_up());
             }
             State::Connected(connect) => self.hung_up_while_connected(connect, out),
+            State::Paying(pay) => self.hung_up_while_paying(pay, out),
             _ => {}
         }
     }

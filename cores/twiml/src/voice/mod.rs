@@ -24,6 +24,8 @@ mod document;
 mod gather;
 mod grammar;
 mod machine;
+mod pay;
+pub mod payment;
 mod prompt;
 mod queue;
 mod record;
