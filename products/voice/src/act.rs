@@ -37,6 +37,13 @@ pub(crate) struct Letter {
     pub what: What,
 }
 
+/// What runs beside a call, in one process.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Beside {
+    Stream(Sid),
+    Relay(Sid),
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum What {
     /// An outbound call is to be placed.
@@ -73,7 +80,8 @@ pub(crate) enum What {
     /// Whoever waited in a queue is talked to.
     Taken {
         by: Sid,
-        room: String,
+        #[serde(default)]
+        whisper: Option<Source>,
     },
     /// That talk is over.
     Returned,
@@ -134,6 +142,10 @@ pub(crate) enum What {
         payment: Sid,
         outcome: PayOutcome,
     },
+    /// Something that the call waits for has failed for good.
+    GiveUp,
+    /// A stream or the session of a relay that should be here still.
+    Look(Beside),
     /// The API says so.
     End {
         canceled: bool,
@@ -210,13 +222,16 @@ impl<'a> Act<'a> {
             What::DialTimeLimit { winner } => self.dial_time_limit(winner),
             What::DialTimeout => self.dial_timeout().await?,
             What::TryQueue => self.try_queue().await?,
-            What::Taken { by, room } => self.taken(by, room),
+            What::Taken { by, whisper } => self.taken(by, whisper),
             What::Returned => self.returned(),
             What::LeaveQueue { result, then } => self.leave_queue(&result, then).await?,
             What::LeftConference { ends_call } => self.left_conference(ends_call),
             What::End { canceled } => {
                 self.hang_up(if canceled { Status::Canceled } else { Status::Completed });
             }
+            What::GiveUp => self.give_up().await?,
+            What::Look(Beside::Stream(sid)) => self.look_after_stream(sid).await?,
+            What::Look(Beside::Relay(session)) => self.look_after_relay(session),
             What::Replace { source, fallback } => self.replace(source, fallback).await?,
             What::Record { recording, setup } if self.is_answered() => {
                 self.follow_recording(recording, setup);
@@ -560,6 +575,19 @@ impl<'a> Act<'a> {
         Ok(())
     }
 
+    /// A job of the call has failed for good: without it the call would hang.
+    async fn give_up(&mut self) -> Result<(), Failure> {
+        if self.is_over() {
+            return Ok(());
+        }
+        self.alert(12400, "the call cannot go on; why is with the dead jobs");
+        self.live.machine = None;
+        self.part(true).await?;
+        self.order(Order::HangUp);
+        self.end_by(Event::GivenUp);
+        Ok(())
+    }
+
     /// Ends the call from this side.
     pub fn hang_up(&mut self, status: Status) {
         if self.is_over() {
@@ -571,7 +599,11 @@ impl<'a> Act<'a> {
 
     /// The call is over; what it was in the middle of hears it.
     fn end(&mut self, status: Status) {
-        if !self.step(Event::Ended(status)) {
+        self.end_by(Event::Ended(status));
+    }
+
+    fn end_by(&mut self, event: Event) {
+        if !self.step(event) {
             return;
         }
         if let Some(parent) = self.call.parent {
@@ -673,6 +705,7 @@ impl<'a> Act<'a> {
                 self.leave_conference(reason).await?;
             }
             Output::Enqueue(plan) => self.enqueue(*plan).await?,
+            Output::Meet => self.meet(),
             Output::LeaveQueue { result } => self.leave_queue(result, None).await?,
             Output::Text { to, from, body, status_callback } => {
                 let outbound = self.call.direction != "inbound";

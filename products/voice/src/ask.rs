@@ -136,6 +136,14 @@ impl Worker for Asker {
         voice.send(&mut batch, letter);
         Ok(batch)
     }
+
+    fn give_up(&self, job: &Job, store: &AccountStore) -> AccountBatch {
+        match job.read::<Asked>() {
+            // The call goes on without its recording.
+            Ok(Asked { ask: Ask::Recording { .. }, .. }) | Err(_) => store.batch(),
+            Ok(Asked { call, .. }) => self.0.given_up(store, call),
+        }
+    }
 }
 
 impl Voice {

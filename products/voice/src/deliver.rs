@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::{AccountBatch, AccountStore};
 
 use crate::Voice;
-use crate::act::{Act, Letter};
+use crate::act::{Act, Beside, Letter, What};
 use crate::call::Call;
 use crate::relay::home_of_session;
 
@@ -57,7 +57,7 @@ impl Voice {
     }
 
     /// What lives on another node is done there.
-    async fn stay_or_go(&self, home: &str) -> Result<(), Failure> {
+    pub(crate) async fn stay_or_go(&self, home: &str) -> Result<(), Failure> {
         match self.parts.homes.is_elsewhere(home).await {
             Ok(false) => Ok(()),
             Ok(true) => Err(Failure::Elsewhere(home.to_owned())),
@@ -66,6 +66,11 @@ impl Voice {
     }
 
     async fn deliver(&self, store: &AccountStore, letter: Letter) -> Result<AccountBatch, Failure> {
+        if let What::Look(Beside::Stream(stream)) = letter.what
+            && !self.looks_at(store, letter.call, stream).await?
+        {
+            return Ok(store.batch());
+        }
         let Some(mut call) = Call::load(store, letter.call).await? else {
             return Ok(store.batch());
         };
@@ -84,6 +89,16 @@ impl Voice {
     }
 }
 
+impl Voice {
+    /// Tells a call that something it waits for has failed for good.
+    pub(crate) fn given_up(&self, store: &AccountStore, call: Sid) -> AccountBatch {
+        let mut batch = store.batch();
+        let at = self.parts.clock.now();
+        self.send(&mut batch, Letter { call, at, what: What::GiveUp });
+        batch
+    }
+}
+
 /// Delivers letters.
 pub struct Postman(pub Arc<Voice>);
 
@@ -92,6 +107,14 @@ impl Worker for Postman {
 
     async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
         self.0.deliver(store, job.read()?).await
+    }
+
+    fn give_up(&self, job: &Job, store: &AccountStore) -> AccountBatch {
+        match job.read::<Letter>() {
+            // Nothing more can be done for a call that cannot even be given up.
+            Ok(Letter { what: What::GiveUp, .. }) | Err(_) => store.batch(),
+            Ok(letter) => self.0.given_up(store, letter.call),
+        }
     }
 }
 
@@ -114,6 +137,20 @@ impl Worker for Runner {
             Errand::Order { leg, at, order } => carrier.order(job.account, leg, at, &order).await,
         };
         done.map_err(|error| Failure::Retry(error.0))?;
-        Ok(store.batch())
+        let mut batch = store.batch();
+        if let Errand::Order { leg, order: Order::Stream(setup), .. } = job.read()? {
+            self.0.stream_is_here(setup.stream).await;
+            self.0.look_later(&mut batch, leg, Beside::Stream(setup.stream));
+        }
+        Ok(batch)
+    }
+
+    fn give_up(&self, job: &Job, store: &AccountStore) -> AccountBatch {
+        match job.read::<Errand>() {
+            Ok(Errand::Place(OutboundCall { leg, .. }) | Errand::Order { leg, .. }) => {
+                self.0.given_up(store, leg)
+            }
+            Err(_) => store.batch(),
+        }
     }
 }

@@ -13,6 +13,7 @@ mod add_on;
 mod along;
 mod archive;
 mod ask;
+mod beside;
 mod call;
 mod call_recording;
 mod conference;
@@ -97,6 +98,7 @@ pub struct Voice {
     parts: Parts,
     carrier: OnceLock<Arc<dyn VoiceCarrier>>,
     sessions: relay::Sessions,
+    streams: beside::Streams,
     /// Itself, for tasks that outlive a request.
     this: Weak<Self>,
     notices: OnceLock<Arc<dyn NoticeSink>>,
@@ -109,6 +111,7 @@ impl Voice {
             carrier: OnceLock::new(),
             notices: OnceLock::new(),
             sessions: relay::Sessions::default(),
+            streams: beside::Streams::default(),
             this: this.clone(),
         })
     }

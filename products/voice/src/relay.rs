@@ -14,7 +14,7 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use twiml::voice::{Element, Input, Params};
 
 use crate::Voice;
-use crate::act::{Act, Letter, What};
+use crate::act::{Act, Beside, Letter, What};
 use crate::ask::Ask;
 use crate::call::Call;
 
@@ -64,6 +64,11 @@ impl Sessions {
         }
     }
 
+    pub fn has(&self, call: Sid, sid: Sid) -> bool {
+        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        sessions.get(&call).is_some_and(|known| known.sid == sid)
+    }
+
     /// False when there is no such session, or it does not keep up.
     fn send(&self, call: Sid, sid: Sid, out: Out) -> bool {
         let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -104,6 +109,7 @@ impl Act<'_> {
             "customParameters": parameters,
         });
         self.ask(Ask::Relay { session, url, setup: setup.to_string() });
+        self.voice.look_later(&mut self.batch, self.call.sid, Beside::Relay(session));
     }
 
     pub fn tell_relay(&mut self, message: String) {
@@ -141,7 +147,7 @@ impl Act<'_> {
     }
 
     /// There is no socket: it is not open yet, the process that had it has ended, or it broke.
-    fn relay_is_gone(&mut self) {
+    pub fn relay_is_gone(&mut self) {
         let failure = Some((39001, "the session's connection is gone".to_owned()));
         self.relay_closed(failure);
     }

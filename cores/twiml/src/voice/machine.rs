@@ -40,6 +40,8 @@ pub enum Role {
     Wait,
     /// Somebody who waits in a conference, or is on hold in one.
     Hold,
+    /// Somebody who waited in a queue and is about to be talked to.
+    Whisper,
 }
 
 /// Where a document comes from.
@@ -145,8 +147,11 @@ pub enum Input {
     LeftConference(Params),
     /// The place in the queue is taken.
     Enqueued,
-    /// Somebody talks to the one who waited.
-    Dequeued,
+    /// Somebody talks to the one who waited: at once, or when this has been heard.
+    Dequeued {
+        #[serde(default)]
+        whisper: Option<Source>,
+    },
     LeftQueue(Params),
     Texted(Params),
     HungUp,
@@ -242,6 +247,8 @@ pub enum Output {
     LeaveQueue {
         result: &'static str,
     },
+    /// The whisper has been heard: the two may talk.
+    Meet,
     Text {
         to: Option<String>,
         from: Option<String>,
@@ -479,7 +486,7 @@ impl Machine {
             }
             // Nobody to tell: a party that cannot be screened is let go, who waits hears nothing.
             Role::Screen => self.end_call(out),
-            Role::Wait | Role::Hold => self.end(out),
+            Role::Wait | Role::Hold | Role::Whisper => self.end(out),
         }
     }
 
@@ -494,7 +501,7 @@ impl Machine {
     fn end(&mut self, out: &mut Vec<Output>) {
         match self.role {
             Role::Call => self.end_call(out),
-            Role::Screen | Role::Wait | Role::Hold => {
+            Role::Screen | Role::Wait | Role::Hold | Role::Whisper => {
                 self.state = State::Over;
                 out.push(Output::End);
             }
@@ -563,7 +570,7 @@ impl Machine {
                 let known = ["Play", "Say", "Pause", "Gather", "Redirect", "Hangup", "Leave"];
                 known.contains(&name)
             }
-            Role::Hold => matches!(name, "Play" | "Say" | "Pause" | "Redirect"),
+            Role::Hold | Role::Whisper => matches!(name, "Play" | "Say" | "Pause" | "Redirect"),
         }
     }
 

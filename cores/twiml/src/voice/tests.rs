@@ -273,7 +273,7 @@ fn waiting_is_a_document_of_its_own() {
 
     let (mut machine, _) = begun(Role::Call, false, "<Enqueue>q</Enqueue>");
     assert_eq!(words(&machine.on(Input::Enqueued)), ["music"]);
-    assert_eq!(words(&machine.on(Input::Dequeued)), ["stop"]);
+    assert_eq!(words(&machine.on(Input::Dequeued { whisper: None })), ["stop", "meet"]);
 
     let inside = "<Dial action=\"/d\"><Conference waitUrl=\"\">c</Conference></Dial>";
     let (mut machine, _) = begun(Role::Call, false, inside);
@@ -468,4 +468,21 @@ fn a_relay_that_breaks_or_babbles_fails() {
     }
     let out = machine.on(heard("nonsense"));
     assert!(out.iter().any(|o| matches!(o, Output::CloseRelay { code: 1007, .. })), "{out:?}");
+}
+
+#[test]
+fn a_whisper_is_heard_before_the_two_meet() {
+    let (mut machine, _) =
+        begun(Role::Call, true, "<Enqueue waitUrl=\"\">q</Enqueue><Say>after</Say>");
+    machine.on(Input::Enqueued);
+    let source = Source::Url { url: "https://app.example/whisper".into(), method: Method::Post };
+    let out = machine.on(Input::Dequeued { whisper: Some(source) });
+    assert_eq!(words(&out), ["stop", "POST https://app.example/whisper"]);
+    let id = last_id(&out);
+    let out = answer(&mut machine, id, "<Dial>1</Dial><Say>This call is recorded</Say>");
+    assert_eq!(words(&out), ["alert 12200", "say This call is recorded"]);
+    let id = last_id(&out);
+    assert_eq!(words(&machine.on(Input::Played { id })), ["meet"]);
+    let params = vec![("QueueResult".to_owned(), "bridged".to_owned())];
+    assert_eq!(words(&machine.on(Input::LeftQueue(params))), ["say after"]);
 }

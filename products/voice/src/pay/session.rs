@@ -350,16 +350,16 @@ async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
 
 async fn update(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     let call = existing_call(ctx, "CallSid").await?;
-    let failed = |error| rest::store_error(ctx, error);
-    let (kind, parent) = (ctx.table.name, call.sid.to_string());
-    let doc = rest::load(&ctx.store, kind, &parent, ctx.param("Sid")).await.map_err(failed)?;
-    let doc = doc.ok_or_else(|| ctx.not_found())?;
     let step = match (ctx.form.text("Capture").and_then(Field::parse), ctx.form.text("Status")) {
         (_, Some("complete")) => Step::Complete,
         (_, Some(_)) => Step::Cancel,
         (Some(field), None) => Step::Capture(field),
         (None, None) => return Err(ApiError::new(64018, "A 'Capture' or a 'Status' is required")),
     };
+    let failed = |error| rest::store_error(ctx, error);
+    let (kind, parent) = (ctx.table.name, call.sid.to_string());
+    let doc = rest::load(&ctx.store, kind, &parent, ctx.param("Sid")).await.map_err(failed)?;
+    let doc = doc.ok_or_else(|| ctx.not_found())?;
     let key = ctx.form.text("IdempotencyKey").unwrap_or_default().to_owned();
     if let Some(why) = refusal(voice, &call, &doc.sid, &key, &step) {
         return Err(why);
