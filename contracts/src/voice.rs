@@ -79,6 +79,11 @@ pub enum Order {
         recording: Sid,
         tracks: Tracks,
     },
+    /// Records what everybody says in the room where this leg is, also when it has left, until it is
+    /// stopped by any leg that is there or nobody is. This leg reports the end.
+    RecordRoom {
+        recording: Sid,
+    },
     StopRecording {
         recording: Sid,
     },

@@ -12,7 +12,7 @@ use crate::engine::Shared;
 use crate::fetch::Sound;
 use crate::listen::{Ear, Judge};
 use crate::player::Player;
-use crate::recorder::Tape;
+use crate::recorder::{self, Tape};
 use crate::stream::Tap;
 
 pub(crate) struct Leg {
@@ -79,26 +79,10 @@ impl Leg {
                     ));
                 }
             }
-            Order::StopRecording { recording } => {
-                self.tapes.retain_mut(|tape| {
-                    let is_it = tape.recording == recording;
-                    if is_it {
-                        tape.end(&shared.recorder);
-                    }
-                    !is_it
-                });
-            }
-            Order::PauseRecording { recording, skip } => {
-                let found = self.tapes.iter_mut().find(|tape| tape.recording == recording);
-                if let Some(tape) = found {
-                    tape.paused.get_or_insert(skip);
-                }
-            }
-            Order::ResumeRecording { recording } => {
-                let found = self.tapes.iter_mut().find(|tape| tape.recording == recording);
-                if let Some(tape) = found {
-                    tape.paused = None;
-                }
+            order @ (Order::StopRecording { .. }
+            | Order::PauseRecording { .. }
+            | Order::ResumeRecording { .. }) => {
+                recorder::follow(&mut self.tapes, &order, &shared.recorder);
             }
             Order::Listen(how) => self.ear = how.filter(|_| self.reports).map(Ear::new),
             Order::Detect(how) => self.judge = self.reports.then(|| Judge::new(how)),
@@ -122,6 +106,7 @@ impl Leg {
             | Order::Join { .. }
             | Order::Leave
             | Order::Beep
+            | Order::RecordRoom { .. }
             | Order::Message { .. } => {}
         }
     }

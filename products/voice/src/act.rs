@@ -142,6 +142,8 @@ pub(crate) enum What {
         payment: Sid,
         outcome: PayOutcome,
     },
+    /// Who spoke in a conference is silent again.
+    SpeechEnded,
     /// Something that the call waits for has failed for good.
     GiveUp,
     /// A stream or the session of a relay that should be here still.
@@ -229,6 +231,7 @@ impl<'a> Act<'a> {
             What::End { canceled } => {
                 self.hang_up(if canceled { Status::Canceled } else { Status::Completed });
             }
+            What::SpeechEnded => self.speech_ended().await?,
             What::GiveUp => self.give_up().await?,
             What::Look(Beside::Stream(sid)) => self.look_after_stream(sid).await?,
             What::Look(Beside::Relay(session)) => self.look_after_relay(session),
@@ -434,9 +437,13 @@ impl<'a> Act<'a> {
             LegEvent::Digits(keys) => self.pressed(keys),
             LegEvent::Speech { text, millis } => {
                 self.transcribe_live("inbound_track", &text);
+                self.speaks(millis).await?;
                 self.tell(Input::Speech(SpeechText { text, millis }));
             }
-            LegEvent::SpeechBegan => self.tell(Input::SpeechBegan),
+            LegEvent::SpeechBegan => {
+                self.speech_began().await?;
+                self.tell(Input::SpeechBegan);
+            }
             LegEvent::Recorded { recording, millis, spoken, sound } => {
                 self.recorded(recording, millis, &spoken, sound).await?;
             }

@@ -137,6 +137,9 @@ pub(crate) struct Live {
     /// What is pressed is a payment's: the network is told not to show it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keys_are_secret: bool,
+    /// Who is told who speaks in the conference has heard that this one does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_speaking: bool,
     /// Who wants to know what is said.
     #[serde(default)]
     pub ears: Ears,
@@ -163,6 +166,7 @@ impl Live {
             secrets: None,
             payment: None,
             keys_are_secret: false,
+            is_speaking: false,
             ears: Ears::default(),
             talking_since: None,
         }

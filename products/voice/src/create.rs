@@ -185,6 +185,7 @@ fn wishes(ctx: &Ctx, setup: &mut Setup) -> Result<(), ApiError> {
             ),
             transcribe_callback: None,
             transcribe: false,
+            conference: None,
         });
     }
     Ok(())

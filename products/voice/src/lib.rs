@@ -17,6 +17,7 @@ mod beside;
 mod call;
 mod call_recording;
 mod conference;
+mod conference_recording;
 mod connector;
 mod create;
 mod deliver;
@@ -37,6 +38,7 @@ mod recording;
 mod relay;
 mod resource;
 mod sip;
+mod speaker;
 mod stream;
 mod user_message;
 mod wav;
@@ -140,7 +142,7 @@ impl Voice {
                 &history::CALL_NOTIFICATION,
                 &history::NOTIFICATION,
                 &call_recording::CALL_RECORDING,
-                &call_recording::CONFERENCE_RECORDING,
+                &conference_recording::CONFERENCE_RECORDING,
                 &user_message::MESSAGE,
                 &user_message::SUBSCRIPTION,
                 &pay::PAYMENT,

@@ -238,11 +238,6 @@ async fn conference_of(ctx: &Ctx) -> Result<Option<Sid>, ApiError> {
 /// Differs: the participant is listed when it is in the conference, not while it rings.
 async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     let form = &ctx.form;
-    let records = form.text("ConferenceRecord").unwrap_or("do-not-record");
-    if !matches!(records, "do-not-record" | "false") {
-        let why = "ConferenceRecord: conferences cannot be recorded here yet; use Record";
-        return Err(ApiError::new(20001, why));
-    }
     let known = conference_of(ctx).await?;
     let name = match known {
         Some(sid) => {
@@ -277,8 +272,15 @@ async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
         ("coach", form.text("CallSidToCoach")),
         ("statusCallback", form.text("ConferenceStatusCallback")),
         ("statusCallbackMethod", form.text("ConferenceStatusCallbackMethod")),
+        ("record", form.text("ConferenceRecord")),
+        ("recordingStatusCallback", form.text("ConferenceRecordingStatusCallback")),
+        ("recordingStatusCallbackMethod", form.text("ConferenceRecordingStatusCallbackMethod")),
     ] {
         noun.attributes.extend(value.map(|value| (attribute.to_owned(), value.to_owned())));
+    }
+    let events = form.list("ConferenceRecordingStatusCallbackEvent").join(" ");
+    if !events.is_empty() {
+        noun.attributes.push(("recordingStatusCallbackEvent".to_owned(), events));
     }
     let events = form.list("ConferenceStatusCallbackEvent").join(" ");
     let events = if events.is_empty() { "start end".to_owned() } else { events };

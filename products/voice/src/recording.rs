@@ -33,6 +33,9 @@ pub(crate) struct RecordSetup {
     pub transcribe_callback: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transcribe: bool,
+    /// What is recorded, where it is not a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conference: Option<Sid>,
 }
 
 impl RecordSetup {
@@ -63,6 +66,7 @@ impl RecordSetup {
             callback,
             transcribe_callback: None,
             transcribe: false,
+            conference: None,
         }
     }
 }
@@ -102,7 +106,10 @@ impl Act<'_> {
 
     /// A recording that is written down begins.
     pub fn follow_recording(&mut self, sid: Sid, setup: RecordSetup) {
-        self.order(Order::Record { recording: sid, tracks: setup.tracks() });
+        self.order(match setup.conference {
+            Some(_) => Order::RecordRoom { recording: sid },
+            None => Order::Record { recording: sid, tracks: setup.tracks() },
+        });
         if setup
             .callback
             .as_ref()
@@ -248,7 +255,8 @@ pub(crate) fn start(
     at: Timestamp,
 ) {
     let fields = json!({
-        "call_sid": call.sid,
+        "call_sid": setup.conference.is_none().then_some(call.sid),
+        "conference_sid": setup.conference,
         "status": "in-progress",
         "source": if setup.source == "StartCallRecordingTwiML" {
             "StartCallRecordingAPI"
@@ -296,8 +304,10 @@ fn tell(
     add("RecordingSid", facts.sid.to_string());
     add("RecordingUrl", url(voice, batch.account(), facts.sid));
     add("RecordingStatus", status.to_owned());
-    if let Some(call) = facts.call {
-        add("CallSid", call.to_string());
+    match (facts.setup.conference, facts.call) {
+        (Some(conference), _) => add("ConferenceSid", conference.to_string()),
+        (None, Some(call)) => add("CallSid", call.to_string()),
+        (None, None) => {}
     }
     add("RecordingDuration", seconds.to_string());
     add("RecordingChannels", if facts.setup.dual { "2" } else { "1" }.to_owned());

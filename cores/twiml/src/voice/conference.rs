@@ -36,10 +36,6 @@ impl Machine {
             out.push(alert(13237, "<Conference> has no name".to_owned()));
             return;
         }
-        if noun.get("record").is_some_and(|record| !matches!(record, "do-not-record" | "false")) {
-            let message = "<Conference> cannot be recorded here yet".to_owned();
-            out.push(alert(13750, message));
-        }
         let urls = ["waitUrl", "statusCallback", "recordingStatusCallback", "eventCallbackUrl"];
         self.make_absolute(&mut noun, &urls, out);
         self.answer(out);
