@@ -14,8 +14,8 @@ use twiml::voice::payment::Plan;
 use twiml::voice::{Input, Params};
 use webhooks::Question;
 
+use crate::Voice;
 use crate::act::{Letter, What};
-use crate::{Voice, wav};
 
 /// Queue of questions.
 pub(crate) const ASKS: &str = "voice.ask";
@@ -197,7 +197,7 @@ impl Voice {
                     return Input::MediaFailed { id };
                 }
                 let millis =
-                    wav::millis(&answer.body).unwrap_or_else(|| answer.body.len() as u64 * 8 / 128);
+                    millis_of(&answer.body).unwrap_or_else(|| answer.body.len() as u64 * 8 / 128);
                 Input::Media { id, millis }
             }
         }
@@ -225,4 +225,11 @@ impl Voice {
             }
         }))
     }
+}
+
+/// How long a WAV file is; `None` when it is none.
+pub(crate) fn millis_of(file: &[u8]) -> Option<u64> {
+    let sound = audio::wav::read(file).ok()?;
+    let samples = (sound.samples.len() / usize::from(sound.channels.max(1))) as u64;
+    Some(samples * 1000 / u64::from(sound.rate.max(1)))
 }

@@ -41,7 +41,6 @@ mod sip;
 mod speaker;
 mod stream;
 mod user_message;
-mod wav;
 
 use std::sync::{Arc, OnceLock, Weak};
 
