@@ -26,12 +26,22 @@ pub struct Config {
     pub notices: NoticeSenders,
     /// What places of SIP may be named, and which numbers are dangerous.
     pub voice: trunking::Config,
+    /// How media and recordings rest.
+    pub storage: Storage,
     /// Who makes payments of what callers key in.
     pub pay: Vec<voice::PayConnector>,
     /// Which carrier takes what; none: everything goes to the simulated network.
     pub routes: Vec<Route>,
     /// Who may bind to the listeners of `carriers.smpp`.
     pub applications: Vec<Application>,
+}
+
+/// `[storage]` of the configuration.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// Recordings, media and letters that are kept from now on are encrypted.
+    pub encrypt: bool,
 }
 
 /// The networks beside the simulated one.
@@ -94,6 +104,7 @@ mod tests {
             include_str!("../../docs/guides/carriers.md"),
             include_str!("../../docs/guides/email.md"),
             include_str!("../../docs/guides/payments.md"),
+            include_str!("../../docs/guides/operate.md"),
             include_str!("../../docs/guides/sip-carrier.md"),
             include_str!("../../docs/guides/sip.md"),
         ];
