@@ -30,6 +30,8 @@ pub struct Config {
     pub storage: Storage,
     /// Who makes payments of what callers key in.
     pub pay: Vec<voice::PayConnector>,
+    /// Programs that talk on calls, by the names that documents know them by.
+    pub virtual_agents: Vec<voice::VirtualAgent>,
     /// Which carrier takes what; none: everything goes to the simulated network.
     pub routes: Vec<Route>,
     /// Who may bind to the listeners of `carriers.smpp`.
@@ -107,6 +109,7 @@ mod tests {
             include_str!("../../docs/guides/operate.md"),
             include_str!("../../docs/guides/sip-carrier.md"),
             include_str!("../../docs/guides/sip.md"),
+            include_str!("../../docs/guides/streams.md"),
         ];
         let examples = guides.iter().flat_map(|guide| guide.split("```toml\n").skip(1));
         let mut count = 0;

@@ -3,7 +3,7 @@
 
 mod harness;
 
-use harness::{WebhookSink, worlds};
+use harness::{Act, WebhookSink, worlds};
 use serde_json::json;
 
 const FIRST: &str = "+14155550111";
@@ -95,5 +95,48 @@ async fn a_conference_is_recorded_from_its_second_participant_to_its_last() {
         }
         assert_eq!(world.delete(&path).await.status, 204);
         assert_eq!(world.get(&path).await.status, 404);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_announced_is_heard_and_its_end_is_told() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let soon = sink.on("/soon", Act::twiml("<Say>We close soon</Say>"));
+        let twiml = format!(
+            "<Response><Dial><Conference beep=\"false\" statusCallback=\"{}\" \
+             statusCallbackEvent=\"start announcement\">room</Conference></Dial></Response>",
+            sink.at("/events"),
+        );
+        let mut calls = Vec::new();
+        for handset in [FIRST, SECOND] {
+            let sid = world.called(handset, &[("Twiml", &twiml)]).await;
+            world.through_call(&sid, "in-progress").await;
+            world.settle().await;
+            calls.push(sid);
+        }
+        let conference = sink.first("/events").await.value("ConferenceSid");
+        let path = world.path(&format!("Conferences/{conference}.json"));
+        assert_eq!(world.post(&path, &[("AnnounceUrl", &soon)]).await.status, 200);
+        for handset in [FIRST, SECOND] {
+            world.hears(handset, "say We close soon").await;
+        }
+        world.advance(3).await;
+        let told = sink.wait("/events", 2).await.pop().unwrap();
+        assert_eq!(told.value("StatusCallbackEvent"), "announcement-end");
+        assert_eq!((told.value("AnnounceUrl"), told.param("CallSid")), (soon.clone(), None));
+        // They go on hearing each other.
+        world.deed(FIRST, "speak", json!({ "text": "already?" })).await;
+        world.hears(SECOND, "voice already?").await;
+        let missing = sink.on("/missing", Act::answer(404, "text/plain", "none"));
+        let one = world.path(&format!("Conferences/{conference}/Participants/{}.json", calls[1]));
+        assert_eq!(world.post(&one, &[("AnnounceUrl", &missing)]).await.status, 200);
+        let told = sink.wait("/events", 3).await.pop().unwrap();
+        assert_eq!(told.value("StatusCallbackEvent"), "announcement-fail");
+        assert_eq!(told.value("CallSid"), calls[1]);
+        assert!(told.value("ReasonAnnouncementFailed").contains("11200"), "{told:?}");
+        for handset in [FIRST, SECOND] {
+            world.deed(handset, "hangup", json!({})).await;
+        }
     }
 }

@@ -455,6 +455,7 @@ async fn wire(
         development,
         sealer: sealer.clone(),
         connectors: settings.config.pay.clone(),
+        agents: settings.config.virtual_agents.clone(),
         notice_caller: notice_caller.clone(),
     });
     let time = clock.clone();

@@ -711,6 +711,9 @@ impl<'a> Act<'a> {
                     if gone { "participant_hung_up" } else { "participant_updated_via_api" };
                 self.leave_conference(reason).await?;
             }
+            Output::Announced { url, told, failure } => {
+                self.announced(url, told, failure).await?;
+            }
             Output::Enqueue(plan) => self.enqueue(*plan).await?,
             Output::Meet => self.meet(),
             Output::LeaveQueue { result } => self.leave_queue(result, None).await?,

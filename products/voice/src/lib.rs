@@ -56,6 +56,7 @@ use webhooks::Webhooks;
 
 pub use lifecycle::Status;
 pub use pay::{PayConnector, PayConnectorKind};
+pub use relay::VirtualAgent;
 
 /// What the product stands on.
 pub struct Parts {
@@ -84,6 +85,8 @@ pub struct Parts {
     pub sealer: Sealer,
     /// Who is asked for payments.
     pub connectors: Vec<PayConnector>,
+    /// Who answers to `VirtualAgent`.
+    pub agents: Vec<VirtualAgent>,
     /// Which node has a leg with sound, or a session.
     pub homes: Arc<dyn Homes>,
     /// Where applications reach this platform's recordings: `http://127.0.0.1:4010`.

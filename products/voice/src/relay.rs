@@ -8,6 +8,7 @@ use contracts::Item;
 use jobs::Failure;
 use kernel::Sid;
 use outbound::{Received, SocketFault};
+use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 use store::{AccountStore, StoreError};
 use tokio::sync::mpsc::{self, Receiver, Sender};
@@ -26,6 +27,16 @@ const CHARS_PER_SECOND: u64 = 15;
 /// The name of a session's home.
 pub(crate) fn home_of_session(call: Sid) -> String {
     format!("relay/{call}")
+}
+
+/// One of `[[virtual_agents]]` of the configuration: an application that speaks ConversationRelay.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VirtualAgent {
+    /// As `connectorName` names it.
+    pub name: String,
+    /// `wss://…`
+    pub url: String,
 }
 
 /// The sessions of this process.
@@ -82,7 +93,10 @@ impl Act<'_> {
     pub fn open_relay(&mut self, noun: &Element) {
         let session = self.voice.parts.clock.sid("VX");
         self.live.relay = Some((session, self.at));
-        let url = noun.get("url").unwrap_or_default().to_owned();
+        let url = match self.relay_url(noun) {
+            Ok(url) => url,
+            Err(failure) => return self.relay_closed(Some(failure)),
+        };
         let account = self.store.account();
         let parameters: Map<String, Json> = noun
             .children
@@ -110,6 +124,19 @@ impl Act<'_> {
         });
         self.ask(Ask::Relay { session, url, setup: setup.to_string() });
         self.voice.look_later(&mut self.batch, self.call.sid, Beside::Relay(session));
+    }
+
+    /// Where the application is: as the noun says, or its connector.
+    fn relay_url(&self, noun: &Element) -> Result<String, (u32, String)> {
+        if noun.name != "VirtualAgent" {
+            return Ok(noun.get("url").unwrap_or_default().to_owned());
+        }
+        let name = noun.get("connectorName").unwrap_or_default();
+        let agents = &self.voice.parts.agents;
+        let found = agents.iter().find(|agent| agent.name == name);
+        found
+            .map(|agent| agent.url.clone())
+            .ok_or_else(|| (32602, format!("<VirtualAgent>: no connector '{name}' is configured")))
     }
 
     pub fn tell_relay(&mut self, message: String) {

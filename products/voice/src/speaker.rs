@@ -1,9 +1,11 @@
-//! Who speaks in a conference, for applications that want to know (voice-api §4.11, `speaker`).
+//! Who speaks in a conference, and when what was announced is over, for applications that want to
+//! know (voice-api §4.11, `speaker` and `announcement`).
 
 use std::time::Duration;
 
 use jobs::Failure;
 use serde_json::Value as Json;
+use twiml::voice::{Params, Told};
 
 use crate::act::{Act, What};
 use crate::conference::{Room, flag};
@@ -76,5 +78,34 @@ impl Act<'_> {
         room.tell(self.voice, &mut self.batch, self.at, (SPEAKER, event), about);
         room.save(&mut self.batch, self.at);
         Ok(true)
+    }
+
+    /// What was announced has been heard, or could not be.
+    pub async fn announced(
+        &mut self,
+        url: String,
+        told: Told,
+        failure: Option<String>,
+    ) -> Result<(), Failure> {
+        let Some(conference) = self.live.conference.filter(|_| told != Told::Nothing) else {
+            return Ok(());
+        };
+        let Some(mut room) = Room::load(self.store, conference).await? else { return Ok(()) };
+        let call = self.call.sid.to_string();
+        let mut params = Params::new();
+        if let (Told::One, Some(doc)) = (told, room.participant(&call)) {
+            params.extend(Room::about(doc));
+        }
+        params.push(("AnnounceUrl".to_owned(), url));
+        let event = match failure {
+            Some(why) => {
+                params.push(("ReasonAnnouncementFailed".to_owned(), why));
+                "announcement-fail"
+            }
+            None => "announcement-end",
+        };
+        room.tell(self.voice, &mut self.batch, self.at, ("announcement", event), params);
+        room.save(&mut self.batch, self.at);
+        Ok(())
     }
 }

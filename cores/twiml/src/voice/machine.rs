@@ -40,6 +40,8 @@ pub enum Role {
     Wait,
     /// Somebody who waits in a conference, or is on hold in one.
     Hold,
+    /// Somebody in a conference to whom something is announced.
+    Announce,
     /// Somebody who waited in a queue and is about to be talked to.
     Whisper,
 }
@@ -49,6 +51,17 @@ pub enum Role {
 pub enum Source {
     Url { url: String, method: Method },
     Inline(String),
+}
+
+/// Of what an announcement's end is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// Another participant's end of it is.
+    Nothing,
+    /// Of this participant.
+    One,
+    /// Of the conference.
+    All,
 }
 
 /// Something to hear.
@@ -143,6 +156,11 @@ pub enum Input {
     Waiting(Option<Source>),
     /// Nothing is to be waited for any more.
     Joined,
+    /// Something is announced in the conference.
+    Announce {
+        source: Source,
+        told: Told,
+    },
     /// The conference is over for this one.
     LeftConference(Params),
     /// The place in the queue is taken.
@@ -243,6 +261,12 @@ pub enum Output {
     /// Joins a conference: the element is `Conference`, its URLs absolute.
     JoinConference(Element),
     LeaveConference,
+    /// An announcement is over.
+    Announced {
+        url: String,
+        told: Told,
+        failure: Option<String>,
+    },
     Enqueue(Box<EnqueuePlan>),
     LeaveQueue {
         result: &'static str,
@@ -486,7 +510,7 @@ impl Machine {
             }
             // Nobody to tell: a party that cannot be screened is let go, who waits hears nothing.
             Role::Screen => self.end_call(out),
-            Role::Wait | Role::Hold | Role::Whisper => self.end(out),
+            Role::Wait | Role::Hold | Role::Announce | Role::Whisper => self.end(out),
         }
     }
 
@@ -501,7 +525,7 @@ impl Machine {
     fn end(&mut self, out: &mut Vec<Output>) {
         match self.role {
             Role::Call => self.end_call(out),
-            Role::Screen | Role::Wait | Role::Hold | Role::Whisper => {
+            Role::Screen | Role::Wait | Role::Hold | Role::Announce | Role::Whisper => {
                 self.state = State::Over;
                 out.push(Output::End);
             }
@@ -518,7 +542,7 @@ impl Machine {
         if !self.allows(&verb.name) {
             let code = match (self.role, verb.name.as_str()) {
                 (Role::Screen, "Dial") => 13201,
-                (Role::Hold, _) => 13238,
+                (Role::Hold | Role::Announce, _) => 13238,
                 _ => 12200,
             };
             return out.push(alert(code, format!("<{}> cannot be used here", verb.name)));
@@ -570,7 +594,9 @@ impl Machine {
                 let known = ["Play", "Say", "Pause", "Gather", "Redirect", "Hangup", "Leave"];
                 known.contains(&name)
             }
-            Role::Hold | Role::Whisper => matches!(name, "Play" | "Say" | "Pause" | "Redirect"),
+            Role::Hold | Role::Announce | Role::Whisper => {
+                matches!(name, "Play" | "Say" | "Pause" | "Redirect")
+            }
         }
     }
 

@@ -35,6 +35,8 @@ mod tests;
 
 pub use dial::{DialPlan, Target, TargetKind};
 pub use document::{Document, Element, parse, parse_text};
-pub use machine::{Input, Listening, Machine, Output, Params, Role, Sound, Source, SpeechText};
+pub use machine::{
+    Input, Listening, Machine, Output, Params, Role, Sound, Source, SpeechText, Told,
+};
 pub use queue::EnqueuePlan;
 pub use record::RecordPlan;

@@ -486,3 +486,77 @@ fn a_whisper_is_heard_before_the_two_meet() {
     let params = vec![("QueueResult".to_owned(), "bridged".to_owned())];
     assert_eq!(words(&machine.on(Input::LeftQueue(params))), ["say after"]);
 }
+
+#[test]
+fn an_announcement_is_heard_and_told_and_the_waiting_goes_on() {
+    let (mut machine, _) = begun(Role::Call, true, "<Dial><Conference>c</Conference></Dial>");
+    let source = |name: &str| Source::Url {
+        url: format!("https://app.example/{name}"),
+        method: Method::Post,
+    };
+    machine.on(Input::Waiting(None));
+    let out = machine.on(Input::Announce { source: source("a"), told: Told::One });
+    assert_eq!(words(&out), ["POST https://app.example/a"]);
+    let out = answer(&mut machine, last_id(&out), "<Gather/><Say>Closing soon</Say>");
+    assert_eq!(words(&out), ["alert 13238", "say Closing soon"]);
+    let out = machine.on(Input::Played { id: last_id(&out) });
+    let [Output::Announced { url, told: Told::One, failure: None }, rest @ ..] = &out[..] else {
+        panic!("{out:?}")
+    };
+    assert_eq!((url.as_str(), words(rest)), ("https://app.example/a", vec!["music".to_owned()]));
+    // In the conference there is nothing to go on with, and an announcement may fail.
+    machine.on(Input::Joined);
+    for (inside, why) in [("<Say/>", "nothing to hear"), ("", "nothing to hear")] {
+        let out = machine.on(Input::Announce { source: source("b"), told: Told::All });
+        let out = answer(&mut machine, last_id(&out), inside);
+        let Some(Output::Announced { failure: Some(failure), .. }) = out.last() else {
+            panic!("{out:?}")
+        };
+        assert!(failure.contains(why), "{failure}");
+    }
+    let out = machine.on(Input::Announce { source: source("b"), told: Told::All });
+    let (id, url) = (last_id(&out), "https://app.example/b".to_owned());
+    let out = machine.on(Input::FetchFailed { id, code: 11200, url });
+    assert!(
+        matches!(&out[..], [Output::Announced { failure: Some(why), .. }] if why.contains("11200")),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_virtual_agent_is_a_relay_with_its_own_outcome() {
+    let agent = "<Connect action='/over'><VirtualAgent connectorName='bot' sentimentAnalysis='true'>\
+                 <Config name='welcomeGreeting' value='Hi'/><Config name='mood' value='x'/>\
+                 <Parameter name='a' value='b'/></VirtualAgent></Connect>";
+    for (failure, gone, end, expected) in [
+        (None, false, r#"{"type":"end","handoffData":"{\"r\":1}"}"#, "live-agent-handoff"),
+        (None, false, r#"{"type":"end"}"#, "completed"),
+        (None, true, "", "hangup"),
+        (Some((32602, "none".to_owned())), false, "", "failed"),
+    ] {
+        let (mut machine, out) = begun(Role::Call, true, agent);
+        assert_eq!(words(&out)[..2], ["alert 32603", "alert 32603"]);
+        let Some(Output::OpenRelay(noun)) = out.last() else { panic!("{out:?}") };
+        assert_eq!((noun.get("connectorName"), noun.children.len()), (Some("bot"), 1));
+        if failure.is_none() {
+            assert_eq!(words(&machine.on(Input::RelayOpened)), ["say Hi"]);
+        }
+        if !end.is_empty() {
+            machine.on(heard(end));
+        }
+        if gone {
+            machine.on(Input::HungUp);
+        }
+        let params = vec![("SessionId".to_owned(), "VX1".to_owned())];
+        let out = machine.on(Input::RelayClosed { failure, params });
+        let told = words(&out).pop().expect("the action is asked");
+        assert!(told.contains(&format!("VirtualAgentStatus={expected}&")), "{told}");
+        assert!(told.contains(r#""ConversationId":"VX1""#), "{told}");
+        assert_eq!(told.contains("VirtualAgentErrorCode=32602"), expected == "failed", "{told}");
+        assert_eq!(
+            told.contains(r#""AgentHandoffParameters":{"r":1}"#),
+            end.contains("handoffData"),
+            "{told}"
+        );
+    }
+}
