@@ -2,14 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::World;
+use super::{Reply, World};
 
 impl World {
-    /// A call by the main account that must be placed; its SID.
-    pub async fn called(&self, to: &str, form: &[(&str, &str)]) -> String {
+    /// A call by the main account, from its number to this one unless the form says otherwise.
+    pub async fn call(&self, to: &str, form: &[(&str, &str)]) -> Reply {
         let mut all = vec![("From", self.number.as_str()), ("To", to)];
+        all.retain(|(name, _)| !form.iter().any(|(given, _)| given == name));
         all.extend_from_slice(form);
-        let reply = self.post(&self.path("Calls.json"), &all).await;
+        self.post(&self.path("Calls.json"), &all).await
+    }
+
+    /// A call that must be placed; its SID.
+    pub async fn called(&self, to: &str, form: &[(&str, &str)]) -> String {
+        let reply = self.call(to, form).await;
         assert_eq!(reply.status, 201, "{reply:?}");
         reply.text_of("sid")
     }
@@ -58,10 +64,23 @@ impl World {
         reply.text_of("sid")
     }
 
+    /// Tells a handset how to behave.
+    pub async fn behave(&self, handset: &str, change: Value) {
+        let reply = self.own("PUT", &format!("handsets/{handset}"), change).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+
+    /// The calls of a handset, newest first.
+    pub async fn legs(&self, handset: &str) -> Vec<Value> {
+        let reply = self.own("GET", &format!("handsets/{handset}/calls"), Value::Null).await;
+        reply.json()["calls"].as_array().cloned().unwrap_or_default()
+    }
+
     /// Lines of the newest call of a handset.
     pub async fn lines(&self, handset: &str) -> Vec<(String, String)> {
-        let reply = self.own("GET", &format!("handsets/{handset}/calls"), Value::Null).await;
-        let heard = reply.json()["calls"][0]["heard"].as_array().cloned().unwrap_or_default();
+        let legs = self.legs(handset).await;
+        let heard = legs.first().and_then(|leg| leg["heard"].as_array().cloned());
+        let heard = heard.unwrap_or_default();
         let text = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
         heard.iter().map(|line| (text(line, "sound"), text(line, "text"))).collect()
     }
