@@ -277,3 +277,30 @@ async fn an_agent_asks_for_one_field_after_the_other() {
         is_nowhere(&world).await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_payment_goes_on_after_a_restart_and_its_digits_rest_nowhere_meanwhile() {
+    for mut world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let paid = sink.on("/paid", Act::twiml("<Hangup/>"));
+        let twiml = format!(
+            "<Response><Pay securityCode=\"false\" postalCode=\"94105\" timeout=\"600\" \
+             action=\"{paid}\"/></Response>"
+        );
+        let sid = world.called(USER, &[("Twiml", &twiml)]).await;
+        world.hears(USER, "say Please enter your card number, then press pound.").await;
+        world.press(USER, &CARD[..12]).await;
+        assert_eq!(world.places_with(PART).await, [""; 0], "in the middle of the number");
+        world.restart(&|_| {}).await;
+        world.press(USER, &format!("{}#", &CARD[12..])).await;
+        assert_eq!(world.places_with(PART).await, [""; 0], "with a card that is known");
+        world.restart(&|_| {}).await;
+        world.press(USER, "1230").await;
+        world.through_call(&sid, "completed").await;
+        let told = sink.first("/paid").await;
+        assert_eq!(told.value("PaymentCardNumber"), "xxxx-xxxx-xxxx-4242");
+        assert_eq!(told.value("PaymentCardPostalCode"), "94105");
+        assert!(told.value("PaymentToken").starts_with("tok_test_"));
+        is_nowhere(&world).await;
+    }
+}

@@ -585,6 +585,8 @@ impl<'a> Act<'a> {
     /// A job of the call has failed for good: without it the call would hang.
     async fn give_up(&mut self) -> Result<(), Failure> {
         if self.is_over() {
+            // Nobody waits any more for what it still waits for.
+            (self.live.machine, self.live.payment) = (None, None);
             return Ok(());
         }
         self.alert(12400, "the call cannot go on; why is with the dead jobs");

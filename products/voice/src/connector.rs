@@ -23,7 +23,7 @@ pub static SIPREC: Resource<Voice> = Resource {
         "/2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}/Siprec/{Sid}",
     )
     .sid("SR")
-    .fields(along::FIELDS)
+    .fields(&const { along::fields(&["SR"]) })
     .access(Access::Keys("voice/siprec")),
     ops: &[
         Op::create(RECORD).status(200).by(|_, ctx| Box::pin(record(ctx))),

@@ -191,7 +191,7 @@ pub static LIVE_TRANSCRIPTION: Resource<Voice> = Resource {
     )
     .key("transcriptions")
     .sid("GT")
-    .fields(along::FIELDS)
+    .fields(&const { along::fields(&["GT"]) })
     .access(Access::Keys("voice/calls")),
     ops: &[
         Op::create(&[

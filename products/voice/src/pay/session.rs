@@ -23,6 +23,8 @@ const KEYS_MAX: usize = 64;
 /// Seconds between two keys, where nobody says.
 const TIMEOUT_SECONDS: u64 = 5;
 
+/// Of the API; the verb knows `commercial-savings` too.
+const ACCOUNT_TYPES: &[&str] = &["consumer-checking", "consumer-savings", "commercial-checking"];
 const CAPTURES: &[&str] = &[
     "payment-card-number",
     "expiration-date",
@@ -55,7 +57,7 @@ pub static PAYMENT: Resource<Voice> = Resource {
         Op::create(&[
             KEY,
             CALLBACK,
-            Param::text("BankAccountType", 32),
+            Param::one_of("BankAccountType", ACCOUNT_TYPES).code(64020),
             Param::new("ChargeAmount", Wire::Number).code(64003),
             Param::text("Currency", 8).code(64011),
             Param::text("Description", 1024),
@@ -63,11 +65,11 @@ pub static PAYMENT: Resource<Voice> = Resource {
             Param::integer("MinPostalCodeLength", 0, 10),
             Param::new("Parameter", Wire::Json),
             Param::text("PaymentConnector", 255),
-            Param::text("PaymentMethod", 32),
+            Param::one_of("PaymentMethod", &["credit-card", "ach-debit"]).code(64013),
             Param::boolean("PostalCode"),
             Param::boolean("SecurityCode"),
             Param::integer("Timeout", 1, 600),
-            Param::text("TokenType", 32),
+            Param::one_of("TokenType", &["one-time", "reusable", "payment-method"]).code(64006),
             Param::text("ValidCardTypes", 255),
         ])
         .by(|voice, ctx| Box::pin(create(voice, ctx))),
