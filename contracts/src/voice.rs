@@ -79,6 +79,11 @@ pub enum Order {
         recording: Sid,
         tracks: Tracks,
     },
+    /// Records what everybody says in the room where this leg is, also when it has left, until it is
+    /// stopped by any leg that is there or nobody is. This leg reports the end.
+    RecordRoom {
+        recording: Sid,
+    },
     StopRecording {
         recording: Sid,
     },
@@ -90,6 +95,11 @@ pub enum Order {
     },
     ResumeRecording {
         recording: Sid,
+    },
+    /// What is pressed from now on is a secret, or not any more. Keys are reported all the same, but
+    /// whoever keeps or passes on what a leg does leaves them out.
+    KeepKeys {
+        are_secret: bool,
     },
     /// JSON text for the program at the other end; networks without programs drop it.
     Message {

@@ -26,10 +26,24 @@ pub struct Config {
     pub notices: NoticeSenders,
     /// What places of SIP may be named, and which numbers are dangerous.
     pub voice: trunking::Config,
+    /// How media and recordings rest.
+    pub storage: Storage,
+    /// Who makes payments of what callers key in.
+    pub pay: Vec<voice::PayConnector>,
+    /// Programs that talk on calls, by the names that documents know them by.
+    pub virtual_agents: Vec<voice::VirtualAgent>,
     /// Which carrier takes what; none: everything goes to the simulated network.
     pub routes: Vec<Route>,
     /// Who may bind to the listeners of `carriers.smpp`.
     pub applications: Vec<Application>,
+}
+
+/// `[storage]` of the configuration.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Storage {
+    /// Recordings, media and letters that are kept from now on are encrypted.
+    pub encrypt: bool,
 }
 
 /// The networks beside the simulated one.
@@ -91,8 +105,11 @@ mod tests {
         let guides = [
             include_str!("../../docs/guides/carriers.md"),
             include_str!("../../docs/guides/email.md"),
+            include_str!("../../docs/guides/payments.md"),
+            include_str!("../../docs/guides/operate.md"),
             include_str!("../../docs/guides/sip-carrier.md"),
             include_str!("../../docs/guides/sip.md"),
+            include_str!("../../docs/guides/streams.md"),
         ];
         let examples = guides.iter().flat_map(|guide| guide.split("```toml\n").skip(1));
         let mut count = 0;
@@ -109,6 +126,8 @@ mod tests {
         for (text, word) in [
             ("[rates]\nlong_cod = 1", "long_cod"),
             ("[carriers.sntp]", "sntp"),
+            ("[[pay]]\nname = 'x'", "test = true"),
+            ("[[pay]]\nname = 'x'\nurl = 'https://x'", "secret"),
             ("[[applications]]\nsystem_id = 'x'", "password"),
         ] {
             assert!(toml::from_str::<Config>(text).unwrap_err().to_string().contains(word));

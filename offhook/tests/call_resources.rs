@@ -132,7 +132,8 @@ async fn what_cannot_be_had_is_refused_with_its_reason() {
         let form = [("IdempotencyKey", "a"), ("StatusCallback", "https://example.com/pay")];
         assert_error(&world.post(&at("Payments"), &form).await, 21220, 400, "in-progress");
         world.through_call(&call, "in-progress").await;
-        assert_error(&world.post(&at("Payments"), &form).await, 64004, 400, "Default");
+        let elsewhere = [form[0], form[1], ("PaymentConnector", "Elsewhere")];
+        assert_error(&world.post(&at("Payments"), &elsewhere).await, 64004, 400, "Elsewhere");
         assert_error(&world.post(&at("Payments"), &[]).await, 20001, 400, "IdempotencyKey");
         let none = at("Payments/PK00000000000000000000000000000000");
         assert_error(&world.post(&none, &form).await, 64018, 400, "Capture");

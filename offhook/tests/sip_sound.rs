@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use audio::g711::Law;
 use audio::tone::Tone;
-use harness::{Act, Reply, Telephone, WebhookSink, World, worlds};
+use harness::{Act, Reply, Telephone, WebhookSink, World, worlds, worlds_with};
 use rtp::packet::Packet;
 use rtp::stream::Stream;
 use serde_json::Value;
@@ -224,6 +224,73 @@ async fn who_waits_hears_music_and_then_the_other() {
             caller.phone.sound.local_addr().unwrap();
             caller.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         }
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conference_is_recorded_with_everybody_in_it() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        let room = "<Dial><Conference beep='false' record='record-from-start' \
+                    recordingStatusCallback='/kept'>Room</Conference></Dial>";
+        sink.on("/voice", Act::twiml(room));
+        world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+        let first = Caller::call(&world, "+14155550110", 500).await;
+        pause(400).await;
+        let second = Caller::call(&world, "+14155550111", 900).await;
+        let third = Caller::call(&world, "+14155550112", 0).await;
+        pause(1500).await;
+        // Who brought the recording about leaves; the others go on.
+        second.hang_up().await;
+        pause(1200).await;
+        first.hang_up().await;
+        third.hang_up().await;
+        let kept = sink.first("/kept").await;
+        let path = world.path(&format!("Recordings/{}.wav", kept.value("RecordingSid")));
+        let wav = audio::wav::read(&world.get(&path).await.body).unwrap();
+        assert_eq!((wav.rate, wav.channels), (8000, 1));
+        let frames = |pitch: f32| {
+            wav.samples.chunks(160).filter(|frame| loudness(frame, pitch) > -30.0).count()
+        };
+        let (of_first, of_second) = (frames(500.0), frames(900.0));
+        assert!(of_second >= 50, "{of_second} frames of who left early");
+        assert!(of_first >= of_second + 40, "{of_first} frames of who stayed, {of_second}");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_is_understood_by_the_operators_endpoint() {
+    let sink = WebhookSink::start().await;
+    let words = r#"{"text":" a table for two "}"#;
+    sink.on("/v1/audio/transcriptions", Act::answer(200, "application/json", words));
+    let speech = format!(
+        "[speech]\nurl = '{}'\napi_key = 'k3y'\ntranscription_model = 'whisper-1'\n",
+        sink.at("/v1")
+    );
+    let config = offhook::config::Config::read_text(&speech).unwrap();
+    for world in worlds_with(&|settings| settings.config = config.clone()).await {
+        let gather = "<Gather input='speech' language='en-GB' speechTimeout='1' action='/said'/>";
+        sink.on("/voice", Act::twiml(gather));
+        sink.on("/said", Act::twiml("<Hangup/>"));
+        world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+        let seen = sink.seen("/said").len();
+        let caller = Caller::call(&world, "+14155550110", 0).await;
+        pause(600).await;
+        *caller.pitch.lock().unwrap() = 700;
+        pause(1200).await;
+        *caller.pitch.lock().unwrap() = 0;
+        let said = sink.wait("/said", seen + 1).await.pop().unwrap();
+        assert_eq!(said.value("SpeechResult"), "a table for two");
+        let asked = sink.seen("/v1/audio/transcriptions").pop().unwrap();
+        assert_eq!(asked.header("authorization"), Some("Bearer k3y"));
+        let holds = |part: &[u8]| asked.body.windows(part.len()).any(|bytes| bytes == part);
+        assert!(
+            holds(b"whisper-1") && holds(b"RIFF") && holds(b"\r\n\r\nen\r\n"),
+            "the sound is sent"
+        );
+        caller.tasks.iter().for_each(tokio::task::JoinHandle::abort);
         world.stop().await;
     }
 }

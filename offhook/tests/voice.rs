@@ -4,128 +4,36 @@
 
 mod harness;
 
-use harness::{Act, Reply, WebhookSink, World, assert_error, eventually, worlds};
+use harness::{Act, WebhookSink, assert_error, eventually, worlds};
 use serde_json::{Value, json};
 
 const USER: &str = "+14155550111";
 const OTHER: &str = "+14155550122";
 const THIRD: &str = "+14155550133";
 
-/// A call by the main account.
-async fn called(world: &World, form: &[(&str, &str)]) -> Reply {
-    let mut all = vec![("From", world.number.as_str()), ("To", USER)];
-    all.retain(|(name, _)| !form.iter().any(|(given, _)| given == name));
-    all.extend_from_slice(form);
-    world.post(&world.path("Calls.json"), &all).await
-}
-
-async fn placed(world: &World, form: &[(&str, &str)]) -> String {
-    let reply = called(world, form).await;
-    assert_eq!(reply.status, 201, "{reply:?}");
-    reply.text_of("sid")
-}
-
-async fn fetched(world: &World, sid: &str) -> Value {
-    world.get(&world.path(&format!("Calls/{sid}.json"))).await.json()
-}
-
-/// Waits until everything that is due has been done, so that the clock does not outrun the calls.
-async fn settle(world: &World) {
-    let platform = world.platform();
-    for _ in 0..500 {
-        let now = platform.clock.now();
-        let sql = "SELECT count(*) FROM job WHERE ready_at <= $1";
-        let row = platform.store.point(sql, vec![now.into()]).await.expect("the store answers");
-        if row.is_none_or(|row| row.int(0) == 0) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(3)).await;
-    }
-}
-
-/// Moves the clock a second at a time until the call has this status.
-async fn through(world: &World, sid: &str, status: &str) -> Value {
-    for _ in 0..600 {
-        settle(world).await;
-        let call = fetched(world, sid).await;
-        if call["status"] == status {
-            return call;
-        }
-        world.advance(1).await;
-    }
-    panic!("{sid} is not {status} but {}", fetched(world, sid).await);
-}
-
-async fn legs(world: &World, handset: &str) -> Vec<Value> {
-    let reply = world.own("GET", &format!("handsets/{handset}/calls"), Value::Null).await;
-    reply.json()["calls"].as_array().cloned().unwrap_or_default()
-}
-
-/// What the newest call of a handset sounded like: `say Hello`.
-async fn heard(world: &World, handset: &str) -> Vec<String> {
-    let legs = legs(world, handset).await;
-    let lines = legs[0]["heard"].as_array().cloned().unwrap_or_default();
-    lines
-        .iter()
-        .map(|line| {
-            let text = line["text"].as_str().unwrap_or_default();
-            format!("{} {text}", line["sound"].as_str().unwrap_or_default()).trim().to_owned()
-        })
-        .collect()
-}
-
-/// Moves the clock until this is among what was heard.
-async fn hears(world: &World, handset: &str, line: &str) {
-    for _ in 0..600 {
-        settle(world).await;
-        if !legs(world, handset).await.is_empty()
-            && heard(world, handset).await.iter().any(|known| known == line)
-        {
-            return;
-        }
-        world.advance(1).await;
-    }
-    panic!("{handset} does not hear {line}: {:?}", heard(world, handset).await);
-}
-
-async fn dial_in(world: &World, handset: &str) -> String {
-    let reply = world.own("POST", &format!("handsets/{handset}/calls"), json!({})).await;
-    assert_eq!(reply.status, 201, "{reply:?}");
-    reply.text_of("sid")
-}
-
-async fn deed(world: &World, handset: &str, what: &str, body: Value) {
-    let reply = world.own("POST", &format!("handsets/{handset}/{what}"), body).await;
-    assert_eq!(reply.status, 200, "{what}: {reply:?}");
-}
-
-async fn behave(world: &World, handset: &str, change: Value) {
-    let reply = world.own("PUT", &format!("handsets/{handset}"), change).await;
-    assert_eq!(reply.status, 200, "{reply:?}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_is_placed_answered_spoken_and_ended() {
     for world in worlds().await {
         let sink = WebhookSink::start().await;
         let status = sink.at("/status");
-        let sid = placed(
-            &world,
-            &[
-                (
-                    "Twiml",
-                    "<Response><Say>Hello there</Say><Pause/><Play digits=\"1w2\"/></Response>",
-                ),
-                ("StatusCallback", &status),
-                ("StatusCallbackEvent", "initiated"),
-                ("StatusCallbackEvent", "ringing"),
-                ("StatusCallbackEvent", "answered"),
-                ("StatusCallbackEvent", "completed"),
-            ],
-        )
-        .await;
-        let call = through(&world, &sid, "completed").await;
-        assert_eq!(heard(&world, USER).await, ["say Hello there", "silence", "tones 1w2"]);
+        let sid = world
+            .called(
+                USER,
+                &[
+                    (
+                        "Twiml",
+                        "<Response><Say>Hello there</Say><Pause/><Play digits=\"1w2\"/></Response>",
+                    ),
+                    ("StatusCallback", &status),
+                    ("StatusCallbackEvent", "initiated"),
+                    ("StatusCallbackEvent", "ringing"),
+                    ("StatusCallbackEvent", "answered"),
+                    ("StatusCallbackEvent", "completed"),
+                ],
+            )
+            .await;
+        let call = world.through_call(&sid, "completed").await;
+        assert_eq!(world.heard(USER).await, ["say Hello there", "silence", "tones 1w2"]);
         assert_eq!(call["direction"], "outbound-api");
         assert_eq!(call["duration"], "3");
         assert_eq!(call["price"], "-0.01400");
@@ -163,12 +71,12 @@ async fn an_ivr_asks_and_does_as_it_is_told() {
         world
             .configure(&[("VoiceUrl", &sink.at("/voice")), ("StatusCallback", &sink.at("/end"))])
             .await;
-        let sid = dial_in(&world, USER).await;
+        let sid = world.dial_in(USER).await;
         // The first time nobody presses anything.
-        hears(&world, USER, "say We got nothing").await;
+        world.hears(USER, "say We got nothing").await;
         sink.wait("/voice", 2).await;
-        deed(&world, USER, "digits", json!({"digits": "1"})).await;
-        let call = through(&world, &sid, "completed").await;
+        world.deed(USER, "digits", json!({"digits": "1"})).await;
+        let call = world.through_call(&sid, "completed").await;
         assert_eq!((&call["direction"], &call["from"]), (&"inbound".into(), &USER.into()));
         let first = sink.first("/voice").await;
         first.assert_signed(&sink, &world.login);
@@ -190,7 +98,7 @@ async fn an_ivr_asks_and_does_as_it_is_told() {
         );
         let bye = sink.first("/bye").await;
         assert_eq!((bye.method.as_str(), bye.value("x")), ("GET", "1".into()));
-        let all = heard(&world, USER).await;
+        let all = world.heard(USER).await;
         assert!(all.ends_with(&["say Sales".into(), "say Bye".into()]), "{all:?}");
         assert_eq!(sink.first("/end").await.value("CallStatus"), "completed");
         let events = world.get(&world.path(&format!("Calls/{sid}/Events.json"))).await.json();
@@ -210,27 +118,27 @@ async fn calls_that_nobody_takes_say_why() {
             (json!({"behaviour": "off"}), "no-answer"),
             (json!({"behaviour": "unknown"}), "failed"),
         ] {
-            behave(&world, USER, json!({"behaviour": "on", "when_called": "answer"})).await;
-            behave(&world, USER, change.clone()).await;
-            let sid = placed(&world, &[twiml, ("Timeout", "20")]).await;
-            let call = through(&world, &sid, status).await;
+            world.behave(USER, json!({"behaviour": "on", "when_called": "answer"})).await;
+            world.behave(USER, change.clone()).await;
+            let sid = world.called(USER, &[twiml, ("Timeout", "20")]).await;
+            let call = world.through_call(&sid, status).await;
             assert_eq!(
                 (&call["duration"], &call["price"]),
                 (&"0".into(), &Value::Null),
                 "{change}"
             );
         }
-        behave(&world, USER, json!({"behaviour": "on", "when_called": "ring"})).await;
-        let sid = placed(&world, &[twiml]).await;
-        through(&world, &sid, "ringing").await;
+        world.behave(USER, json!({"behaviour": "on", "when_called": "ring"})).await;
+        let sid = world.called(USER, &[twiml]).await;
+        world.through_call(&sid, "ringing").await;
         let path = world.path(&format!("Calls/{sid}.json"));
         let canceled = world.post(&path, &[("Status", "canceled")]).await;
         assert_eq!(canceled.text_of("status"), "canceled", "{canceled:?}");
         assert_error(&world.post(&path, &[("Status", "completed")]).await, 21220, 400, "canceled");
-        let sid = placed(&world, &[twiml]).await;
-        through(&world, &sid, "ringing").await;
-        deed(&world, USER, "answer", Value::Null).await;
-        through(&world, &sid, "completed").await;
+        let sid = world.called(USER, &[twiml]).await;
+        world.through_call(&sid, "ringing").await;
+        world.deed(USER, "answer", Value::Null).await;
+        world.through_call(&sid, "completed").await;
         world.stop().await;
     }
 }
@@ -258,7 +166,7 @@ async fn bad_calls_are_refused_with_their_codes() {
             (vec![("ApplicationSid", "AP00000000000000000000000000000001")], 21218, "Application"),
             (vec![("To", world.number.as_str()), twiml], 21211, "both"),
         ] {
-            assert_error(&called(&world, &form).await, code, 400, mentions);
+            assert_error(&world.call(USER, &form).await, code, 400, mentions);
         }
         for (from, to, code) in [
             ("+15005550006", "+14155550100", None),
@@ -281,14 +189,14 @@ async fn a_running_call_gets_another_document() {
         let sink = WebhookSink::start().await;
         sink.on("/new", Act::twiml("<Say>Something else</Say>"));
         let sid =
-            placed(&world, &[("Twiml", "<Response><Pause length=\"600\"/></Response>")]).await;
-        through(&world, &sid, "in-progress").await;
-        hears(&world, USER, "silence").await;
+            world.called(USER, &[("Twiml", "<Response><Pause length=\"600\"/></Response>")]).await;
+        world.through_call(&sid, "in-progress").await;
+        world.hears(USER, "silence").await;
         let path = world.path(&format!("Calls/{sid}.json"));
         let reply = world.post(&path, &[("Url", &sink.at("/new"))]).await;
         assert_eq!(reply.status, 200, "{reply:?}");
-        through(&world, &sid, "completed").await;
-        assert_eq!(heard(&world, USER).await, ["silence", "say Something else"]);
+        world.through_call(&sid, "completed").await;
+        assert_eq!(world.heard(USER).await, ["silence", "say Something else"]);
         assert_error(
             &world.post(&path, &[("Url", &sink.at("/new"))]).await,
             21220,
@@ -302,15 +210,16 @@ async fn a_running_call_gets_another_document() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_survives_a_restart() {
     for mut world in worlds().await {
-        let sid = placed(
-            &world,
-            &[("Twiml", "<Response><Pause length=\"30\"/><Say>Still here</Say></Response>")],
-        )
-        .await;
-        hears(&world, USER, "silence").await;
+        let sid = world
+            .called(
+                USER,
+                &[("Twiml", "<Response><Pause length=\"30\"/><Say>Still here</Say></Response>")],
+            )
+            .await;
+        world.hears(USER, "silence").await;
         world.restart(&|_| {}).await;
-        through(&world, &sid, "completed").await;
-        assert_eq!(heard(&world, USER).await, ["silence", "say Still here"]);
+        world.through_call(&sid, "completed").await;
+        assert_eq!(world.heard(USER).await, ["silence", "say Still here"]);
         world.stop().await;
     }
 }
@@ -329,16 +238,16 @@ async fn nobody_answers_a_dial_and_voicemail_takes_it() {
         ));
         sink.on("/recorded", Act::twiml("<Say>Thanks</Say>"));
         world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
-        behave(&world, OTHER, json!({"when_called": "ring"})).await;
-        let sid = dial_in(&world, USER).await;
-        hears(&world, USER, "beep").await;
+        world.behave(OTHER, json!({"when_called": "ring"})).await;
+        let sid = world.dial_in(USER).await;
+        world.hears(USER, "beep").await;
         assert_eq!(sink.first("/dialled").await.value("DialCallStatus"), "no-answer");
-        settle(&world).await;
+        world.settle().await;
         world.advance(1).await;
-        settle(&world).await;
+        world.settle().await;
         let words = "Please call me back about the invoice as soon as you can";
-        deed(&world, USER, "speak", json!({"text": words})).await;
-        through(&world, &sid, "completed").await;
+        world.deed(USER, "speak", json!({"text": words})).await;
+        world.through_call(&sid, "completed").await;
         let recorded = sink.first("/recorded").await;
         let url = recorded.value("RecordingUrl");
         assert!(recorded.value("RecordingDuration").parse::<i64>().unwrap() >= 6);
@@ -368,11 +277,11 @@ async fn two_talk_and_the_first_to_answer_wins() {
         )));
         sink.on("/dialled", Act::twiml("<Say>Over</Say>"));
         world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
-        behave(&world, OTHER, json!({"when_called": "ring"})).await;
-        let sid = dial_in(&world, USER).await;
+        world.behave(OTHER, json!({"when_called": "ring"})).await;
+        let sid = world.dial_in(USER).await;
         sink.first("/child").await;
         eventually("the talk begins", || async {
-            let parent = legs(&world, USER).await;
+            let parent = world.legs(USER).await;
             let lines = parent[0]["heard"].as_array()?;
             lines
                 .iter()
@@ -380,13 +289,13 @@ async fn two_talk_and_the_first_to_answer_wins() {
                 .then_some(())
         })
         .await;
-        settle(&world).await;
-        deed(&world, USER, "speak", json!({"text": "Hello"})).await;
-        hears(&world, THIRD, "voice Hello").await;
-        deed(&world, THIRD, "speak", json!({"text": "Hi back"})).await;
-        hears(&world, USER, "voice Hi back").await;
-        deed(&world, THIRD, "hangup", Value::Null).await;
-        through(&world, &sid, "completed").await;
+        world.settle().await;
+        world.deed(USER, "speak", json!({"text": "Hello"})).await;
+        world.hears(THIRD, "voice Hello").await;
+        world.deed(THIRD, "speak", json!({"text": "Hi back"})).await;
+        world.hears(USER, "voice Hi back").await;
+        world.deed(THIRD, "hangup", Value::Null).await;
+        world.through_call(&sid, "completed").await;
         let over = sink.first("/dialled").await;
         assert_eq!(
             (over.value("DialCallStatus"), over.value("DialBridged")),
@@ -424,33 +333,33 @@ async fn a_conference_is_seen_changed_and_ended() {
         );
         sink.on("/left", Act::twiml("<Say>Left</Say>"));
         world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
-        let first = dial_in(&world, USER).await;
-        hears(&world, USER, "music").await;
-        let second = dial_in(&world, OTHER).await;
+        let first = world.dial_in(USER).await;
+        world.hears(USER, "music").await;
+        let second = world.dial_in(OTHER).await;
         let told = sink.wait("/conf", 3).await;
         let names = |told: &[harness::Seen]| {
             told.iter().map(|seen| seen.value("StatusCallbackEvent")).collect::<Vec<_>>()
         };
         assert_eq!(names(&told), ["participant-join", "participant-join", "conference-start"]);
         let conference = told[0].value("ConferenceSid");
-        settle(&world).await;
-        deed(&world, OTHER, "speak", json!({"text": "All here"})).await;
-        hears(&world, USER, "voice All here").await;
+        world.settle().await;
+        world.deed(OTHER, "speak", json!({"text": "All here"})).await;
+        world.hears(USER, "voice All here").await;
         let path = world.path(&format!("Conferences/{conference}/Participants/{first}.json"));
         let muted = world.post(&path, &[("Muted", "true")]).await;
         assert_eq!(muted.json()["muted"], true, "{muted:?}");
         sink.wait("/conf", 4).await;
-        settle(&world).await;
-        deed(&world, USER, "speak", json!({"text": "Nobody hears this"})).await;
+        world.settle().await;
+        world.deed(USER, "speak", json!({"text": "Nobody hears this"})).await;
         let held = world.post(&path, &[("Hold", "true"), ("Muted", "false")]).await;
         assert_eq!(held.json()["hold"], true, "{held:?}");
         let list =
             world.get(&world.path(&format!("Conferences/{conference}/Participants.json"))).await;
         assert_eq!(list.json()["participants"].as_array().unwrap().len(), 2);
-        deed(&world, OTHER, "hangup", Value::Null).await;
-        through(&world, &first, "completed").await;
-        through(&world, &second, "completed").await;
-        assert!(!heard(&world, OTHER).await.iter().any(|line| line.contains("Nobody")));
+        world.deed(OTHER, "hangup", Value::Null).await;
+        world.through_call(&first, "completed").await;
+        world.through_call(&second, "completed").await;
+        assert!(!world.heard(OTHER).await.iter().any(|line| line.contains("Nobody")));
         assert_eq!(sink.first("/left").await.value("DialCallStatus"), "answered");
         let shown = world.get(&world.path(&format!("Conferences/{conference}.json"))).await.json();
         assert_eq!(
@@ -475,7 +384,7 @@ async fn whoever_waits_in_a_queue_is_taken_out_of_it() {
         sink.on("/wait", Act::twiml("<Say>You are waiting</Say>"));
         sink.on("/after", Act::twiml("<Say>Done</Say>"));
         world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
-        let caller = dial_in(&world, USER).await;
+        let caller = world.dial_in(USER).await;
         let wait = sink.first("/wait").await;
         assert_eq!(
             (wait.value("QueuePosition"), wait.value("CurrentQueueSize")),
@@ -490,17 +399,17 @@ async fn whoever_waits_in_a_queue_is_taken_out_of_it() {
         let front =
             world.get(&world.path(&format!("Queues/{queue}/Members/Front.json"))).await.json();
         assert_eq!(front["call_sid"], caller.as_str());
-        dial_in(&world, OTHER).await;
+        world.dial_in(OTHER).await;
         eventually("the queue is empty", || async {
             let shown = world.get(&world.path(&format!("Queues/{queue}.json"))).await.json();
             (shown["current_size"] == 0).then_some(())
         })
         .await;
-        settle(&world).await;
-        deed(&world, OTHER, "speak", json!({"text": "How can I help"})).await;
-        hears(&world, USER, "voice How can I help").await;
-        deed(&world, OTHER, "hangup", Value::Null).await;
-        through(&world, &caller, "completed").await;
+        world.settle().await;
+        world.deed(OTHER, "speak", json!({"text": "How can I help"})).await;
+        world.hears(USER, "voice How can I help").await;
+        world.deed(OTHER, "hangup", Value::Null).await;
+        world.through_call(&caller, "completed").await;
         assert_eq!(sink.first("/after").await.value("QueueResult"), "bridged");
         world.stop().await;
     }
@@ -516,15 +425,15 @@ async fn what_goes_wrong_is_told() {
         sink.on("/nothing.mp3", Act::answer(404, "text/plain", ""));
         let broken = sink.at("/broken");
         let (fine, bad) = (sink.at("/fine"), sink.at("/json"));
-        let sid = placed(&world, &[("Url", &broken), ("FallbackUrl", &fine)]).await;
-        through(&world, &sid, "completed").await;
-        assert_eq!(heard(&world, USER).await, ["say Fine"]);
+        let sid = world.called(USER, &[("Url", &broken), ("FallbackUrl", &fine)]).await;
+        world.through_call(&sid, "completed").await;
+        assert_eq!(world.heard(USER).await, ["say Fine"]);
         let seen = sink.first("/fine").await;
         assert_eq!((seen.value("ErrorCode"), seen.value("ErrorUrl")), ("11200".into(), broken));
         world.alert(&sid, 11200).await;
-        let sid = placed(&world, &[("Url", &bad)]).await;
-        through(&world, &sid, "completed").await;
-        assert!(heard(&world, USER).await[0].contains("application error"));
+        let sid = world.called(USER, &[("Url", &bad)]).await;
+        world.through_call(&sid, "completed").await;
+        assert!(world.heard(USER).await[0].contains("application error"));
         world.alert(&sid, 12300).await;
         let listed =
             world.get(&world.path(&format!("Calls/{sid}/Notifications.json"))).await.json();
@@ -545,9 +454,9 @@ async fn machines_are_told_from_people() {
             ("machine", "DetectMessageEnd", "machine_end_beep"),
             ("fax", "Enable", "fax"),
         ] {
-            behave(&world, USER, json!({"answered_by": by})).await;
-            let sid = placed(&world, &[("Url", &url), ("MachineDetection", kind)]).await;
-            let call = through(&world, &sid, "completed").await;
+            world.behave(USER, json!({"answered_by": by})).await;
+            let sid = world.called(USER, &[("Url", &url), ("MachineDetection", kind)]).await;
+            let call = world.through_call(&sid, "completed").await;
             assert_eq!(call["answered_by"], expected);
             let seen = sink.seen("/voice").pop().unwrap();
             assert_eq!(seen.value("AnsweredBy"), expected);
@@ -561,16 +470,16 @@ async fn a_running_call_is_recorded_by_the_api() {
     for world in worlds().await {
         let sink = WebhookSink::start().await;
         let twiml = ("Twiml", "<Response><Pause length=\"20\"/></Response>");
-        let sid = placed(&world, &[twiml]).await;
-        through(&world, &sid, "in-progress").await;
+        let sid = world.called(USER, &[twiml]).await;
+        world.through_call(&sid, "in-progress").await;
         let path = world.path(&format!("Calls/{sid}/Recordings.json"));
         let begun = world.post(&path, &[("RecordingStatusCallback", &sink.at("/rec"))]).await;
         assert_eq!(begun.text_of("status"), "in-progress", "{begun:?}");
         let recording = begun.text_of("sid");
-        settle(&world).await;
-        deed(&world, USER, "speak", json!({"text": "On the record"})).await;
+        world.settle().await;
+        world.deed(USER, "speak", json!({"text": "On the record"})).await;
         world.advance(2).await;
-        settle(&world).await;
+        world.settle().await;
         let current = world.path(&format!("Calls/{sid}/Recordings/Twilio.CURRENT.json"));
         assert_error(&world.post(&current, &[("Status", "absent")]).await, 20001, 400, "Status");
         let stopped = world.post(&current, &[("Status", "stopped")]).await;
@@ -580,7 +489,7 @@ async fn a_running_call_is_recorded_by_the_api() {
             (told.value("RecordingStatus"), told.value("RecordingSource")),
             ("completed".into(), "StartCallRecordingAPI".into())
         );
-        through(&world, &sid, "completed").await;
+        world.through_call(&sid, "completed").await;
         assert_error(&world.post(&path, &[]).await, 21220, 400, "record");
         let one = world.path(&format!("Recordings/{recording}.json"));
         assert_eq!(world.get(&one).await.json()["status"], "completed");
@@ -609,24 +518,24 @@ async fn dialled_parties_are_screened_and_tried_in_turn() {
         );
         sink.on("/dialled", Act::twiml("<Say>Over</Say>"));
         world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
-        behave(&world, OTHER, json!({"when_called": "busy"})).await;
-        let sid = dial_in(&world, USER).await;
-        through(&world, &sid, "completed").await;
+        world.behave(OTHER, json!({"when_called": "busy"})).await;
+        let sid = world.dial_in(USER).await;
+        world.through_call(&sid, "completed").await;
         let over = sink.first("/dialled").await;
         assert_eq!(over.value("DialBridged"), "false");
         let screened = sink.first("/screen").await;
         assert_eq!((screened.value("ParentCallSid"), screened.value("To")), (sid, THIRD.into()));
         // The second time the party is connected at the end of the document.
-        let sid = dial_in(&world, USER).await;
-        hears(&world, THIRD, "say Here it is").await;
+        let sid = world.dial_in(USER).await;
+        world.hears(THIRD, "say Here it is").await;
         for _ in 0..5 {
             world.advance(1).await;
-            settle(&world).await;
+            world.settle().await;
         }
-        deed(&world, THIRD, "speak", json!({"text": "Hello"})).await;
-        hears(&world, USER, "voice Hello").await;
-        deed(&world, USER, "hangup", Value::Null).await;
-        through(&world, &sid, "completed").await;
+        world.deed(THIRD, "speak", json!({"text": "Hello"})).await;
+        world.hears(USER, "voice Hello").await;
+        world.deed(USER, "hangup", Value::Null).await;
+        world.through_call(&sid, "completed").await;
         let over = sink.wait("/dialled", 2).await;
         assert_eq!(over[1].value("DialCallStatus"), "completed");
         world.stop().await;
@@ -641,15 +550,15 @@ async fn somebody_is_called_into_a_conference() {
         let made = world.post(&path, &form).await;
         assert_eq!((made.status, made.text_of("label")), (201, "ada".to_owned()), "{made:?}");
         let sid = made.text_of("call_sid");
-        through(&world, &sid, "in-progress").await;
-        settle(&world).await;
+        world.through_call(&sid, "in-progress").await;
+        world.settle().await;
         let ada = world.path("Conferences/Standup/Participants/ada.json");
         let shown = world.get(&ada).await;
         assert_eq!(shown.text_of("call_sid"), sid, "{shown:?}");
         let conference = shown.text_of("conference_sid");
         assert_error(&world.post(&path, &form).await, 16026, 400, "Label");
         assert_eq!(world.delete(&ada).await.status, 204);
-        through(&world, &sid, "completed").await;
+        world.through_call(&sid, "completed").await;
         let over = world.path(&format!("Conferences/{conference}.json"));
         let shown = world.get(&over).await.json();
         assert_eq!(shown["reason_conference_ended"], "last-participant-kicked", "{shown}");
@@ -677,8 +586,8 @@ async fn a_number_of_the_platform_calls_another() {
                 "<Response><Pause/><Say>Hello yourself</Say><Pause length=\"60\"/></Response>",
             ),
         ];
-        let sid = placed(&world, &form).await;
-        through(&world, &sid, "completed").await;
+        let sid = world.called(USER, &form).await;
+        world.through_call(&sid, "completed").await;
         assert_eq!(sink.first("/heard").await.value("SpeechResult"), "Hello yourself");
         let calls = world.get(&world.path("Calls.json")).await.json();
         let all = calls["calls"].as_array().unwrap();

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use harness::{WebhookSink, World, eventually, worlds};
+use harness::{WebhookSink, World, eventually, worlds, worlds_with};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
@@ -280,5 +280,44 @@ async fn what_a_document_starts_is_stopped_by_the_api_or_with_the_call() {
         status(&world, &sid, "completed").await;
         let told = sink.wait("/stream", 2).await;
         assert_eq!(told[1].value("StreamEvent"), "stream-stopped");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_virtual_agent_is_an_application_that_a_connector_names() {
+    let application = Application::start(|message| match message["type"].as_str() {
+        Some("prompt") => vec![json!({ "type": "end", "handoffData": "{\"why\":\"angry\"}" })],
+        _ => Vec::new(),
+    })
+    .await;
+    let text = format!("[[virtual_agents]]\nname = 'bot'\nurl = '{}'\n", application.url);
+    let config = offhook::config::Config::read_text(&text).unwrap();
+    for world in worlds_with(&|settings| settings.config = config.clone()).await {
+        let sink = WebhookSink::start().await;
+        let agent = |name: &str| {
+            format!(
+                "<Response><Connect action=\"{}\"><VirtualAgent connectorName=\"{name}\">\
+                 <Config name=\"welcomeGreeting\" value=\"How may I help?\"/>\
+                 </VirtualAgent></Connect></Response>",
+                sink.at("/over"),
+            )
+        };
+        let sid = placed(&world, &agent("bot"), &[]).await;
+        eventually("the greeting", || async {
+            heard(&world).await.contains(&"How may I help?".to_owned()).then_some(())
+        })
+        .await;
+        deed(&world, "speak", json!({ "text": "a person, please" })).await;
+        status(&world, &sid, "completed").await;
+        let over = &sink.wait("/over", 1).await[0];
+        assert_eq!(over.value("VirtualAgentStatus"), "live-agent-handoff");
+        let data: Value = serde_json::from_str(&over.value("VirtualAgentProviderData")).unwrap();
+        assert_eq!(data["AgentHandoffParameters"], json!({ "why": "angry" }));
+        let sid = placed(&world, &agent("nobody"), &[]).await;
+        status(&world, &sid, "completed").await;
+        let over = &sink.wait("/over", 2).await[1];
+        assert_eq!(over.value("VirtualAgentStatus"), "failed");
+        assert_eq!(over.value("VirtualAgentErrorCode"), "32602");
+        world.alert(&sid, 32602).await;
     }
 }

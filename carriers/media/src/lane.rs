@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-use audio::Frame;
 use audio::dtmf::Key;
 use audio::mix::{Heard, Limits, Mixer};
-use contracts::Order;
+use audio::{Frame, SILENCE};
+use contracts::{Order, Tracks};
 use kernel::Sid;
 
 use crate::engine::Shared;
 use crate::fetch::Sound;
 use crate::leg::Leg;
+use crate::recorder::{self, Tape};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Notes that wait for the next tick.
@@ -69,6 +70,7 @@ pub(crate) fn start(count: usize, shared: &Arc<Shared>) -> Vec<SyncSender<Note>>
             legs: HashMap::new(),
             rooms: HashMap::new(),
             beeps: HashMap::new(),
+            tapes: HashMap::new(),
             early: HashMap::new(),
             shared: shared.clone(),
         };
@@ -87,6 +89,8 @@ struct Lane {
     rooms: HashMap<String, Mixer<Sid>>,
     /// What is left of beeps in rooms.
     beeps: HashMap<String, VecDeque<Frame>>,
+    /// Recordings of rooms.
+    tapes: HashMap<String, Vec<Tape>>,
     /// What was said of legs before they came from their old lane.
     early: HashMap<Sid, Vec<Note>>,
     shared: Arc<Shared>,
@@ -205,7 +209,20 @@ impl Lane {
                 let room = self.legs.get(&sid).and_then(|leg| leg.room.clone());
                 self.beeps.extend(room.map(|room| (room, beep())));
             }
+            Order::RecordRoom { recording } => {
+                let Some(leg) = self.legs.get(&sid) else { return };
+                let Some(room) = leg.room.clone() else { return };
+                let tapes = self.tapes.entry(room).or_default();
+                if tapes.iter().all(|tape| tape.recording != recording) {
+                    let tracks = Tracks::Inbound;
+                    tapes.push(self.shared.recorder.tape(leg.account, sid, recording, tracks));
+                }
+            }
             order => {
+                let room = self.legs.get(&sid).and_then(|leg| leg.room.as_ref());
+                if let Some(tapes) = room.and_then(|room| self.tapes.get_mut(room)) {
+                    recorder::follow(tapes, &order, &self.shared.recorder);
+                }
                 if let Some(leg) = self.legs.get_mut(&sid) {
                     leg.follow(order, &self.shared);
                 }
@@ -221,6 +238,9 @@ impl Lane {
             if mixer.is_empty() {
                 self.rooms.remove(&room);
                 self.beeps.remove(&room);
+                for mut tape in self.tapes.remove(&room).unwrap_or_default() {
+                    tape.end(&self.shared.recorder);
+                }
             }
         }
     }
@@ -235,6 +255,9 @@ impl Lane {
         for (room, mixer) in &mut self.rooms {
             let beep = self.beeps.get_mut(room).and_then(VecDeque::pop_front);
             mixer.mix(beep.as_ref());
+            for tape in self.tapes.get_mut(room).into_iter().flatten() {
+                tape.put(mixer.everyone(), &SILENCE, &self.shared.recorder);
+            }
         }
         self.beeps.retain(|_, rest| !rest.is_empty());
         for leg in self.legs.values_mut() {

@@ -12,7 +12,7 @@ use crate::engine::Shared;
 use crate::fetch::Sound;
 use crate::listen::{Ear, Judge};
 use crate::player::Player;
-use crate::recorder::Tape;
+use crate::recorder::{self, Tape};
 use crate::stream::Tap;
 
 pub(crate) struct Leg {
@@ -29,8 +29,9 @@ pub(crate) struct Leg {
     judge: Option<Judge>,
     tapes: Vec<Tape>,
     taps: Vec<Tap>,
-    /// What came in this tick.
+    /// What came in this tick, as it is recorded and streamed.
     inbound: Frame,
+    keys_are_secret: bool,
 }
 
 impl Leg {
@@ -50,6 +51,7 @@ impl Leg {
             tapes: Vec::new(),
             taps: Vec::new(),
             inbound: SILENCE,
+            keys_are_secret: false,
         }
     }
 
@@ -77,26 +79,10 @@ impl Leg {
                     ));
                 }
             }
-            Order::StopRecording { recording } => {
-                self.tapes.retain_mut(|tape| {
-                    let is_it = tape.recording == recording;
-                    if is_it {
-                        tape.end(&shared.recorder);
-                    }
-                    !is_it
-                });
-            }
-            Order::PauseRecording { recording, skip } => {
-                let found = self.tapes.iter_mut().find(|tape| tape.recording == recording);
-                if let Some(tape) = found {
-                    tape.paused.get_or_insert(skip);
-                }
-            }
-            Order::ResumeRecording { recording } => {
-                let found = self.tapes.iter_mut().find(|tape| tape.recording == recording);
-                if let Some(tape) = found {
-                    tape.paused = None;
-                }
+            order @ (Order::StopRecording { .. }
+            | Order::PauseRecording { .. }
+            | Order::ResumeRecording { .. }) => {
+                recorder::follow(&mut self.tapes, &order, &shared.recorder);
             }
             Order::Listen(how) => self.ear = how.filter(|_| self.reports).map(Ear::new),
             Order::Detect(how) => self.judge = self.reports.then(|| Judge::new(how)),
@@ -111,6 +97,7 @@ impl Leg {
                 }
             }
             Order::StopStream { stream } => self.taps.retain(|tap| tap.stream != stream),
+            Order::KeepKeys { are_secret } => self.keys_are_secret = are_secret,
             // The carrier's, or the lane's.
             Order::Answer
             | Order::Reject { .. }
@@ -119,6 +106,7 @@ impl Leg {
             | Order::Join { .. }
             | Order::Leave
             | Order::Beep
+            | Order::RecordRoom { .. }
             | Order::Message { .. } => {}
         }
     }
@@ -151,13 +139,18 @@ impl Leg {
             }
             shared.reporter.report(self.account, self.sid, LegEvent::Detected(verdict));
         }
-        self.inbound = frame;
-        frame
+        // Tones of secret keys may be in it: recordings and streams get none of it, nor does a room
+        // of a leg that has its keys in its sound.
+        let is_kept = self.keys_are_secret;
+        self.inbound = if is_kept { SILENCE } else { frame };
+        if is_kept && self.keys.is_some() { SILENCE } else { frame }
     }
 
     pub fn pressed(&mut self, key: Key, shared: &Shared) {
-        for tap in &mut self.taps {
-            tap.key(key);
+        if !self.keys_are_secret {
+            for tap in &mut self.taps {
+                tap.key(key);
+            }
         }
         if self.reports {
             let keys = key.as_char().to_string();

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use audio::wav::{self, Encoding};
 use audio::{Frame, RATE, SILENCE};
-use contracts::{LegEvent, Tracks, VoiceSink};
+use contracts::{LegEvent, Order, Tracks, VoiceSink};
 use kernel::Sid;
 use tokio::runtime::Handle;
 
@@ -114,6 +114,30 @@ impl Tape {
         };
         // Its end must not be lost: it is waited for.
         let _ = recorder.0.send(end);
+    }
+}
+
+/// What an order says of recordings that run.
+pub(crate) fn follow(tapes: &mut Vec<Tape>, order: &Order, recorder: &Recorder) {
+    match order {
+        Order::StopRecording { recording } => tapes.retain_mut(|tape| {
+            let is_it = tape.recording == *recording;
+            if is_it {
+                tape.end(recorder);
+            }
+            !is_it
+        }),
+        Order::PauseRecording { recording, skip } => {
+            if let Some(tape) = tapes.iter_mut().find(|tape| tape.recording == *recording) {
+                tape.paused.get_or_insert(*skip);
+            }
+        }
+        Order::ResumeRecording { recording } => {
+            if let Some(tape) = tapes.iter_mut().find(|tape| tape.recording == *recording) {
+                tape.paused = None;
+            }
+        }
+        _ => {}
     }
 }
 

@@ -235,6 +235,64 @@ async fn recordings_hold_what_was_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn while_keys_are_secret_nothing_of_the_leg_is_kept() {
+    let world = World::new();
+    let (payer, keypad) = world.leg(1);
+    let (agent, ear) = world.leg(2);
+    for leg in [payer, agent] {
+        world.order(leg, Order::Join { room: "CF1".into(), part: part(true, true, None) });
+    }
+    let recording = sid("RE", 1);
+    world.order(payer, Order::Record { recording, tracks: Tracks::Inbound });
+    world.order(payer, Order::KeepKeys { are_secret: true });
+    keypad.press(Key::new('4').unwrap());
+    world.event(payer, |event| *event == LegEvent::Digits("4".into())).await;
+    keypad.put(&tone(600, 600));
+    pause(300).await;
+    ear.take();
+    pause(200).await;
+    // Keys come as events here: who talks along goes on hearing the other.
+    assert!(loudness(&ear.take(), 600.0) > -35.0);
+    pause(400).await;
+    world.order(payer, Order::KeepKeys { are_secret: false });
+    keypad.put(&tone(900, 400));
+    pause(700).await;
+    world.order(payer, Order::StopRecording { recording });
+    let event = world.event(payer, |event| matches!(event, LegEvent::Recorded { .. })).await;
+    let LegEvent::Recorded { sound: Some(sound), .. } = event else { panic!("{event:?}") };
+    let file = world.told.sounds.lock().unwrap()[sound.parse::<usize>().unwrap()].clone();
+    let samples = audio::wav::read(&file).unwrap().samples;
+    let has = |hz: f32| samples.chunks(800).any(|part| loudness(part, hz) > -30.0);
+    assert!(!has(600.0) && has(900.0), "silence, then what was said when it was no secret");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_room_is_recorded_until_nobody_is_in_it() {
+    let world = World::new();
+    let legs: Vec<_> = (1..=2).map(|number| world.leg(number)).collect();
+    for (leg, _) in &legs {
+        world.order(*leg, Order::Join { room: "CF1".into(), part: part(true, true, None) });
+    }
+    let recording = sid("RE", 1);
+    world.order(legs[0].0, Order::RecordRoom { recording });
+    legs[0].1.put(&tone(500, 300));
+    pause(500).await;
+    world.engine.close(legs[0].0);
+    legs[1].1.put(&tone(900, 300));
+    pause(500).await;
+    world.order(legs[1].0, Order::Leave);
+    // The leg that began it tells of its end.
+    let event = world.event(legs[0].0, |event| matches!(event, LegEvent::Recorded { .. })).await;
+    let LegEvent::Recorded { sound: Some(sound), millis, .. } = event else { panic!("{event:?}") };
+    assert!((800..1500).contains(&millis), "{millis}");
+    let file = world.told.sounds.lock().unwrap()[sound.parse::<usize>().unwrap()].clone();
+    let samples = audio::wav::read(&file).unwrap().samples;
+    for hz in [500.0, 900.0] {
+        assert!(samples.chunks(800).any(|part| loudness(part, hz) > -30.0), "{hz}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_and_words_are_reported() {
     let world = World::new();
     let (leg, end) = world.leg(1);

@@ -81,10 +81,36 @@ pub(crate) struct Recording {
 }
 
 impl Recording {
-    fn resume(&mut self, at: Timestamp) {
+    pub fn new(sid: Sid, since: Timestamp) -> Self {
+        Self { sid, since, spoken: String::new(), paused: None, skipped_millis: 0 }
+    }
+
+    pub fn pause(&mut self, at: Timestamp, skip: bool) {
+        self.paused.get_or_insert((at, skip));
+    }
+
+    pub fn resume(&mut self, at: Timestamp) {
         if let Some((since, true)) = self.paused.take() {
             self.skipped_millis = self.skipped_millis.saturating_add(millis_since(at, since));
         }
+    }
+
+    /// Words, unless it is paused.
+    pub fn write(&mut self, text: &str) {
+        if self.paused.is_some() {
+            return;
+        }
+        if !self.spoken.is_empty() {
+            self.spoken.push(' ');
+        }
+        self.spoken.push_str(text);
+    }
+
+    pub fn end(mut self, at: Timestamp) -> LegEvent {
+        self.resume(at);
+        let Self { sid: recording, since, spoken, skipped_millis, .. } = self;
+        let millis = millis_since(at, since).saturating_sub(skipped_millis);
+        LegEvent::Recorded { recording, millis, spoken, sound: None }
     }
 }
 
@@ -112,6 +138,17 @@ pub struct Leg {
     pub(crate) recordings: Vec<Recording>,
     /// The leg of the same platform at the other end.
     pub(crate) other_end: Option<(Sid, Sid)>,
+    /// What is pressed is not written down.
+    #[serde(default)]
+    pub(crate) keys_are_secret: bool,
+}
+
+/// In place of a key that is secret.
+const HIDDEN_KEY: &str = "•";
+
+/// Keys as they are shown.
+pub(crate) fn hidden(keys: &str) -> String {
+    HIDDEN_KEY.repeat(keys.chars().count())
 }
 
 /// How long an item takes; `None` for what goes on until it is stopped.
@@ -173,24 +210,28 @@ impl Leg {
             Order::Join { room, part } => self.room = Some((room.clone(), part.clone())),
             Order::Leave => self.room = None,
             // What anybody says is written down, whoever says it.
-            Order::Record { recording, .. } => self.recordings.push(Recording {
-                sid: *recording,
-                since: at,
-                spoken: String::new(),
-                paused: None,
-                skipped_millis: 0,
-            }),
+            Order::Record { recording, .. } => self.recordings.push(Recording::new(*recording, at)),
             Order::StopRecording { recording } => return self.stop_recording(*recording, at),
             Order::PauseRecording { recording, skip } => {
                 let found = self.recordings.iter_mut().find(|known| known.sid == *recording);
                 if let Some(running) = found {
-                    running.paused.get_or_insert((at, *skip));
+                    running.pause(at, *skip);
                 }
             }
             Order::ResumeRecording { recording } => {
                 let found = self.recordings.iter_mut().find(|known| known.sid == *recording);
                 if let Some(running) = found {
                     running.resume(at);
+                }
+            }
+            Order::KeepKeys { are_secret } => {
+                self.keys_are_secret = *are_secret;
+                // Keys that were faster than the order.
+                let late = |line: &&mut Heard| line.sound == Sound::Pressed && line.at >= at;
+                if *are_secret {
+                    for line in self.heard.iter_mut().filter(late) {
+                        line.text = hidden(&line.text);
+                    }
                 }
             }
             Order::Message { content } => {
@@ -201,6 +242,7 @@ impl Leg {
             Order::Beep
             | Order::Listen(_)
             | Order::Detect(_)
+            | Order::RecordRoom { .. }
             | Order::Stream(_)
             | Order::StopStream { .. } => {}
         }
@@ -242,23 +284,14 @@ impl Leg {
 
     /// Words that are in every recording that runs.
     pub(crate) fn record(&mut self, text: &str) {
-        for recording in self.recordings.iter_mut().filter(|known| known.paused.is_none()) {
-            if !recording.spoken.is_empty() {
-                recording.spoken.push(' ');
-            }
-            recording.spoken.push_str(text);
-        }
+        self.recordings.iter_mut().for_each(|recording| recording.write(text));
     }
 
     fn stop_recording(&mut self, sid: Sid, at: Timestamp) -> Vec<LegEvent> {
         let Some(found) = self.recordings.iter().position(|recording| recording.sid == sid) else {
             return Vec::new();
         };
-        let mut running = self.recordings.remove(found);
-        running.resume(at);
-        let Recording { sid: recording, since, spoken, skipped_millis, .. } = running;
-        let millis = millis_since(at, since).saturating_sub(skipped_millis);
-        vec![LegEvent::Recorded { recording, millis, spoken, sound: None }]
+        vec![self.recordings.remove(found).end(at)]
     }
 
     /// Stops what is heard; its line keeps what was heard of it.
@@ -315,6 +348,7 @@ mod tests {
             room: None,
             recordings: Vec::new(),
             other_end: None,
+            keys_are_secret: false,
         }
     }
 
@@ -339,6 +373,26 @@ mod tests {
         leg.follow(&say("a"), at(3000));
         assert!(!leg.played(2));
         assert!(leg.played(1));
+    }
+
+    #[test]
+    fn keys_that_are_secret_are_not_written_down() {
+        let mut leg = leg();
+        let pressed = |seconds, text: &str| Heard {
+            at: Timestamp::from_seconds(seconds),
+            sound: Sound::Pressed,
+            text: text.to_owned(),
+            millis: None,
+            cut: false,
+        };
+        leg.hear(pressed(1, "1"));
+        leg.hear(pressed(3, "42"));
+        leg.follow(&Order::KeepKeys { are_secret: true }, Timestamp::from_seconds(2));
+        assert!(leg.keys_are_secret);
+        let shown: Vec<&str> = leg.heard.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(shown, ["1", "••"]);
+        leg.follow(&Order::KeepKeys { are_secret: false }, Timestamp::from_seconds(4));
+        assert!(!leg.keys_are_secret);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod line;
 mod mailbox;
 mod sound;
 mod subscriber;
+mod tape;
 mod voice;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -85,6 +85,10 @@ impl Sounds {
                 | Order::Join { .. }
                 | Order::Leave
                 | Order::Beep
+                | Order::RecordRoom { .. }
+                | Order::StopRecording { .. }
+                | Order::PauseRecording { .. }
+                | Order::ResumeRecording { .. }
                 | Order::Stream(_)
                 | Order::StopStream { .. }
         );

@@ -60,12 +60,12 @@ impl From<Unavailable> for HandsetCallError {
     }
 }
 
-fn unavailable(error: NotesError) -> Unavailable {
+pub(crate) fn unavailable(error: NotesError) -> Unavailable {
     Unavailable(error.to_string())
 }
 
 impl Sim {
-    fn voice(&self) -> &Arc<dyn VoiceSink> {
+    pub(crate) fn voice(&self) -> &Arc<dyn VoiceSink> {
         self.voice.get().expect("the binary connects Voice before it starts")
     }
 
@@ -196,8 +196,10 @@ impl Sim {
         ending: Ending,
         at: Timestamp,
     ) -> Result<(), Unavailable> {
+        let room = leg.room.as_ref().map(|(room, _)| room.clone());
         let after = leg.end(at);
         self.keep(leg).await.map_err(unavailable)?;
+        self.has_left(leg, room, at).await?;
         if let Some(sounds) = self.sounds.get() {
             sounds.end(leg.sid);
         }
@@ -213,10 +215,14 @@ impl Sim {
         let _turn = self.turn().await?;
         let mut leg = self.current(number, false).await?;
         let at = self.queue.clock().now();
-        let line = |sound| Heard { at, sound, text: keys.to_owned(), millis: None, cut: false };
+        let shown = if leg.keys_are_secret { leg::hidden(keys) } else { keys.to_owned() };
+        let line = |sound| Heard { at, sound, text: shown.clone(), millis: None, cut: false };
         leg.hear(line(Sound::Pressed));
         self.keep(&leg).await?;
         self.report(&leg, at, LegEvent::Digits(keys.to_owned())).await?;
+        if leg.keys_are_secret {
+            return Ok(leg);
+        }
         if let Some(sounds) = self.sounds.get() {
             sounds.press(leg.sid, keys);
         }
@@ -238,6 +244,7 @@ impl Sim {
         leg.hear(line(Sound::Spoke));
         leg.record(text);
         self.keep(&leg).await?;
+        self.record_words(&leg, text).await?;
         self.report(&leg, at, LegEvent::Speech { text: text.to_owned(), millis }).await?;
         if let Some(sounds) = self.sounds.get() {
             sounds.speak(leg.sid, text).await;
@@ -352,13 +359,14 @@ impl Sim {
         }
         let now = leg.room.as_ref().map(|(room, _)| room.clone());
         if before != now {
-            let key = |room: &str| format!("room/{room}/{}", leg.sid.hex());
-            if let Some(room) = before {
-                self.notes.delete(&key(&room)).await.map_err(unavailable)?;
+            self.has_left(&leg, before.clone(), at).await?;
+            if let Some(room) = &now {
+                let key = format!("room/{room}/{}", leg.sid.hex());
+                self.notes.put(&key, leg.sid.to_string()).await.map_err(unavailable)?;
             }
-            if let Some(room) = now {
-                self.notes.put(&key(&room), leg.sid.to_string()).await.map_err(unavailable)?;
-            }
+        }
+        if let Some(room) = &now {
+            self.record_as_told(&leg, room, at, order).await?;
         }
         if let Order::Play { id, item } = order
             && !was_over
@@ -372,6 +380,48 @@ impl Sim {
         }
         match leg.other_end {
             Some(other) if !was_over => self.reach(other, at, order).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// A leg is in this room no more; who was last ends what is recorded of it.
+    async fn has_left(
+        &self,
+        leg: &Leg,
+        room: Option<String>,
+        at: Timestamp,
+    ) -> Result<(), Unavailable> {
+        let Some(room) = room else { return Ok(()) };
+        let key = format!("room/{room}/{}", leg.sid.hex());
+        self.notes.delete(&key).await.map_err(unavailable)?;
+        let others = self.notes.newest(&format!("room/{room}/"), 1).await.map_err(unavailable)?;
+        match others.is_empty() {
+            true => self.end_tapes(&room, None, at).await,
+            false => Ok(()),
+        }
+    }
+
+    /// What an order says of recordings of a room; where the room has sound, the engine makes them.
+    async fn record_as_told(
+        &self,
+        leg: &Leg,
+        room: &str,
+        at: Timestamp,
+        order: &Order,
+    ) -> Result<(), Unavailable> {
+        match order {
+            Order::RecordRoom { recording } => match self.sounds.get() {
+                Some(sounds) if sounds.is_in(room) => Ok(()),
+                _ => self.record_room(leg, *recording, at).await.map_err(unavailable),
+            },
+            Order::StopRecording { recording } => self.end_tapes(room, Some(*recording), at).await,
+            Order::PauseRecording { recording, skip } => {
+                let done = self.pause_tape(room, *recording, at, Some(*skip)).await;
+                done.map_err(unavailable)
+            }
+            Order::ResumeRecording { recording } => {
+                self.pause_tape(room, *recording, at, None).await.map_err(unavailable)
+            }
             _ => Ok(()),
         }
     }
@@ -481,6 +531,7 @@ fn new_leg(
         room: None,
         recordings: Vec::new(),
         other_end: None,
+        keys_are_secret: false,
     }
 }
 

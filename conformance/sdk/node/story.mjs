@@ -758,6 +758,59 @@ await check("a call redirected in the middle", async () => {
   await refused(21220, 400, () => client.calls(call.sid).update({ status: "completed" }));
 });
 
+await check("an agent asks for a card, and Pay for a bank account", async () => {
+  const to = "+14155550177";
+  const press = async (digits) => {
+    await new Promise((done) => setTimeout(done, 200));
+    await offhook(`/handsets/${to}/digits`, { digits });
+  };
+  const statusCallback = `${HOOK}/payment`;
+  const call = await client.calls.create({
+    to,
+    from: TWILIO_PHONE_NUMBER,
+    twiml: voiceDocument((response) => response.pause({ length: 600 })),
+  });
+  await callIs(call.sid, "in-progress");
+  const payment = await client.calls(call.sid).payments.create({
+    idempotencyKey: "one",
+    statusCallback,
+    chargeAmount: 9.99,
+    securityCode: false,
+    postalCode: false,
+  });
+  ensure(payment.sid.startsWith("PK"), payment.sid);
+  await firstHook("/payment");
+  const one = client.calls(call.sid).payments(payment.sid);
+  const step = (idempotencyKey, what) => one.update({ idempotencyKey, statusCallback, ...what });
+  await refused(64019, 400, () => step("two", { status: "complete" }));
+  await step("three", { capture: "payment-card-number" });
+  await press("378282246310005");
+  await step("four", { capture: "expiration-date" });
+  await press("1130");
+  await new Promise((done) => setTimeout(done, 200));
+  await step("five", { status: "complete" });
+  const done = await until("the result", () =>
+    hooks("/payment").find((hook) => hook.form.Result),
+  );
+  expect(done.form.Result, "success", "Result");
+  expect(done.form.PaymentCardNumber, "xxxx-xxxx-xxxx-0005", "PaymentCardNumber");
+  ensure(done.form.PaymentConfirmationCode, "no confirmation");
+
+  replies["/paid"] = voiceDocument((response) => response.say("Thank you"));
+  const twiml = voiceDocument((response) => {
+    const pay = response.pay({ paymentMethod: "ach-debit", action: `${HOOK}/paid` });
+    pay.prompt({ for: "bank-routing-number" }).say("The routing number, please");
+  });
+  await client.calls(call.sid).update({ twiml });
+  await through("the prompt", () => heardOn(to, "say", "The routing number, please"));
+  await press("110000000");
+  await press("000123456789#");
+  await callIs(call.sid, "completed");
+  const { form } = await firstHook("/paid");
+  expect([form.Result, form.PaymentMethod], ["success", "ach-debit"], "result");
+  ensure(form.PaymentToken && form.BankAccountNumber.endsWith("89"), "no token");
+});
+
 await check("a Dial that nobody answers goes to voicemail", async () => {
   replies["/desk"] = voiceDocument((response) =>
     response.dial({ action: "/voicemail", timeout: 10 }, "+14155550174"),

@@ -1041,6 +1041,66 @@ def _():
     expect([child.status for child in children], ["no-answer"], "the dialled call")
 
 
+@check("a card is keyed in on a call, and an agent asks for one")
+def _():
+    phone = "+14155550177"
+
+    def pay(response):
+        verb = response.pay(
+            charge_amount="20.45", action=f"{HOOK}/paid", status_callback=f"{HOOK}/pay-steps"
+        )
+        verb.prompt(for_="payment-card-number").say("Your card number, please")
+
+    def press(digits):
+        time.sleep(0.2)
+        offhook(f"/handsets/{phone}/digits", {"digits": digits})
+
+    Hook.replies["/paid"] = document(lambda response: response.say("Thank you"))
+    sid = client.calls.create(to=phone, from_=NUMBER, twiml=document(pay)).sid
+    through("the prompt", lambda: calls_of(phone) and heard(phone, "say", "Your card number, please"))
+    press("4242424242424242#")
+    through("the next prompt", lambda: heard(phone, "say", "expires"))
+    press("1230")
+    press("123")
+    press("94105#")
+    ended(sid)
+    paid = hooks("/paid")[0]["form"]
+    expect(
+        (paid["Result"], paid["PaymentCardNumber"], paid["PaymentCardType"], paid["SecurityCode"]),
+        ("success", "xxxx-xxxx-xxxx-4242", "visa", "***"),
+        "the result",
+    )
+    assert paid["PaymentConfirmationCode"], "no confirmation"
+    steps = until("five steps", lambda: len(hooks("/pay-steps")) >= 5 and hooks("/pay-steps"))
+    expect(steps[0]["form"]["For"], "payment-card-number", "the first step")
+
+    wait = document(lambda response: response.pause(length=600))
+    sid = client.calls.create(to=phone, from_=NUMBER, twiml=wait).sid
+    ended(sid, "in-progress")
+    told = f"{HOOK}/payment"
+    payment = client.calls(sid).payments.create(
+        idempotency_key="one", status_callback=told, security_code=False, postal_code=False
+    )
+    assert payment.sid.startswith("PK") and payment.call_sid == sid, payment.sid
+    until("the first callback", lambda: hooks("/payment"))
+    step = client.calls(sid).payments(payment.sid).update
+    refused(64019, 400, lambda: step(idempotency_key="two", status_callback=told, status="complete"))
+    for at, (field, keys) in enumerate(
+        [("payment-card-number", "5555555555554444"), ("expiration-date", "1130")]
+    ):
+        step(idempotency_key=f"field {at}", status_callback=told, capture=field)
+        press(keys)
+    time.sleep(0.2)
+    step(idempotency_key="three", status_callback=told, status="complete")
+    done = until(
+        "the token",
+        lambda: [hook["form"] for hook in hooks("/payment") if "Result" in hook["form"]],
+    )[0]
+    expect((done["Result"], done["PaymentSid"]), ("success", payment.sid), "the result")
+    assert done["PaymentToken"] and done["PaymentCardType"] == "mastercard", done
+    client.calls(sid).update(status="completed")
+
+
 @check("calls that cannot be made")
 def _():
     say = document(lambda response: response.say("x"))
@@ -1169,8 +1229,6 @@ def _():
     sent = context.user_defined_messages.create(content='{"step":1}', idempotency_key="a")
     assert sent.sid.startswith("KX"), sent.sid
     until("the message", lambda: heard("client:python", "message", '{"step":1}'))
-    pay = lambda: context.payments.create(idempotency_key="p", status_callback=f"{HOOK}/pay")
-    refused(64004, 400, pay)
     context.update(status="completed")
 
 

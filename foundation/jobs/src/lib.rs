@@ -205,4 +205,11 @@ pub trait Worker: Send + Sync + 'static {
         job: &Job,
         store: &AccountStore,
     ) -> impl Future<Output = Result<AccountBatch, Failure>> + Send;
+
+    /// What is committed together with the burial of a job that has failed for good: who waits for
+    /// it hears of it.
+    fn give_up(&self, job: &Job, store: &AccountStore) -> AccountBatch {
+        let _ = job;
+        store.batch()
+    }
 }

@@ -53,6 +53,8 @@ trait AnyWorker: Send + Sync {
         job: &'a Job,
         store: &'a AccountStore,
     ) -> BoxFuture<'a, Result<AccountBatch, Failure>>;
+
+    fn give_up(&self, job: &Job, store: &AccountStore) -> AccountBatch;
 }
 
 impl<W: Worker> AnyWorker for W {
@@ -62,6 +64,10 @@ impl<W: Worker> AnyWorker for W {
         store: &'a AccountStore,
     ) -> BoxFuture<'a, Result<AccountBatch, Failure>> {
         Box::pin(Worker::run(self, job, store))
+    }
+
+    fn give_up(&self, job: &Job, store: &AccountStore) -> AccountBatch {
+        Worker::give_up(self, job, store)
     }
 }
 
@@ -441,7 +447,8 @@ impl Runner {
     async fn bury(&self, job: &Job, why: &str) {
         tracing::error!(job = %job.id, queue = %job.queue, %why, "a job is dead");
         let store = self.store.account(job.account);
-        let mut batch = store.batch();
+        let worker = self.workers.get(job.queue.as_str());
+        let mut batch = worker.map_or_else(|| store.batch(), |worker| worker.give_up(job, &store));
         let now = self.clock.now();
         batch.run(
             "INSERT INTO dead_job (account_sid, id, queue, lane, payload, attempt, last_error,

@@ -1,14 +1,20 @@
 //! Media and recordings: bytes named by their content.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use aws_lc_rs::digest;
 use tokio::io::AsyncWriteExt;
 
+use crate::seal::{Mac, Sealer, Vault};
 use crate::{Batch, Store, StoreError, Value};
 
+/// What a sealed blob begins with.
+const SEALED: &[u8] = b"OFFHOOK\x01";
+
 /// Blobs. The name of one is the hex SHA-256 of its bytes, so writing the same bytes twice is
-/// harmless, and what was read once never changes.
+/// harmless, and what was read once never changes. Where blobs are sealed, the name is a keyed hash,
+/// which tells nobody what is in it; plain ones from before are read as they are.
 ///
 /// Beside SQLite they are files of a directory. Beside PostgreSQL they are rows, which every node
 /// sees, and the directory is this node's memory of them.
@@ -16,6 +22,16 @@ use crate::{Batch, Store, StoreError, Value};
 pub struct BlobStore {
     directory: PathBuf,
     rows: Option<Store>,
+    key: Option<Key>,
+}
+
+/// What seals blobs.
+#[derive(Clone)]
+struct Key {
+    vault: Vault,
+    names: Mac,
+    /// New ones are sealed; else only old ones are opened.
+    seals: bool,
 }
 
 impl BlobStore {
@@ -23,13 +39,26 @@ impl BlobStore {
     pub fn open(directory: PathBuf, store: &Store) -> std::io::Result<Self> {
         std::fs::create_dir_all(&directory)?;
         let rows = (store.kind() == "postgres").then(|| store.clone());
-        Ok(Self { directory, rows })
+        Ok(Self { directory, rows, key: None })
+    }
+
+    /// Opens what was sealed, and seals what is written when `seals`.
+    pub fn sealed_by(mut self, sealer: &Sealer, seals: bool) -> Self {
+        self.key = Some(Key { vault: sealer.vault("blob"), names: sealer.mac("blob"), seals });
+        self
     }
 
     /// Writes durably and returns the blob's name.
     pub async fn put(&self, bytes: &[u8]) -> Result<String, StoreError> {
-        let hash = digest::digest(&digest::SHA256, bytes);
-        let name: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let (name, bytes) = match self.key.as_ref().filter(|key| key.seals) {
+            None => (plain_name(bytes), Cow::Borrowed(bytes)),
+            Some(key) => {
+                let name = hex(&key.names.of(&[bytes]));
+                let sealed = [SEALED, &key.vault.seal(&name, bytes)].concat();
+                (name, Cow::Owned(sealed))
+            }
+        };
+        let bytes = bytes.as_ref();
         if let Some(store) = &self.rows {
             let mut batch = Batch::new();
             batch.run(
@@ -86,7 +115,7 @@ impl BlobStore {
             return Ok(None);
         }
         match tokio::fs::read(self.directory.join(name)).await {
-            Ok(bytes) => return Ok(Some(bytes)),
+            Ok(bytes) => return self.opened(name, bytes).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(StoreError::Unavailable(format!("blob: {error}"))),
         }
@@ -98,8 +127,27 @@ impl BlobStore {
         if let Err(error) = self.write(name, &bytes).await {
             tracing::warn!(%error, "a blob is not kept on this node");
         }
-        Ok(Some(bytes))
+        self.opened(name, bytes).map(Some)
     }
+
+    fn opened(&self, name: &str, bytes: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        // A plain one may begin like a sealed one; its name tells.
+        let Some(sealed) = bytes.strip_prefix(SEALED).filter(|_| plain_name(&bytes) != name) else {
+            return Ok(bytes);
+        };
+        let opened = self.key.as_ref().and_then(|key| key.vault.open(name, sealed).ok());
+        opened.ok_or_else(|| {
+            StoreError::Failed("a blob does not open with this instance's key".to_owned())
+        })
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn plain_name(bytes: &[u8]) -> String {
+    hex(digest::digest(&digest::SHA256, bytes).as_ref())
 }
 
 fn is_name(name: &str) -> bool {
@@ -128,6 +176,45 @@ mod tests {
             let elsewhere = open("two").get(&name).await.unwrap();
             assert_eq!(elsewhere.is_some(), database.store.kind() == "postgres");
             assert_eq!(open("one").get("../secret.key").await.unwrap(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_sealed_opens_with_its_key_and_what_was_plain_stays_readable() {
+        for database in databases().await {
+            let sealer = Sealer::new(&[7; 32]);
+            let directory = database.directory().join("sealed");
+            let open = |sealer: Option<&Sealer>, seals| {
+                let plain = BlobStore::open(directory.clone(), &database.store).unwrap();
+                sealer.map_or(plain.clone(), |sealer| plain.sealed_by(sealer, seals))
+            };
+            let like_sealed = [SEALED, b"but is not"].concat();
+            let old = open(None, false).put(b"old sound").await.unwrap();
+            let odd = open(None, false).put(&like_sealed).await.unwrap();
+            let sealed = open(Some(&sealer), true);
+            let name = sealed.put(b"new sound").await.unwrap();
+            assert_eq!(sealed.put(b"new sound").await.unwrap(), name, "the same bytes are one");
+            assert_ne!(name, plain_name(b"new sound"));
+            let file = std::fs::read(directory.join(&name)).unwrap();
+            assert!(!file.windows(5).any(|part| part == b"sound"));
+            for seals in [true, false] {
+                let blobs = open(Some(&sealer), seals);
+                for (name, bytes) in
+                    [(&old, &b"old sound"[..]), (&name, b"new sound"), (&odd, &like_sealed)]
+                {
+                    assert_eq!(blobs.get(name).await.unwrap().as_deref(), Some(bytes));
+                }
+            }
+            for stranger in [open(None, false), open(Some(&Sealer::new(&[8; 32])), true)] {
+                assert!(stranger.get(&name).await.is_err());
+            }
+            // Another node has nothing but the row.
+            if database.store.kind() == "postgres" {
+                let elsewhere = database.directory().join("elsewhere");
+                let other = BlobStore::open(elsewhere, &database.store).unwrap();
+                let other = other.sealed_by(&sealer, true);
+                assert_eq!(other.get(&name).await.unwrap().as_deref(), Some(&b"new sound"[..]));
+            }
         }
     }
 }

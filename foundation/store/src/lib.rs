@@ -41,7 +41,7 @@ pub use blob::BlobStore;
 pub use census::Census;
 pub use journal::{Class, Entry, Journal};
 pub use lease::Leases;
-pub use seal::{Mac, Sealer, UnsealError};
+pub use seal::{Mac, Sealer, UnsealError, Vault};
 pub use value::{Row, Value};
 
 /// Why the store did not do as asked.

@@ -45,6 +45,31 @@ fn framed(parts: &[&[u8]]) -> Vec<u8> {
     all
 }
 
+/// Seals bytes for one purpose, each under a name that it does not open without.
+#[derive(Clone)]
+pub struct Vault(Arc<RandomizedNonceKey>);
+
+impl Vault {
+    /// Nonce, ciphertext and tag.
+    pub fn seal(&self, name: &str, bytes: &[u8]) -> Vec<u8> {
+        let mut sealed = bytes.to_vec();
+        let nonce = self.0.seal_in_place_append_tag(Aad::from(name), &mut sealed);
+        let nonce = nonce.expect("sealing fails only beyond 64 GB");
+        [nonce.as_ref().as_slice(), &sealed].concat()
+    }
+
+    /// What [`Vault::seal`] was given under this name.
+    pub fn open(&self, name: &str, sealed: &[u8]) -> Result<Vec<u8>, UnsealError> {
+        let (nonce, bytes) = sealed.split_at_checked(NONCE_LEN).ok_or(UnsealError)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError)?;
+        let mut bytes = bytes.to_vec();
+        let plain = self.0.open_in_place(nonce, Aad::from(name), &mut bytes);
+        let length = plain.map_err(|_| UnsealError)?.len();
+        bytes.truncate(length);
+        Ok(bytes)
+    }
+}
+
 /// The bytes were not sealed with this key, or were changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnsealError;
@@ -71,6 +96,16 @@ impl Sealer {
         let info = [purpose.as_bytes()];
         let key = self.0.root.expand(&info, hmac::HMAC_SHA256);
         Mac(key.expect("HMAC-SHA256 takes a key of this length").into())
+    }
+
+    /// A vault with a key of this purpose's own.
+    pub fn vault(&self, purpose: &str) -> Vault {
+        let info = [purpose.as_bytes()];
+        let mut key = Zeroizing::new([0u8; 32]);
+        let derived = self.0.root.expand(&info, &AES_256_GCM);
+        derived.and_then(|okm| okm.fill(key.as_mut())).expect("the key has 32 bytes");
+        let sealing = RandomizedNonceKey::new(&AES_256_GCM, key.as_ref());
+        Vault(Arc::new(sealing.expect("an AES-256 key has 32 bytes")))
     }
 
     /// Reads the key file (64 hex digits), or makes one that only the owner may read.
@@ -150,6 +185,17 @@ mod tests {
         *changed.last_mut().unwrap() ^= 1;
         assert_eq!(sealer.open(&changed), Err(UnsealError));
         assert_eq!(sealer.open(&[1, 2, 3]), Err(UnsealError));
+    }
+
+    #[test]
+    fn a_vault_opens_under_its_name_and_purpose_alone() {
+        let vault = Sealer::new(&[7; 32]).vault("blob");
+        let sealed = vault.seal("a", b"sound");
+        assert!(!sealed.windows(5).any(|part| part == b"sound"));
+        assert_eq!(vault.open("a", &sealed).as_deref(), Ok(&b"sound"[..]));
+        assert_eq!(vault.open("b", &sealed), Err(UnsealError));
+        assert_eq!(vault.open("a", &sealed[..5]), Err(UnsealError));
+        assert_eq!(Sealer::new(&[7; 32]).vault("mail").open("a", &sealed), Err(UnsealError));
     }
 
     #[test]

@@ -355,7 +355,8 @@ async fn wire(
     cluster::check_key(&store, &sealer).await?;
     let leases = cluster::leases(&store.background());
     let blobs = BlobStore::open(data.join("blobs"), &store)
-        .map_err(|error| failed("blobs")(error.to_string()))?;
+        .map_err(|error| failed("blobs")(error.to_string()))?
+        .sealed_by(&sealer, settings.config.storage.encrypt);
     let development = settings.development;
     let clock = if development { Clock::movable() } else { Clock::fixed() };
     api::restore_clock(&store, &clock).await.map_err(|e| failed("clock")(e.to_string()))?;
@@ -453,6 +454,8 @@ async fn wire(
         public_url: url.clone(),
         development,
         sealer: sealer.clone(),
+        connectors: settings.config.pay.clone(),
+        agents: settings.config.virtual_agents.clone(),
         notice_caller: notice_caller.clone(),
     });
     let time = clock.clone();

@@ -2,14 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::World;
+use super::{Reply, World};
 
 impl World {
-    /// A call by the main account that must be placed; its SID.
-    pub async fn called(&self, to: &str, form: &[(&str, &str)]) -> String {
+    /// A call by the main account, from its number to this one unless the form says otherwise.
+    pub async fn call(&self, to: &str, form: &[(&str, &str)]) -> Reply {
         let mut all = vec![("From", self.number.as_str()), ("To", to)];
+        all.retain(|(name, _)| !form.iter().any(|(given, _)| given == name));
         all.extend_from_slice(form);
-        let reply = self.post(&self.path("Calls.json"), &all).await;
+        self.post(&self.path("Calls.json"), &all).await
+    }
+
+    /// A call that must be placed; its SID.
+    pub async fn called(&self, to: &str, form: &[(&str, &str)]) -> String {
+        let reply = self.call(to, form).await;
         assert_eq!(reply.status, 201, "{reply:?}");
         reply.text_of("sid")
     }
@@ -58,11 +64,48 @@ impl World {
         reply.text_of("sid")
     }
 
+    /// Tells a handset how to behave.
+    pub async fn behave(&self, handset: &str, change: Value) {
+        let reply = self.own("PUT", &format!("handsets/{handset}"), change).await;
+        assert_eq!(reply.status, 200, "{reply:?}");
+    }
+
+    /// The calls of a handset, newest first.
+    pub async fn legs(&self, handset: &str) -> Vec<Value> {
+        let reply = self.own("GET", &format!("handsets/{handset}/calls"), Value::Null).await;
+        reply.json()["calls"].as_array().cloned().unwrap_or_default()
+    }
+
     /// Lines of the newest call of a handset.
     pub async fn lines(&self, handset: &str) -> Vec<(String, String)> {
-        let reply = self.own("GET", &format!("handsets/{handset}/calls"), Value::Null).await;
-        let heard = reply.json()["calls"][0]["heard"].as_array().cloned().unwrap_or_default();
+        let legs = self.legs(handset).await;
+        let heard = legs.first().and_then(|leg| leg["heard"].as_array().cloned());
+        let heard = heard.unwrap_or_default();
         let text = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
         heard.iter().map(|line| (text(line, "sound"), text(line, "text"))).collect()
+    }
+
+    /// Moves the clock until this is among the lines of the newest call of a handset: `say Hello`.
+    pub async fn hears(&self, handset: &str, line: &str) {
+        for _ in 0..600 {
+            self.settle().await;
+            if self.heard(handset).await.iter().any(|known| known == line) {
+                return;
+            }
+            self.advance(1).await;
+        }
+        panic!("{handset} does not hear {line}: {:?}", self.heard(handset).await);
+    }
+
+    /// What the newest call of a handset sounded like: `say Hello`.
+    pub async fn heard(&self, handset: &str) -> Vec<String> {
+        let lines = self.lines(handset).await;
+        let shown = |(sound, text): &(String, String)| format!("{sound} {text}").trim().to_owned();
+        lines.iter().map(shown).collect()
+    }
+
+    pub async fn press(&self, handset: &str, digits: &str) {
+        self.deed(handset, "digits", json!({ "digits": digits })).await;
+        self.settle().await;
     }
 }

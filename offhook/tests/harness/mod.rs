@@ -9,6 +9,7 @@
 
 mod calls;
 mod http;
+mod leaks;
 pub mod node;
 mod sink;
 mod telephone;

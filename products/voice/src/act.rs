@@ -6,17 +6,14 @@
 //! was.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
-use contracts::{
-    AnsweredBy, Ending, Item, LegEvent, Order, OutboundCall, Signal, Unavailable, Verdict,
-    home_of_leg,
-};
-use jobs::{Failure, Job, NewJob, Worker};
+use contracts::{AnsweredBy, Ending, Item, LegEvent, Order, OutboundCall, Signal, Unavailable};
+use jobs::Failure;
 use kernel::{Sid, Timestamp};
 use serde::{Deserialize, Serialize};
 use store::{AccountBatch, AccountStore};
+use twiml::voice::payment::PayOutcome;
 use twiml::voice::{Input, Machine, Output, Params, Role, Sound, Source, SpeechText};
 use webhooks::Callback;
 
@@ -25,18 +22,11 @@ use crate::call::{Call, Hook, Live};
 use crate::dial::ChildNews;
 use crate::lifecycle::{self, Event, Status};
 use crate::listen::Transcribing;
+use crate::pay::{Payment, PaymentStep};
 use crate::recording::RecordSetup;
-use crate::relay::home_of_session;
 use crate::stream::StreamPlan;
 use crate::{Voice, params, price};
 
-/// Queue of letters.
-pub(crate) const LETTERS: &str = "voice.letter";
-/// Queue of what legs are told.
-pub(crate) const ORDERS: &str = "voice.order";
-/// How long an answer of unknown kind is listened to, and a machine's greeting.
-const VERDICT: Duration = Duration::from_millis(1500);
-const GREETING: Duration = Duration::from_millis(5000);
 const TIME_LIMIT_SECONDS: u64 = 14_400;
 
 /// Something that happened to a call.
@@ -47,6 +37,13 @@ pub(crate) struct Letter {
     pub what: What,
 }
 
+/// What runs beside a call, in one process.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(crate) enum Beside {
+    Stream(Sid),
+    Relay(Sid),
+}
+
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum What {
     /// An outbound call is to be placed.
@@ -54,6 +51,10 @@ pub(crate) enum What {
     /// An inbound call rings.
     Ring,
     Leg(LegEvent),
+    /// The caller pressed keys, which are sealed.
+    Keys {
+        sealed: String,
+    },
     Machine(Input),
     RingTimeout,
     TimeLimit,
@@ -79,7 +80,8 @@ pub(crate) enum What {
     /// Whoever waited in a queue is talked to.
     Taken {
         by: Sid,
-        room: String,
+        #[serde(default)]
+        whisper: Option<Source>,
     },
     /// That talk is over.
     Returned,
@@ -114,10 +116,38 @@ pub(crate) enum What {
     StopTranscription {
         sid: Sid,
     },
+    /// The application of a ConversationRelay is there, or said something.
+    Relay {
+        session: Sid,
+        input: Input,
+    },
     /// The session of a ConversationRelay is over.
     RelayClosed {
+        session: Sid,
         failure: Option<(u32, String)>,
     },
+    /// The API takes a payment.
+    StartPayment(Box<Payment>),
+    StepPayment {
+        payment: Sid,
+        key: String,
+        callback: String,
+        step: PaymentStep,
+    },
+    PaymentTimeout {
+        payment: Sid,
+        round: u32,
+    },
+    PaymentMade {
+        payment: Sid,
+        outcome: PayOutcome,
+    },
+    /// Who spoke in a conference is silent again.
+    SpeechEnded,
+    /// Something that the call waits for has failed for good.
+    GiveUp,
+    /// A stream or the session of a relay that should be here still.
+    Look(Beside),
     /// The API says so.
     End {
         canceled: bool,
@@ -126,111 +156,6 @@ pub(crate) enum What {
         source: Source,
         fallback: Option<Hook>,
     },
-}
-
-/// An order to a leg, or its placing.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-enum Errand {
-    Place(OutboundCall),
-    Order { leg: Sid, at: Timestamp, order: Order },
-}
-
-impl Voice {
-    /// Promises a letter, in the order of its call.
-    pub(crate) fn send(&self, batch: &mut AccountBatch, letter: Letter) {
-        let lane = format!("call/{}", letter.call);
-        let job = NewJob::now(LETTERS, &self.parts.clock, &letter).in_lane(lane);
-        jobs::add(batch, &self.parts.clock, job);
-    }
-
-    /// Promises a letter for later.
-    pub(crate) fn send_at(&self, batch: &mut AccountBatch, letter: Letter) {
-        let due = letter.at;
-        let job = NewJob::now(LETTERS, &self.parts.clock, &letter).at(due);
-        jobs::add(batch, &self.parts.clock, job);
-    }
-
-    /// Promises an order to a leg.
-    pub(crate) fn order(&self, batch: &mut AccountBatch, leg: Sid, at: Timestamp, order: Order) {
-        self.errand(batch, leg, &Errand::Order { leg, at, order });
-    }
-
-    fn errand(&self, batch: &mut AccountBatch, leg: Sid, errand: &Errand) {
-        let job = NewJob::now(ORDERS, &self.parts.clock, errand).in_lane(format!("leg/{leg}"));
-        jobs::add(batch, &self.parts.clock, job);
-    }
-
-    /// What lives on another node is done there.
-    async fn stay_or_go(&self, home: &str) -> Result<(), Failure> {
-        match self.parts.homes.is_elsewhere(home).await {
-            Ok(false) => Ok(()),
-            Ok(true) => Err(Failure::Elsewhere(home.to_owned())),
-            Err(error) => Err(Failure::Retry(error.0)),
-        }
-    }
-
-    async fn deliver(&self, store: &AccountStore, letter: Letter) -> Result<AccountBatch, Failure> {
-        let batch = store.batch();
-        let Some(mut call) = Call::load(store, letter.call).await? else { return Ok(batch) };
-        // What is over hears nothing any more.
-        let Some(live) = call.live.take() else { return Ok(batch) };
-        if live.relay.is_some() {
-            self.stay_or_go(&home_of_session(letter.call)).await?;
-        }
-        let now = self.parts.clock.now();
-        // A call goes forward in time, and not beyond the present.
-        let at = letter.at.max(live.at).min(now.max(live.at));
-        let mut act = Act {
-            voice: self,
-            store,
-            call,
-            live,
-            batch,
-            at,
-            pending: VecDeque::new(),
-            inputs: VecDeque::new(),
-        };
-        act.take(letter.what).await?;
-        act.settle().await?;
-        if act.is_over() {
-            act.stop_transcriptions(|_| true).await?;
-        }
-        Ok(act.finish())
-    }
-}
-
-/// Delivers letters.
-pub struct Postman(pub Arc<Voice>);
-
-impl Worker for Postman {
-    const QUEUE: &'static str = LETTERS;
-
-    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
-        self.0.deliver(store, job.read()?).await
-    }
-}
-
-/// Takes orders to the carrier.
-pub struct Runner(pub Arc<Voice>);
-
-impl Worker for Runner {
-    const QUEUE: &'static str = ORDERS;
-
-    async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
-        let carrier = self.0.carrier();
-        if let Errand::Order { leg, .. } = job.read()? {
-            self.0.stay_or_go(&home_of_leg(job.account, leg)).await?;
-        }
-        let done = match job.read()? {
-            Errand::Place(mut call) => {
-                call.extras = self.0.open_extras(call.extras);
-                carrier.place(&call).await
-            }
-            Errand::Order { leg, at, order } => carrier.order(job.account, leg, at, &order).await,
-        };
-        done.map_err(|error| Failure::Retry(error.0))?;
-        Ok(store.batch())
-    }
 }
 
 /// A call to which something happens.
@@ -245,7 +170,28 @@ pub(crate) struct Act<'a> {
     inputs: VecDeque<Input>,
 }
 
-impl Act<'_> {
+impl<'a> Act<'a> {
+    pub fn new(
+        voice: &'a Voice,
+        store: &'a AccountStore,
+        call: Call,
+        live: Live,
+        at: Timestamp,
+    ) -> Self {
+        let (pending, inputs) = (VecDeque::new(), VecDeque::new());
+        Self { voice, store, call, live, batch: store.batch(), at, pending, inputs }
+    }
+
+    /// All that follows from one thing.
+    pub async fn hear(mut self, what: What) -> Result<AccountBatch, Failure> {
+        self.take(what).await?;
+        self.settle().await?;
+        if self.is_over() {
+            self.stop_transcriptions(|_| true).await?;
+        }
+        Ok(self.finish())
+    }
+
     async fn take(&mut self, what: What) -> Result<(), Failure> {
         match what {
             What::Place => self.place(),
@@ -254,7 +200,15 @@ impl Act<'_> {
                 self.begin_documents(false);
             }
             What::Leg(event) => self.on_leg(event).await?,
-            What::Machine(input) => self.tell(input),
+            What::Keys { sealed } => {
+                if let Some(keys) = self.voice.unseal(&sealed) {
+                    self.pressed(keys);
+                }
+            }
+            What::Machine(input) => {
+                self.note_payment(&input);
+                self.tell(input);
+            }
             What::RingTimeout if !self.is_answered() => self.hang_up(Status::NoAnswer),
             What::TimeLimit if self.is_answered() && self.has_run_out() => {
                 self.alert(32015, "the call has reached its time limit");
@@ -270,13 +224,17 @@ impl Act<'_> {
             What::DialTimeLimit { winner } => self.dial_time_limit(winner),
             What::DialTimeout => self.dial_timeout().await?,
             What::TryQueue => self.try_queue().await?,
-            What::Taken { by, room } => self.taken(by, room),
+            What::Taken { by, whisper } => self.taken(by, whisper),
             What::Returned => self.returned(),
             What::LeaveQueue { result, then } => self.leave_queue(&result, then).await?,
             What::LeftConference { ends_call } => self.left_conference(ends_call),
             What::End { canceled } => {
                 self.hang_up(if canceled { Status::Canceled } else { Status::Completed });
             }
+            What::SpeechEnded => self.speech_ended().await?,
+            What::GiveUp => self.give_up().await?,
+            What::Look(Beside::Stream(sid)) => self.look_after_stream(sid).await?,
+            What::Look(Beside::Relay(session)) => self.look_after_relay(session),
             What::Replace { source, fallback } => self.replace(source, fallback).await?,
             What::Record { recording, setup } if self.is_answered() => {
                 self.follow_recording(recording, setup);
@@ -290,17 +248,29 @@ impl Act<'_> {
             What::StopTranscription { sid } => {
                 self.stop_transcriptions(|plan| plan.sid == sid).await?;
             }
-            What::RelayClosed { failure } => self.relay_closed(failure),
+            What::Relay { session, input } if self.has_relay(session) => self.tell(input),
+            What::RelayClosed { session, failure } if self.has_relay(session) => {
+                self.relay_closed(failure);
+            }
+            What::StartPayment(payment) if self.is_answered() => self.start_payment(*payment),
+            What::StepPayment { payment, key, callback, step } => {
+                self.step_payment(payment, key, callback, step);
+            }
+            What::PaymentTimeout { payment, round } => self.payment_timed_out(payment, round),
+            What::PaymentMade { payment, outcome } => self.payment_made(payment, outcome),
             What::RingTimeout
             | What::TimeLimit
+            | What::StartPayment(_)
             | What::Record { .. }
             | What::StartStream(_)
-            | What::StartTranscription(_) => {}
+            | What::StartTranscription(_)
+            | What::Relay { .. }
+            | What::RelayClosed { .. } => {}
         }
         Ok(())
     }
 
-    fn is_answered(&self) -> bool {
+    pub fn is_answered(&self) -> bool {
         self.call.status == Status::InProgress
     }
 
@@ -337,7 +307,11 @@ impl Act<'_> {
     fn finish(mut self) -> AccountBatch {
         self.live.at = self.at;
         let machine_is_over = self.live.machine.as_ref().is_none_or(Machine::is_over);
-        let has_ended = self.live.recordings.is_empty() && self.live.streams.is_empty();
+        let secrets = self.live.machine.as_ref().and_then(Machine::secrets);
+        self.live.secrets = secrets.map(|secrets| self.voice.seal(&secrets));
+        let has_ended = self.live.recordings.is_empty()
+            && self.live.streams.is_empty()
+            && self.live.payment.is_none();
         let is_done = self.is_over() && machine_is_over && has_ended;
         self.call.live = (!is_done).then_some(self.live);
         let now = self.voice.parts.clock.now();
@@ -441,7 +415,7 @@ impl Act<'_> {
             at: self.at,
             extras: Voice::sealed_extras(&self.call),
         };
-        self.voice.errand(&mut self.batch, self.call.sid, &Errand::Place(call));
+        self.voice.place(&mut self.batch, call);
         let timeout = self.call.setup.timeout_seconds.unwrap_or(60);
         self.send_in(Duration::from_secs(timeout), What::RingTimeout);
     }
@@ -460,12 +434,16 @@ impl Act<'_> {
                 Ending::Failed => Status::Failed,
             }),
             LegEvent::Played { id } => self.tell(Input::Played { id }),
-            LegEvent::Digits(keys) => self.tell(Input::Digits(keys)),
+            LegEvent::Digits(keys) => self.pressed(keys),
             LegEvent::Speech { text, millis } => {
                 self.transcribe_live("inbound_track", &text);
+                self.speaks(millis).await?;
                 self.tell(Input::Speech(SpeechText { text, millis }));
             }
-            LegEvent::SpeechBegan => self.tell(Input::SpeechBegan),
+            LegEvent::SpeechBegan => {
+                self.speech_began().await?;
+                self.tell(Input::SpeechBegan);
+            }
             LegEvent::Recorded { recording, millis, spoken, sound } => {
                 self.recorded(recording, millis, &spoken, sound).await?;
             }
@@ -475,6 +453,18 @@ impl Act<'_> {
             LegEvent::Stream { stream, news } => self.on_stream(stream, news).await?,
         }
         Ok(())
+    }
+
+    /// Keys are a payment's that the API takes, or the document's.
+    fn pressed(&mut self, keys: String) {
+        if !self.key_payment(&keys) {
+            self.tell(Input::Digits(keys));
+        }
+    }
+
+    /// The document takes a payment.
+    pub fn is_paying(&self) -> bool {
+        self.live.machine.as_ref().is_some_and(Machine::is_paying)
     }
 
     /// What the network says of the call.
@@ -505,31 +495,7 @@ impl Act<'_> {
             return self.join_conference(noun).await;
         }
         match self.call.setup.detection.clone() {
-            Some(detection) if by == AnsweredBy::Somebody => {
-                let thresholds = detection.thresholds.unwrap_or_default();
-                self.order(Order::Detect(contracts::Detection {
-                    message_end: detection.message_end,
-                    timeout: detection.timeout_seconds.saturating_mul(1000),
-                    speech_threshold: thresholds.speech,
-                    speech_end_threshold: thresholds.speech_end,
-                    silence_timeout: thresholds.silence,
-                }));
-                if detection.in_background {
-                    self.begin_documents(true);
-                }
-            }
-            Some(detection) => {
-                let machine = by != AnsweredBy::Human;
-                let takes = match machine && detection.message_end {
-                    true => GREETING,
-                    false => VERDICT,
-                };
-                let longest = Duration::from_secs(detection.timeout_seconds);
-                self.send_in(takes.min(longest), What::Verdict);
-                if detection.in_background {
-                    self.begin_documents(true);
-                }
-            }
+            Some(detection) => self.detect(&detection, by),
             None => self.begin_documents(true),
         }
         Ok(())
@@ -544,45 +510,8 @@ impl Act<'_> {
         }
     }
 
-    /// What the network knew.
-    fn verdict(&mut self) {
-        let Some(detection) = &self.call.setup.detection else { return };
-        self.detected(match (self.live.answered_by, detection.message_end) {
-            (Some(AnsweredBy::Human), _) => Verdict::Human,
-            (Some(AnsweredBy::Machine), false) => Verdict::MachineStart,
-            (Some(AnsweredBy::Machine), true) => Verdict::MachineEndBeep,
-            (Some(AnsweredBy::Fax), _) => Verdict::Fax,
-            (Some(AnsweredBy::Somebody) | None, _) => Verdict::Unknown,
-        });
-    }
-
-    fn detected(&mut self, verdict: Verdict) {
-        let Some(detection) = self.call.setup.detection.clone() else { return };
-        if !self.is_answered() || self.call.answered_by.is_some() {
-            return;
-        }
-        let by = match verdict {
-            Verdict::Human => "human",
-            Verdict::MachineStart => "machine_start",
-            Verdict::MachineEndBeep => "machine_end_beep",
-            Verdict::MachineEndSilence => "machine_end_silence",
-            Verdict::MachineEndOther => "machine_end_other",
-            Verdict::Fax => "fax",
-            Verdict::Unknown => "unknown",
-        };
-        self.call.answered_by = Some(by.to_owned());
-        if let Some(hook) = &detection.callback {
-            let since = self.call.started.unwrap_or(self.at);
-            let millis = self.at.since(since).as_millis().to_string();
-            self.post(hook, vec![("MachineDetectionDuration".to_owned(), millis)]);
-        }
-        if !detection.in_background {
-            self.begin_documents(true);
-        }
-    }
-
     /// The first document is asked for; a dialled party without one is ready to talk.
-    fn begin_documents(&mut self, answered: bool) {
+    pub fn begin_documents(&mut self, answered: bool) {
         let fallback =
             self.call.setup.fallback.as_ref().map(|hook| (hook.url.clone(), hook.method));
         let source = self.call.setup.source.clone();
@@ -622,6 +551,9 @@ impl Act<'_> {
             machine.begin_ids_after(id);
         }
         self.order(Order::Stop);
+        if self.is_paying() {
+            self.keep_keys(false);
+        }
         self.pending.clear();
         self.pending.extend(machine.start(source, fallback));
         self.live.machine = Some(machine);
@@ -650,6 +582,21 @@ impl Act<'_> {
         Ok(())
     }
 
+    /// A job of the call has failed for good: without it the call would hang.
+    async fn give_up(&mut self) -> Result<(), Failure> {
+        if self.is_over() {
+            // Nobody waits any more for what it still waits for.
+            (self.live.machine, self.live.payment) = (None, None);
+            return Ok(());
+        }
+        self.alert(12400, "the call cannot go on; why is with the dead jobs");
+        self.live.machine = None;
+        self.part(true).await?;
+        self.order(Order::HangUp);
+        self.end_by(Event::GivenUp);
+        Ok(())
+    }
+
     /// Ends the call from this side.
     pub fn hang_up(&mut self, status: Status) {
         if self.is_over() {
@@ -661,7 +608,11 @@ impl Act<'_> {
 
     /// The call is over; what it was in the middle of hears it.
     fn end(&mut self, status: Status) {
-        if !self.step(Event::Ended(status)) {
+        self.end_by(Event::Ended(status));
+    }
+
+    fn end_by(&mut self, event: Event) {
+        if !self.step(event) {
             return;
         }
         if let Some(parent) = self.call.parent {
@@ -675,6 +626,7 @@ impl Act<'_> {
             let news = ChildNews::Ended { status: "completed".into(), seconds: None };
             self.send(by, What::Child { sid, news });
         }
+        self.payment_hung_up();
         self.tell(Input::HungUp);
     }
 
@@ -742,10 +694,16 @@ impl Act<'_> {
                 self.live.ears.document = how;
                 self.listen();
             }
-            Output::OpenRelay(noun) => self.open_relay(&noun).await?,
+            Output::OpenRelay(noun) => self.open_relay(&noun),
             Output::Tell(message) => self.tell_relay(message),
             Output::TellInterrupted { said } => self.tell_relay_interrupted(&said),
             Output::CloseRelay { code, reason } => self.close_relay(code, reason),
+            Output::OpenPay(plan) => self.open_pay(&plan),
+            Output::Pay(order) => {
+                let (plan, captured) = *order;
+                self.pay(plan, &captured);
+            }
+            Output::ClosePay => self.keep_keys(false),
             Output::Dial(plan) => self.dial(*plan).await?,
             Output::EndDial => self.end_dial(),
             Output::JoinConference(noun) => self.join_conference(noun).await?,
@@ -755,7 +713,11 @@ impl Act<'_> {
                     if gone { "participant_hung_up" } else { "participant_updated_via_api" };
                 self.leave_conference(reason).await?;
             }
+            Output::Announced { url, told, failure } => {
+                self.announced(url, told, failure).await?;
+            }
             Output::Enqueue(plan) => self.enqueue(*plan).await?,
+            Output::Meet => self.meet(),
             Output::LeaveQueue { result } => self.leave_queue(result, None).await?,
             Output::Text { to, from, body, status_callback } => {
                 let outbound = self.call.direction != "inbound";

@@ -16,16 +16,18 @@ use crate::resource::existing as existing_call;
 /// Numbered parameters of one of them.
 pub(crate) const PARAMETERS_MAX: usize = 99;
 
-/// What is shown of each.
-pub(crate) const FIELDS: &[Field] = &[
-    Field::text("sid"),
-    Field::sid("account_sid", &["AC"]),
-    Field::sid("call_sid", &["CA"]),
-    Field::text("name"),
-    Field::new("status", Wire::Enum(&["in-progress", "stopped"])),
-    Field::new("date_updated", Wire::Rfc2822),
-    Field::text("uri"),
-];
+/// What is shown of each, whose SIDs begin so.
+pub(crate) const fn fields(prefixes: &'static [&'static str]) -> [Field; 7] {
+    [
+        Field::sid("sid", prefixes),
+        Field::sid("account_sid", &["AC"]),
+        Field::sid("call_sid", &["CA"]),
+        Field::text("name"),
+        Field::new("status", Wire::Enum(&["in-progress", "stopped"])),
+        Field::new("date_updated", Wire::Rfc2822),
+        Field::text("uri"),
+    ]
+}
 
 /// How each is stopped.
 pub(crate) const STOP: &[Param] = &[Param::one_of("Status", &["stopped"]).required(20001)];

@@ -10,11 +10,12 @@ use outbound::FetchFailure;
 use serde::{Deserialize, Serialize};
 use store::{AccountBatch, AccountStore};
 use twiml::Method;
+use twiml::voice::payment::Plan;
 use twiml::voice::{Input, Params};
 use webhooks::Question;
 
+use crate::Voice;
 use crate::act::{Letter, What};
-use crate::{Voice, wav};
 
 /// Queue of questions.
 pub(crate) const ASKS: &str = "voice.ask";
@@ -55,10 +56,29 @@ pub(crate) enum Ask {
         body: String,
         status_callback: Option<String>,
     },
+    /// Connects a ConversationRelay to its application; `setup` is what it is told first.
+    Relay {
+        session: Sid,
+        url: String,
+        setup: String,
+    },
     /// Makes the sound of a recording, and says that it is there.
     Recording {
         sid: Sid,
     },
+    /// Asks a connector for a payment.
+    Payment(Box<PaymentAsked>),
+}
+
+/// A payment that was keyed in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PaymentAsked {
+    pub payment: Sid,
+    pub plan: Plan,
+    /// A [`twiml::voice::payment::Captured`] in JSON.
+    pub sealed: String,
+    /// The document's, not the API's.
+    pub is_of_document: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -97,6 +117,14 @@ impl Worker for Asker {
                 let at = voice.parts.clock.now();
                 (voice.text(store, call, from, to, body, &mut batch).await?, at)
             }
+            Ask::Relay { session, url, setup } => {
+                voice.begin_relay(store, call, session, url, setup).await?;
+                return Ok(batch);
+            }
+            Ask::Payment(asked) => {
+                voice.pay(store, call, *asked, &mut batch).await?;
+                return Ok(batch);
+            }
             Ask::Recording { sid } => {
                 voice.make_recording(store, sid, &mut batch).await?;
                 return Ok(batch);
@@ -107,6 +135,14 @@ impl Worker for Asker {
         let letter = Letter { call, at: at + took, what: What::Machine(input) };
         voice.send(&mut batch, letter);
         Ok(batch)
+    }
+
+    fn give_up(&self, job: &Job, store: &AccountStore) -> AccountBatch {
+        match job.read::<Asked>() {
+            // The call goes on without its recording.
+            Ok(Asked { ask: Ask::Recording { .. }, .. }) | Err(_) => store.batch(),
+            Ok(Asked { call, .. }) => self.0.given_up(store, call),
+        }
     }
 }
 
@@ -161,7 +197,7 @@ impl Voice {
                     return Input::MediaFailed { id };
                 }
                 let millis =
-                    wav::millis(&answer.body).unwrap_or_else(|| answer.body.len() as u64 * 8 / 128);
+                    millis_of(&answer.body).unwrap_or_else(|| answer.body.len() as u64 * 8 / 128);
                 Input::Media { id, millis }
             }
         }
@@ -189,4 +225,11 @@ impl Voice {
             }
         }))
     }
+}
+
+/// How long a WAV file is; `None` when it is none.
+pub(crate) fn millis_of(file: &[u8]) -> Option<u64> {
+    let sound = audio::wav::read(file).ok()?;
+    let samples = (sound.samples.len() / usize::from(sound.channels.max(1))) as u64;
+    Some(samples * 1000 / u64::from(sound.rate.max(1)))
 }

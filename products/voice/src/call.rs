@@ -11,6 +11,7 @@ use twiml::voice::{Machine, Source};
 use crate::dial::Dialling;
 use crate::lifecycle::Status;
 use crate::listen::Ears;
+use crate::pay::Payment;
 use crate::queue::InQueue;
 use crate::recording::{RecordSetup, Running};
 use crate::sip::SipSetup;
@@ -127,6 +128,18 @@ pub(crate) struct Live {
     /// The session of a ConversationRelay, and since when it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<(Sid, Timestamp)>,
+    /// What the caller has keyed in for the document's `Pay`, sealed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secrets: Option<String>,
+    /// The payment that the API takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<Payment>,
+    /// What is pressed is a payment's: the network is told not to show it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub keys_are_secret: bool,
+    /// Who is told who speaks in the conference has heard that this one does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_speaking: bool,
     /// Who wants to know what is said.
     #[serde(default)]
     pub ears: Ears,
@@ -150,6 +163,10 @@ impl Live {
             awaits: None,
             streams: Vec::new(),
             relay: None,
+            secrets: None,
+            payment: None,
+            keys_are_secret: false,
+            is_speaking: false,
             ears: Ears::default(),
             talking_since: None,
         }

@@ -8,7 +8,7 @@ use store::StoreError;
 use crate::Voice;
 use crate::act::{Letter, What};
 use crate::call::Hook;
-use crate::conference::{self, method};
+use crate::conference::method;
 use crate::lifecycle::Status;
 use crate::recording::{self, KIND, RecordSetup};
 use crate::resource::existing as existing_call;
@@ -16,9 +16,9 @@ use crate::resource::existing as existing_call;
 /// Times a change is decided again.
 const DECISIONS_MAX: usize = 4;
 
-const STATUSES: &[&str] =
+pub(crate) const STATUSES: &[&str] =
     &["in-progress", "paused", "stopped", "processing", "completed", "absent"];
-const SOURCES: &[&str] = &[
+pub(crate) const SOURCES: &[&str] = &[
     "DialVerb",
     "Conference",
     "OutboundAPI",
@@ -83,54 +83,6 @@ pub static CALL_RECORDING: Resource<Voice> = Resource {
     ],
 };
 
-/// What was recorded of a conference as a whole.
-///
-/// Differs: conferences are not recorded as a whole yet, so there are none; the recordings of their
-/// participants are their calls'.
-pub static CONFERENCE_RECORDING: Resource<Voice> = Resource {
-    table: Table::v2010(
-        "ConferenceRecording",
-        "/2010-04-01/Accounts/{AccountSid}/Conferences/{ConferenceSid}/Recordings",
-        "/2010-04-01/Accounts/{AccountSid}/Conferences/{ConferenceSid}/Recordings/{Sid}",
-    )
-    .key("recordings")
-    .sid("RE")
-    .under(conference::KIND)
-    .fields(&[
-        Field::sid("account_sid", &["AC"]),
-        Field::text("api_version").empty("\"2010-04-01\""),
-        Field::sid("call_sid", &["CA"]),
-        Field::sid("conference_sid", &["CF"]),
-        Field::new("date_created", Wire::Rfc2822),
-        Field::new("date_updated", Wire::Rfc2822),
-        Field::new("start_time", Wire::Rfc2822),
-        Field::text("duration"),
-        Field::sid("sid", &["RE"]),
-        Field::text("price"),
-        Field::text("price_unit").empty("\"USD\""),
-        Field::new("status", Wire::Enum(STATUSES)),
-        Field::new("channels", Wire::Integer(0, i64::MAX)),
-        Field::new("source", Wire::Enum(SOURCES)),
-        Field::new("error_code", Wire::Integer(0, i64::MAX)),
-        Field::new("encryption_details", Wire::Json),
-        Field::text("uri"),
-    ])
-    .access(Access::Keys("voice/recordings")),
-    ops: &[
-        Op::list(&[
-            Param::date_time("DateCreated"),
-            Param::date_time("DateCreated<"),
-            Param::date_time("DateCreated>"),
-        ]),
-        Op::fetch(),
-        Op::update(&[
-            Param::one_of("Status", STATUSES).required(20001),
-            Param::one_of("PauseBehavior", &["skip", "silence"]),
-        ]),
-        Op::delete(),
-    ],
-};
-
 /// Begins to record a running call.
 async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     let call = existing_call(ctx, "CallSid").await?;
@@ -151,6 +103,7 @@ async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
         }),
         transcribe_callback: None,
         transcribe: false,
+        conference: None,
     };
     let sid = ctx.clock.sid("RE");
     let mut batch = ctx.store.batch();

@@ -14,7 +14,7 @@ use twiml::voice::{Element, Input, Params, Source};
 use webhooks::Callback;
 
 use crate::act::{Act, Letter, What};
-use crate::{Voice, insights};
+use crate::{Voice, conference_recording, insights};
 
 pub(crate) const KIND: &str = "Conference";
 pub(crate) const PARTICIPANT: &str = "Participant";
@@ -93,6 +93,7 @@ impl Room {
             "callback_method": noun.method("statusCallbackMethod").as_str(),
             "callback_events": noun.words("statusCallbackEvent"),
             "most": noun.integer("maxParticipants").unwrap_or(PARTICIPANTS_MAX),
+            "record": conference_recording::setup(noun, sid),
         });
         let Json::Object(fields) = fields else { unreachable!("it is written as an object") };
         Ok(Self { sid, doc: None, fields, participants: Vec::new() })
@@ -338,6 +339,8 @@ impl Act<'_> {
         if room.has_started() && beeps(&doc, "onEnter") {
             self.order(Order::Beep);
         }
+        self.record_conference(&mut room);
+        self.listen_for_speaker(&room);
         self.live.conference = Some(room.sid);
         self.tell(match room.has_started() {
             true => Input::Joined,
@@ -395,6 +398,7 @@ impl Act<'_> {
     }
 
     fn left_room(&mut self) {
+        self.listen_no_more();
         if !self.is_over() {
             self.order(Order::Leave);
         }

@@ -1,6 +1,6 @@
 //! Deciding whether a call is placed (voice-api §2.1), and taking those that come in.
 
-use contracts::{BoxFuture, DialingRisk, InboundCall, LegReport, Unavailable};
+use contracts::{BoxFuture, DialingRisk, InboundCall, LegEvent, LegReport, Unavailable};
 use jobs::Failure;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::E164;
@@ -185,6 +185,7 @@ fn wishes(ctx: &Ctx, setup: &mut Setup) -> Result<(), ApiError> {
             ),
             transcribe_callback: None,
             transcribe: false,
+            conference: None,
         });
     }
     Ok(())
@@ -355,7 +356,11 @@ impl contracts::VoiceSink for Voice {
             }
             let store = self.parts.store.account(report.account);
             let mut batch = store.batch();
-            let what = What::Leg(report.event.clone());
+            // Keys may be those of a card: they rest sealed.
+            let what = match &report.event {
+                LegEvent::Digits(keys) => What::Keys { sealed: self.seal(keys) },
+                event => What::Leg(event.clone()),
+            };
             self.send(&mut batch, Letter { call: report.leg, at: report.at, what });
             let done = store.commit(batch).await;
             done.map(|_| ()).map_err(|error| Unavailable(error.to_string()))

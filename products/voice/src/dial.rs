@@ -28,7 +28,7 @@ pub(crate) enum ChildNews {
 /// A Dial under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Dialling {
-    plan: DialPlan,
+    pub plan: DialPlan,
     /// Calls that ring or talk.
     calls: Vec<Sid>,
     /// Whom to call next.

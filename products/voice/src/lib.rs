@@ -13,11 +13,15 @@ mod add_on;
 mod along;
 mod archive;
 mod ask;
+mod beside;
 mod call;
 mod call_recording;
 mod conference;
+mod conference_recording;
 mod connector;
 mod create;
+mod deliver;
+mod detect;
 mod dial;
 mod history;
 mod insights;
@@ -27,15 +31,16 @@ mod magic;
 mod notice;
 mod params;
 mod participant;
+mod pay;
 mod price;
 mod queue;
 mod recording;
 mod relay;
 mod resource;
 mod sip;
+mod speaker;
 mod stream;
 mod user_message;
-mod wav;
 
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -50,6 +55,8 @@ use store::{BlobStore, ByAccount, Sealer};
 use webhooks::Webhooks;
 
 pub use lifecycle::Status;
+pub use pay::{PayConnector, PayConnectorKind};
+pub use relay::VirtualAgent;
 
 /// What the product stands on.
 pub struct Parts {
@@ -74,8 +81,12 @@ pub struct Parts {
     pub recogniser: Arc<dyn Recogniser>,
     /// Domains and trunks.
     pub sip: Arc<dyn SipDirectory>,
-    /// For passwords that rest with calls.
+    /// For passwords and keys that rest with calls.
     pub sealer: Sealer,
+    /// Who is asked for payments.
+    pub connectors: Vec<PayConnector>,
+    /// Who answers to `VirtualAgent`.
+    pub agents: Vec<VirtualAgent>,
     /// Which node has a leg with sound, or a session.
     pub homes: Arc<dyn Homes>,
     /// Where applications reach this platform's recordings: `http://127.0.0.1:4010`.
@@ -91,6 +102,7 @@ pub struct Voice {
     parts: Parts,
     carrier: OnceLock<Arc<dyn VoiceCarrier>>,
     sessions: relay::Sessions,
+    streams: beside::Streams,
     /// Itself, for tasks that outlive a request.
     this: Weak<Self>,
     notices: OnceLock<Arc<dyn NoticeSink>>,
@@ -103,6 +115,7 @@ impl Voice {
             carrier: OnceLock::new(),
             notices: OnceLock::new(),
             sessions: relay::Sessions::default(),
+            streams: beside::Streams::default(),
             this: this.clone(),
         })
     }
@@ -131,10 +144,10 @@ impl Voice {
                 &history::CALL_NOTIFICATION,
                 &history::NOTIFICATION,
                 &call_recording::CALL_RECORDING,
-                &call_recording::CONFERENCE_RECORDING,
+                &conference_recording::CONFERENCE_RECORDING,
                 &user_message::MESSAGE,
                 &user_message::SUBSCRIPTION,
-                &connector::PAYMENT,
+                &pay::PAYMENT,
                 &connector::SIPREC,
                 &recording::RECORDING,
                 &stream::STREAM,
@@ -165,8 +178,8 @@ impl Voice {
     /// Adds this product's workers.
     pub fn work(self: &Arc<Self>, runner: jobs::Runner) -> jobs::Runner {
         runner
-            .with(Arc::new(act::Postman(self.clone())))
-            .with(Arc::new(act::Runner(self.clone())))
+            .with(Arc::new(deliver::Postman(self.clone())))
+            .with(Arc::new(deliver::Runner(self.clone())))
             .with(Arc::new(ask::Asker(self.clone())))
             .with(Arc::new(notice::Crier(self.clone())))
     }

@@ -31,6 +31,8 @@ pub(crate) enum Event {
     Answered,
     /// Over, for this reason if nobody has answered.
     Ended(Status),
+    /// Over, because this platform cannot go on with it.
+    GivenUp,
 }
 
 /// The new status, and the event that callbacks tell.
@@ -50,6 +52,7 @@ pub(crate) fn apply(status: Status, event: Event) -> Option<Step> {
         (Queued, Event::Ringing) => step(Ringing, "ringing"),
         (Queued | Ringing, Event::Answered) => step(InProgress, "answered"),
         (InProgress, Event::Ended(_)) => step(Completed, "completed"),
+        (Queued | Ringing | InProgress, Event::GivenUp) => step(Status::Failed, "completed"),
         (Queued | Ringing, Event::Ended(InProgress | Queued | Ringing)) => {
             step(Canceled, "completed")
         }
@@ -116,8 +119,13 @@ mod tests {
         }
         assert_eq!(next(Ringing, Event::Ringing), None);
         assert_eq!(next(InProgress, Event::Ringing), None);
+        for status in [Queued, Ringing, InProgress] {
+            assert_eq!(next(status, Event::GivenUp), Some(Failed));
+        }
         for status in Status::ALL.into_iter().filter(|status| status.is_final()) {
-            for event in [Event::Placed, Event::Ringing, Event::Answered, Event::Ended(Busy)] {
+            for event in
+                [Event::GivenUp, Event::Placed, Event::Ringing, Event::Answered, Event::Ended(Busy)]
+            {
                 assert_eq!(apply(status, event), None, "{status} {event:?}");
             }
             assert_eq!(Status::parse(status.as_str()), Some(status));

@@ -27,6 +27,9 @@ pub(crate) struct Ears {
     pub document: Option<twiml::voice::Listening>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub transcriptions: Vec<Transcribing>,
+    /// A conference that tells who speaks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub speaker: bool,
 }
 
 /// A transcription that runs along with a call.
@@ -59,6 +62,9 @@ impl Act<'_> {
         });
         let how = match (of_document, of_transcription) {
             (Some(how), other) => Some(Listening { words: how.words || other.is_some(), ..how }),
+            (None, None) if self.live.ears.speaker => {
+                Some(Listening { words: false, language: "en-US".to_owned(), hints: Vec::new() })
+            }
             (None, other) => other,
         };
         self.order(Order::Listen(how));
@@ -185,7 +191,7 @@ pub static LIVE_TRANSCRIPTION: Resource<Voice> = Resource {
     )
     .key("transcriptions")
     .sid("GT")
-    .fields(along::FIELDS)
+    .fields(&const { along::fields(&["GT"]) })
     .access(Access::Keys("voice/calls")),
     ops: &[
         Op::create(&[

@@ -3,7 +3,7 @@
 use kernel::{ApiError, Sid};
 use rest::{Access, Ctx, Doc, Field, Op, Page, Param, Record, Reply, Resource, Table, Wire};
 use serde_json::Value as Json;
-use twiml::voice::{Element, Input, Source};
+use twiml::voice::{Element, Input, Source, Told};
 
 use crate::Voice;
 use crate::act::{Letter, What};
@@ -92,8 +92,11 @@ async fn update(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
         if ctx.form.text("Status").is_some() {
             room.end(voice, batch, ctx.now, "conference-ended-via-api", None);
         } else if let Some(source) = &announce {
-            for doc in &room.participants {
-                say(voice, ctx, batch, doc, Input::Waiting(Some(source.clone())));
+            // Everybody hears it at the same time: one tells of its end.
+            for (at, doc) in room.participants.iter().enumerate() {
+                let told = if at == 0 { Told::All } else { Told::Nothing };
+                let input = Input::Announce { source: source.clone(), told };
+                say(voice, ctx, batch, doc, input);
             }
         }
         Ok(())
@@ -238,11 +241,6 @@ async fn conference_of(ctx: &Ctx) -> Result<Option<Sid>, ApiError> {
 /// Differs: the participant is listed when it is in the conference, not while it rings.
 async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     let form = &ctx.form;
-    let records = form.text("ConferenceRecord").unwrap_or("do-not-record");
-    if !matches!(records, "do-not-record" | "false") {
-        let why = "ConferenceRecord: conferences cannot be recorded here yet; use Record";
-        return Err(ApiError::new(20001, why));
-    }
     let known = conference_of(ctx).await?;
     let name = match known {
         Some(sid) => {
@@ -277,8 +275,15 @@ async fn create(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
         ("coach", form.text("CallSidToCoach")),
         ("statusCallback", form.text("ConferenceStatusCallback")),
         ("statusCallbackMethod", form.text("ConferenceStatusCallbackMethod")),
+        ("record", form.text("ConferenceRecord")),
+        ("recordingStatusCallback", form.text("ConferenceRecordingStatusCallback")),
+        ("recordingStatusCallbackMethod", form.text("ConferenceRecordingStatusCallbackMethod")),
     ] {
         noun.attributes.extend(value.map(|value| (attribute.to_owned(), value.to_owned())));
+    }
+    let events = form.list("ConferenceRecordingStatusCallbackEvent").join(" ");
+    if !events.is_empty() {
+        noun.attributes.push(("recordingStatusCallbackEvent".to_owned(), events));
     }
     let events = form.list("ConferenceStatusCallbackEvent").join(" ");
     let events = if events.is_empty() { "start end".to_owned() } else { events };
@@ -378,13 +383,16 @@ async fn update_participant(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError>
         let input = match (held != flag(&doc, "hold"), held) {
             (true, true) => Some(Input::Waiting(hold_url.clone())),
             (true, false) => Some(Input::Joined),
-            (false, _) if announce.is_some() => Some(Input::Waiting(announce.clone())),
             (false, _) if wait_url.is_some() && !room.has_started() => {
                 Some(Input::Waiting(wait_url.clone()))
             }
             (false, _) => None,
         };
         if let Some(input) = input {
+            say(voice, ctx, batch, &changed, input);
+        }
+        if let Some(source) = announce.clone() {
+            let input = Input::Announce { source, told: Told::One };
             say(voice, ctx, batch, &changed, input);
         }
         Ok(())

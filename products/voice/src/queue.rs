@@ -122,6 +122,14 @@ impl Act<'_> {
         let average = waited / (all.len().max(1) as u64);
         let doc = rest::load(self.store, QUEUE, "", &place.queue.to_string()).await?;
         let most = doc.and_then(|doc| doc.fields.get("max_size").and_then(Json::as_i64));
+        if let Some(by) = place.taken_by {
+            // As the wire writes it.
+            return Ok(vec![
+                ("QueueSid".to_owned(), place.queue.to_string()),
+                ("QueueTime".to_owned(), self.at.since(place.since).as_secs().to_string()),
+                ("DequeingCallSid".to_owned(), by.to_string()),
+            ]);
+        }
         Ok(vec![
             ("QueueSid".to_owned(), place.queue.to_string()),
             ("QueuePosition".to_owned(), at.map_or(0, |at| at + 1).to_string()),
@@ -156,15 +164,23 @@ impl Act<'_> {
         Ok(())
     }
 
-    /// Whoever waited is talked to.
-    pub fn taken(&mut self, by: Sid, room: String) {
+    /// Whoever waited is talked to, and hears the whisper before.
+    ///
+    /// Differs: who takes the call hears nothing while the whisper is heard.
+    pub fn taken(&mut self, by: Sid, whisper: Option<Source>) {
         let Some(place) = &mut self.live.queue else {
             let sid = self.call.sid;
             let news = crate::dial::ChildNews::Ended { status: "canceled".into(), seconds: None };
             return self.send(by, What::Child { sid, news });
         };
         place.taken_by = Some(by);
-        self.tell(Input::Dequeued);
+        self.tell(Input::Dequeued { whisper });
+    }
+
+    /// The two hear each other, in the room of who took the call.
+    pub fn meet(&mut self) {
+        let Some(by) = self.live.queue.as_ref().and_then(|place| place.taken_by) else { return };
+        let room = by.to_string();
         self.join(&room);
         self.live.room = Some(room);
     }
@@ -214,7 +230,12 @@ impl Act<'_> {
                 dial.winner = Some(member);
                 let room = me.to_string();
                 self.talk(&mut dial, member, &room);
-                self.send(member, What::Taken { by: me, room });
+                let noun = dial.plan.targets.first().map(|target| &target.noun);
+                let whisper = noun.and_then(|noun| {
+                    let (url, method) = (noun.get("url")?.to_owned(), noun.method("method"));
+                    Some(Source::Url { url, method })
+                });
+                self.send(member, What::Taken { by: me, whisper });
             }
             None => {
                 self.batch.run(

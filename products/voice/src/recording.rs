@@ -11,13 +11,15 @@ use twiml::Method;
 use twiml::voice::{Element, Input, Params, RecordPlan};
 use webhooks::Callback;
 
+use crate::Voice;
 use crate::act::Act;
 use crate::ask::Ask;
 use crate::call::{Call, Hook};
-use crate::{Voice, wav};
 
 pub(crate) const KIND: &str = "Recording";
 const TRANSCRIPTION: &str = "Transcription";
+/// Samples of a recording that is made here: above four hours.
+const SAMPLES_MAX: usize = 128 << 20;
 
 /// What is recorded, and who is told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,9 @@ pub(crate) struct RecordSetup {
     pub transcribe_callback: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub transcribe: bool,
+    /// What is recorded, where it is not a call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub conference: Option<Sid>,
 }
 
 impl RecordSetup {
@@ -63,6 +68,7 @@ impl RecordSetup {
             callback,
             transcribe_callback: None,
             transcribe: false,
+            conference: None,
         }
     }
 }
@@ -102,7 +108,10 @@ impl Act<'_> {
 
     /// A recording that is written down begins.
     pub fn follow_recording(&mut self, sid: Sid, setup: RecordSetup) {
-        self.order(Order::Record { recording: sid, tracks: setup.tracks() });
+        self.order(match setup.conference {
+            Some(_) => Order::RecordRoom { recording: sid },
+            None => Order::Record { recording: sid, tracks: setup.tracks() },
+        });
         if setup
             .callback
             .as_ref()
@@ -248,7 +257,8 @@ pub(crate) fn start(
     at: Timestamp,
 ) {
     let fields = json!({
-        "call_sid": call.sid,
+        "call_sid": setup.conference.is_none().then_some(call.sid),
+        "conference_sid": setup.conference,
         "status": "in-progress",
         "source": if setup.source == "StartCallRecordingTwiML" {
             "StartCallRecordingAPI"
@@ -296,8 +306,10 @@ fn tell(
     add("RecordingSid", facts.sid.to_string());
     add("RecordingUrl", url(voice, batch.account(), facts.sid));
     add("RecordingStatus", status.to_owned());
-    if let Some(call) = facts.call {
-        add("CallSid", call.to_string());
+    match (facts.setup.conference, facts.call) {
+        (Some(conference), _) => add("ConferenceSid", conference.to_string()),
+        (None, Some(call)) => add("CallSid", call.to_string()),
+        (None, None) => {}
     }
     add("RecordingDuration", seconds.to_string());
     add("RecordingChannels", if facts.setup.dual { "2" } else { "1" }.to_owned());
@@ -343,7 +355,7 @@ impl Voice {
                     true => None,
                     false => self.parts.speaker.speak(&utterance).await,
                 };
-                self.parts.blobs.put(&wav::padded(sound.as_deref(), millis)).await?
+                self.parts.blobs.put(&padded(sound.as_deref(), millis)).await?
             }
         };
         let spoken = match setup_of(&doc).is_some_and(|setup| setup.transcribe) {
@@ -567,6 +579,16 @@ async fn fetch(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     Ok(Reply::Bytes { content_type: "audio/mpeg".into(), body })
 }
 
+/// A file as long as `millis` at least: the sound, then silence.
+fn padded(sound: Option<&[u8]>, millis: u64) -> Vec<u8> {
+    let read = sound.and_then(|file| audio::wav::read(file).ok());
+    let mut samples = read.and_then(|sound| sound.into_telephone().ok()).unwrap_or_default();
+    let wanted = usize::try_from(millis.saturating_mul(u64::from(audio::RATE)) / 1000);
+    samples.resize(samples.len().max(wanted.unwrap_or(usize::MAX).min(SAMPLES_MAX)), 0);
+    audio::wav::write(audio::wav::Encoding::Pcm16, audio::RATE, 1, &samples)
+        .expect("so few samples fit into a file")
+}
+
 /// A file with the channels that are asked for: one, unless both are wanted.
 ///
 /// # Errors
@@ -685,4 +707,20 @@ async fn delete_transcription(ctx: &Ctx) -> Result<Reply, ApiError> {
     ctx.audit(&mut batch, "transcription.deleted", &doc.sid, Json::Null);
     ctx.store.commit(batch).await.map_err(|error| rest::store_error(ctx, error))?;
     Ok(Reply::Empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_as_long_as_it_is_said_to_be() {
+        let millis = |file: &[u8]| crate::ask::millis_of(file);
+        let file = padded(None, 1500);
+        assert_eq!((file.len(), millis(&file)), (44 + 24_000, Some(1500)));
+        assert_eq!(millis(&padded(Some(&file), 1000)), Some(1500));
+        assert_eq!(millis(&padded(Some(b"no sound"), 1000)), Some(1000));
+        assert_eq!(millis(b"ID3 no"), None);
+        assert_eq!(millis(&file[..20]), None);
+    }
 }

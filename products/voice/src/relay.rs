@@ -8,12 +8,16 @@ use contracts::Item;
 use jobs::Failure;
 use kernel::Sid;
 use outbound::{Received, SocketFault};
+use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
+use store::{AccountStore, StoreError};
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use twiml::voice::{Element, Input, Params};
 
 use crate::Voice;
-use crate::act::{Act, Letter, What};
+use crate::act::{Act, Beside, Letter, What};
+use crate::ask::Ask;
+use crate::call::Call;
 
 /// Messages that wait for the application.
 const OUTBOX_MAX: usize = 1_000;
@@ -25,11 +29,26 @@ pub(crate) fn home_of_session(call: Sid) -> String {
     format!("relay/{call}")
 }
 
+/// One of `[[virtual_agents]]` of the configuration: an application that speaks ConversationRelay.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VirtualAgent {
+    /// As `connectorName` names it.
+    pub name: String,
+    /// `wss://…`
+    pub url: String,
+}
+
 /// The sessions of this process.
 ///
 /// Differs: a session does not outlive the process, as at Twilio; its call goes on with the action.
 #[derive(Default)]
-pub(crate) struct Sessions(Mutex<HashMap<Sid, Sender<Out>>>);
+pub(crate) struct Sessions(Mutex<HashMap<Sid, Session>>);
+
+struct Session {
+    sid: Sid,
+    outbox: Sender<Out>,
+}
 
 enum Out {
     Text(String),
@@ -37,31 +56,48 @@ enum Out {
 }
 
 impl Sessions {
-    fn open(&self, call: Sid) -> Receiver<Out> {
-        let (sender, inbox) = mpsc::channel(OUTBOX_MAX);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(call, sender);
-        inbox
+    /// `None` when this session, or a later one of its call, is open already.
+    fn open(&self, call: Sid, sid: Sid) -> Option<Receiver<Out>> {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // SIDs carry their time: the younger of two is the call's.
+        if sessions.get(&call).is_some_and(|known| known.sid.bits() >= sid.bits()) {
+            return None;
+        }
+        let (outbox, inbox) = mpsc::channel(OUTBOX_MAX);
+        sessions.insert(call, Session { sid, outbox });
+        Some(inbox)
     }
 
-    fn close(&self, call: Sid) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&call);
+    fn close(&self, call: Sid, sid: Sid) {
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.get(&call).is_some_and(|known| known.sid == sid) {
+            sessions.remove(&call);
+        }
     }
 
-    /// False when there is no session, or it does not keep up.
-    fn send(&self, call: Sid, out: Out) -> bool {
+    pub fn has(&self, call: Sid, sid: Sid) -> bool {
         let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.get(&call).is_some_and(|session| session.try_send(out).is_ok())
+        sessions.get(&call).is_some_and(|known| known.sid == sid)
+    }
+
+    /// False when there is no such session, or it does not keep up.
+    fn send(&self, call: Sid, sid: Sid, out: Out) -> bool {
+        let sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = sessions.get(&call).filter(|known| known.sid == sid);
+        session.is_some_and(|known| known.outbox.try_send(out).is_ok())
     }
 }
 
 impl Act<'_> {
-    /// Connects to the application.
-    pub async fn open_relay(&mut self, noun: &Element) -> Result<(), Failure> {
+    /// Promises to connect to the application.
+    pub fn open_relay(&mut self, noun: &Element) {
         let session = self.voice.parts.clock.sid("VX");
         self.live.relay = Some((session, self.at));
-        let url = noun.get("url").unwrap_or_default().to_owned();
+        let url = match self.relay_url(noun) {
+            Ok(url) => url,
+            Err(failure) => return self.relay_closed(Some(failure)),
+        };
         let account = self.store.account();
-        let signature = self.voice.parts.webhooks.signature(account, &url).await;
         let parameters: Map<String, Json> = noun
             .children
             .iter()
@@ -86,12 +122,30 @@ impl Act<'_> {
             "callStatus": self.call.status.as_str().to_uppercase().replace('-', "_"),
             "customParameters": parameters,
         });
-        self.voice.begin_relay(account, self.call.sid, url, signature, setup.to_string());
-        Ok(())
+        self.ask(Ask::Relay { session, url, setup: setup.to_string() });
+        self.voice.look_later(&mut self.batch, self.call.sid, Beside::Relay(session));
+    }
+
+    /// Where the application is: as the noun says, or its connector.
+    fn relay_url(&self, noun: &Element) -> Result<String, (u32, String)> {
+        if noun.name != "VirtualAgent" {
+            return Ok(noun.get("url").unwrap_or_default().to_owned());
+        }
+        let name = noun.get("connectorName").unwrap_or_default();
+        let agents = &self.voice.parts.agents;
+        let found = agents.iter().find(|agent| agent.name == name);
+        found
+            .map(|agent| agent.url.clone())
+            .ok_or_else(|| (32602, format!("<VirtualAgent>: no connector '{name}' is configured")))
     }
 
     pub fn tell_relay(&mut self, message: String) {
-        if !self.voice.sessions.send(self.call.sid, Out::Text(message)) {
+        self.send_relay(Out::Text(message));
+    }
+
+    fn send_relay(&mut self, out: Out) {
+        let Some((session, _)) = self.live.relay else { return };
+        if !self.voice.sessions.send(self.call.sid, session, out) {
             self.relay_is_gone();
         }
     }
@@ -111,13 +165,16 @@ impl Act<'_> {
     }
 
     pub fn close_relay(&mut self, code: u16, reason: String) {
-        if !self.voice.sessions.send(self.call.sid, Out::Close { code, reason }) {
-            self.relay_is_gone();
-        }
+        self.send_relay(Out::Close { code, reason });
     }
 
-    /// There is no socket: the process that had it has ended, or it broke.
-    fn relay_is_gone(&mut self) {
+    /// It is the session that the call has.
+    pub fn has_relay(&self, session: Sid) -> bool {
+        self.live.relay.is_some_and(|(known, _)| known == session)
+    }
+
+    /// There is no socket: it is not open yet, the process that had it has ended, or it broke.
+    pub fn relay_is_gone(&mut self) {
         let failure = Some((39001, "the session's connection is gone".to_owned()));
         self.relay_closed(failure);
     }
@@ -153,38 +210,58 @@ fn call_type(from: &str, to: &str) -> &'static str {
 }
 
 impl Voice {
-    fn begin_relay(&self, account: Sid, call: Sid, url: String, signature: String, setup: String) {
-        let Some(voice) = self.this.upgrade() else { return };
-        let inbox = self.sessions.open(call);
+    /// Opens the session that a call was promised, unless it is open or the call has gone on.
+    pub(crate) async fn begin_relay(
+        &self,
+        store: &AccountStore,
+        call: Sid,
+        session: Sid,
+        url: String,
+        setup: String,
+    ) -> Result<(), Failure> {
+        let Some(voice) = self.this.upgrade() else { return Ok(()) };
+        if !has_session(store, call, session).await? {
+            return Ok(());
+        }
+        let account = store.account();
+        let signature = self.parts.webhooks.signature(account, &url).await;
+        let Some(inbox) = self.sessions.open(call, session) else { return Ok(()) };
         tokio::spawn(async move {
             let home = home_of_session(call);
             if let Err(error) = voice.parts.homes.claim(&home).await {
                 tracing::warn!(%error, %call, "a session is not found from other nodes");
             }
+            let line = Line { account, call, session };
             let headers = [("X-Twilio-Signature".to_owned(), signature)];
             let over = match voice.parts.client.websocket(&url, &headers).await {
                 Err(fault) => Err(fault),
-                Ok(socket) => voice.relay(account, call, socket, setup, inbox).await,
+                Ok(socket) => voice.relay(&line, socket, setup, inbox).await,
             };
-            voice.sessions.close(call);
+            voice.sessions.close(call, session);
             if let Err(error) = voice.parts.homes.release(&home).await {
                 tracing::warn!(%error, %call, "a session that is over is still looked for here");
             }
             let failure = over.err().map(|SocketFault { message, .. }| (39001, message));
-            voice.deliver_relay(account, call, What::RelayClosed { failure }).await;
+            voice.deliver_relay(&line, What::RelayClosed { session, failure }).await;
         });
+        Ok(())
     }
 
     async fn relay(
         &self,
-        account: Sid,
-        call: Sid,
+        line: &Line,
         (mut sender, mut receiver): (outbound::SocketSender, outbound::SocketReceiver),
         setup: String,
         mut inbox: Receiver<Out>,
     ) -> Result<(), SocketFault> {
+        let store = self.parts.store.account(line.account);
+        // While the socket was opened the call may have ended, or gone on.
+        if !has_session(&store, line.call, line.session).await.unwrap_or(true) {
+            sender.close(1000, "Closing websocket session").await;
+            return Ok(());
+        }
         sender.send(setup).await?;
-        self.deliver_relay(account, call, What::Machine(Input::RelayOpened)).await;
+        self.hear_relay(line, Input::RelayOpened).await;
         loop {
             tokio::select! {
                 out = inbox.recv() => match out {
@@ -196,13 +273,9 @@ impl Voice {
                     None => return Ok(()),
                 },
                 received = receiver.receive() => match received? {
-                    Received::Text(text) => {
-                        let heard = What::Machine(Input::RelayHeard(text));
-                        self.deliver_relay(account, call, heard).await;
-                    }
+                    Received::Text(text) => self.hear_relay(line, Input::RelayHeard(text)).await,
                     Received::Binary => {
-                        let heard = What::Machine(Input::RelayHeard("(bytes)".to_owned()));
-                        self.deliver_relay(account, call, heard).await;
+                        self.hear_relay(line, Input::RelayHeard("(bytes)".to_owned())).await;
                     }
                     Received::Closed(code) => {
                         let message = format!("the application closed the session with {code}");
@@ -213,13 +286,53 @@ impl Voice {
         }
     }
 
-    async fn deliver_relay(&self, account: Sid, call: Sid, what: What) {
-        let store = self.parts.store.account(account);
+    async fn hear_relay(&self, line: &Line, input: Input) {
+        self.deliver_relay(line, What::Relay { session: line.session, input }).await;
+    }
+
+    async fn deliver_relay(&self, line: &Line, what: What) {
+        let store = self.parts.store.account(line.account);
         let mut batch = store.batch();
-        let at = self.parts.clock.now();
+        let (call, at) = (line.call, self.parts.clock.now());
         self.send(&mut batch, Letter { call, at, what });
         if let Err(error) = store.commit(batch).await {
             tracing::error!(%error, %call, "a relay's message is lost");
         }
+    }
+}
+
+/// Whose a socket is.
+struct Line {
+    account: Sid,
+    call: Sid,
+    session: Sid,
+}
+
+async fn has_session(store: &AccountStore, call: Sid, session: Sid) -> Result<bool, StoreError> {
+    let live = Call::load(store, call).await?.and_then(|call| call.live);
+    Ok(live.and_then(|live| live.relay).is_some_and(|(known, _)| known == session))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_opened_once_and_the_younger_takes_its_place() {
+        let sid = |text: &str| text.parse::<Sid>().unwrap();
+        let call = sid("CA00000000000000000000000000000001");
+        let first = sid("VX00000000000000000000000000000001");
+        let second = sid("VX00000000000000000000000000000002");
+        let sessions = Sessions::default();
+        let _inbox = sessions.open(call, first).expect("nothing is open");
+        assert!(sessions.open(call, first).is_none(), "a job that is done twice opens one");
+        assert!(sessions.send(call, first, Out::Text("a".into())));
+        let _inbox = sessions.open(call, second).expect("the call has gone on");
+        assert!(sessions.open(call, first).is_none());
+        assert!(!sessions.send(call, first, Out::Text("b".into())));
+        sessions.close(call, first);
+        assert!(sessions.send(call, second, Out::Text("c".into())), "only its own is closed");
+        sessions.close(call, second);
+        assert!(!sessions.send(call, second, Out::Text("d".into())));
     }
 }

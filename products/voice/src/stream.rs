@@ -193,7 +193,7 @@ pub static STREAM: Resource<Voice> = Resource {
     )
     .key("streams")
     .sid("MZ")
-    .fields(along::FIELDS)
+    .fields(&const { along::fields(&["MZ"]) })
     .access(Access::Keys("voice/calls")),
     ops: &[
         Op::create(CREATE).status(200).by(|voice, ctx| Box::pin(create(voice, ctx))),

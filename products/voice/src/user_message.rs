@@ -104,19 +104,20 @@ fn claimed(ctx: &Ctx, kind: &str, call: &str) -> Option<String> {
 }
 
 /// Makes the document, with `and` in its commit; a repetition finds what was made first.
-async fn make(
+pub(crate) async fn make(
     ctx: &Ctx,
     call: &Call,
     prefix: &str,
     mut fields: Map<String, Json>,
-    and: impl Fn(&mut AccountBatch),
+    and: impl Fn(&mut AccountBatch, Sid),
 ) -> Result<Reply, ApiError> {
     let (kind, call) = (ctx.table.name, call.sid.to_string());
     fields.insert("call_sid".into(), call.as_str().into());
     if let Some(doc) = repeated(ctx, kind, &call).await? {
         return Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)));
     }
-    let sid = ctx.clock.sid(prefix).to_string();
+    let made = ctx.clock.sid(prefix);
+    let sid = made.to_string();
     let mut batch = ctx.store.batch();
     rest::insert(&mut batch, kind, &call, &sid, &fields, ctx.now);
     if let Some(key) = claimed(ctx, kind, &call) {
@@ -125,7 +126,7 @@ async fn make(
             vec![sid.as_str().into(), CLAIM.into(), key.into()],
         );
     }
-    and(&mut batch);
+    and(&mut batch, made);
     let doc = match ctx.store.commit(batch).await {
         Ok(_) => {
             let (date_created, date_updated) = (ctx.now, ctx.now);
@@ -153,7 +154,7 @@ async fn send(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
         return Err(ApiError::new(32702, format!("Content: it is no JSON: {error}")));
     }
     let call = running(ctx).await?;
-    make(ctx, &call, "KX", Map::new(), |batch| {
+    make(ctx, &call, "KX", Map::new(), |batch, _| {
         let order = Order::Message { content: content.to_owned() };
         voice.order(batch, call.sid, ctx.now, order);
     })
@@ -173,7 +174,7 @@ async fn subscribe(_voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
     fields.insert("callback".into(), ctx.form.text("Callback").into());
     let method = ctx.form.text("Method").unwrap_or("POST").to_ascii_uppercase();
     fields.insert("method".into(), method.into());
-    make(ctx, &call, "ZY", fields, |_| {}).await
+    make(ctx, &call, "ZY", fields, |_, _| {}).await
 }
 
 impl Act<'_> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{Action, Input, Machine, Output, Params, State, alert, unsupported};
+use super::machine::{Action, Input, Machine, Output, Params, State, alert, pair, unsupported};
 use super::relay::Relay;
 
 /// What a call was handed over to.
@@ -19,6 +19,8 @@ pub(super) struct Connect {
 enum To {
     Stream,
     Relay(Box<Relay>),
+    /// A relay whose application a connector names.
+    Agent(Box<Relay>),
 }
 
 impl Machine {
@@ -82,6 +84,14 @@ impl Machine {
                 out.push(Output::OpenRelay(noun));
                 To::Relay(Box::new(relay))
             }
+            "VirtualAgent" => {
+                self.answer(out);
+                let noun = agent(&noun, out);
+                let relay = Relay::of(&noun);
+                out.push(Output::Listen(Some(relay.listening())));
+                out.push(Output::OpenRelay(noun));
+                To::Agent(Box::new(relay))
+            }
             name => return out.push(unsupported(&format!("Connect> of <{name}"))),
         };
         self.state = State::Connected(Connect { action, to, gone: false });
@@ -90,14 +100,17 @@ impl Machine {
     pub(super) fn on_connect(&mut self, mut connect: Connect, input: Input, out: &mut Vec<Output>) {
         let ended = match (&mut connect.to, input) {
             (To::Stream, Input::StreamEnded) => Some(Params::new()),
-            (To::Relay(relay), Input::RelayClosed { failure, params }) => {
+            (to @ (To::Relay(_) | To::Agent(_)), Input::RelayClosed { failure, params }) => {
+                let is_agent = matches!(to, To::Agent(_));
+                let (To::Relay(relay) | To::Agent(relay)) = to else { return };
                 out.push(Output::Listen(None));
                 if relay.is_talking() {
                     out.push(Output::Stop);
                 }
-                Some(relay.outcome(failure, params, connect.gone))
+                let outcome = relay.outcome(failure, params, connect.gone);
+                Some(if is_agent { agent_outcome(&outcome) } else { outcome })
             }
-            (To::Relay(relay), input) if !connect.gone => {
+            (To::Relay(relay) | To::Agent(relay), input) if !connect.gone => {
                 relay.on(input, self, out);
                 None
             }
@@ -116,11 +129,87 @@ impl Machine {
     }
 
     pub(super) fn hung_up_while_connected(&mut self, connect: Connect, out: &mut Vec<Output>) {
-        if let To::Relay(_) = &connect.to {
+        if let To::Relay(_) | To::Agent(_) = &connect.to {
             out.push(Output::CloseRelay { code: 1000, reason: "Closing websocket session".into() });
             self.state = State::Connected(Connect { gone: true, ..connect });
         }
     }
+}
+
+/// A virtual agent as the relay that it is: `Config` says what attributes say of a relay.
+///
+/// Differs: a connector names an application that speaks ConversationRelay, no engine of
+/// Dialogflow's; `sentimentAnalysis` and `statusCallback` do nothing, with 32603.
+fn agent(noun: &Element, out: &mut Vec<Output>) -> Element {
+    let mut relay = Element { name: "VirtualAgent".into(), ..Element::default() };
+    for name in ["sentimentAnalysis", "statusCallback"] {
+        if noun.get(name).is_some() {
+            out.push(alert(32603, format!("{name} of <VirtualAgent> does nothing here")));
+        }
+    }
+    let mut set = |name: &str, value: &str| {
+        relay.attributes.retain(|(known, _)| known != name);
+        relay.attributes.push((name.to_owned(), value.to_owned()));
+    };
+    for name in ["connectorName", "language"] {
+        if let Some(value) = noun.get(name) {
+            set(name, value);
+        }
+    }
+    for config in noun.children.iter().filter(|child| child.name == "Config") {
+        let (name, value) = (config.get("name").unwrap_or_default(), config.get("value"));
+        match value.filter(|_| CONFIGS.contains(&name)) {
+            Some(value) => set(name, value),
+            None => {
+                let known = CONFIGS.join(", ");
+                let message = format!("<Config> '{name}' is not known; these are: {known}");
+                out.push(alert(32603, message));
+            }
+        }
+    }
+    let parameters = noun.children.iter().filter(|child| child.name == "Parameter");
+    relay.children = parameters.cloned().collect();
+    relay
+}
+
+/// What `Config` may say of a virtual agent.
+const CONFIGS: [&str; 8] = [
+    "language",
+    "ttsLanguage",
+    "transcriptionLanguage",
+    "voice",
+    "welcomeGreeting",
+    "welcomeGreetingInterruptible",
+    "interruptible",
+    "dtmfDetection",
+];
+
+/// The outcome of a relay, as that of a virtual agent is told (twiml §6.8).
+fn agent_outcome(outcome: &Params) -> Params {
+    let get = |name: &str| {
+        outcome.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    };
+    let handoff = get("HandoffData").filter(|data| !data.is_empty());
+    let status = match (get("SessionStatus"), handoff) {
+        (Some("failed"), _) => "failed",
+        (Some("completed"), _) => "hangup",
+        (_, Some(_)) => "live-agent-handoff",
+        (_, None) => "completed",
+    };
+    let mut data = serde_json::json!({ "ConversationId": get("SessionId") });
+    if let Some(handoff) = handoff {
+        // What is JSON stays so.
+        let parsed = serde_json::from_str(handoff).unwrap_or_else(|_| handoff.into());
+        data["AgentHandoffParameters"] = parsed;
+    }
+    let mut params = vec![
+        pair("VirtualAgentProvider", "offhook"),
+        pair("VirtualAgentStatus", status),
+        pair("VirtualAgentProviderData", data.to_string()),
+    ];
+    params.extend(get("ErrorCode").map(|code| pair("VirtualAgentErrorCode", code)));
+    params.extend(get("ErrorMessage").map(|why| pair("VirtualAgentError", why)));
+    params
 }
 
 /// A noun with an address to connect to.

@@ -103,13 +103,7 @@ impl Machine {
                 "Number" => (TargetKind::Number, noun.text.clone()),
                 "Client" => (TargetKind::Client, inside("Identity")),
                 "Sip" => (TargetKind::Sip, inside("Uri")),
-                "Queue" => {
-                    if noun.get("url").is_some() {
-                        let message = "url of <Queue>, a whisper, is not there yet".to_owned();
-                        out.push(alert(13750, message));
-                    }
-                    (TargetKind::Queue, noun.text.clone())
-                }
+                "Queue" => (TargetKind::Queue, noun.text.clone()),
                 name => {
                     let message = format!("<{name}> cannot be dialled here yet");
                     out.push(alert(13750, message));

@@ -10,6 +10,8 @@ use super::connect::Connect;
 use super::dial::{Dial, DialPlan};
 use super::document::{self, Document, Element};
 use super::gather::Gather;
+use super::pay::Pay;
+use super::payment::{Captured, PayFailure, PayOutcome, Plan};
 use super::prompt::{Progress, Prompt, Step};
 use super::queue::{EnqueuePlan, Queued};
 use super::record::{Record, RecordPlan};
@@ -38,6 +40,10 @@ pub enum Role {
     Wait,
     /// Somebody who waits in a conference, or is on hold in one.
     Hold,
+    /// Somebody in a conference to whom something is announced.
+    Announce,
+    /// Somebody who waited in a queue and is about to be talked to.
+    Whisper,
 }
 
 /// Where a document comes from.
@@ -45,6 +51,17 @@ pub enum Role {
 pub enum Source {
     Url { url: String, method: Method },
     Inline(String),
+}
+
+/// Of what an announcement's end is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Told {
+    /// Another participant's end of it is.
+    Nothing,
+    /// Of this participant.
+    One,
+    /// Of the conference.
+    All,
 }
 
 /// Something to hear.
@@ -121,6 +138,14 @@ pub enum Input {
         /// What is known of the session.
         params: Params,
     },
+    /// The connector of a Pay is there; the month is counted since the year 0.
+    PayOpened {
+        month: u32,
+    },
+    /// There is no such connector, or it cannot do what is wanted.
+    PayRefused(PayFailure),
+    /// What the connector answered.
+    Paid(PayOutcome),
     /// A recording that was asked for has ended; `None`: nothing but silence was in it.
     Recorded(Option<Params>),
     /// The dialled party and this one hear each other.
@@ -131,12 +156,20 @@ pub enum Input {
     Waiting(Option<Source>),
     /// Nothing is to be waited for any more.
     Joined,
+    /// Something is announced in the conference.
+    Announce {
+        source: Source,
+        told: Told,
+    },
     /// The conference is over for this one.
     LeftConference(Params),
     /// The place in the queue is taken.
     Enqueued,
-    /// Somebody talks to the one who waited.
-    Dequeued,
+    /// Somebody talks to the one who waited: at once, or when this has been heard.
+    Dequeued {
+        #[serde(default)]
+        whisper: Option<Source>,
+    },
     LeftQueue(Params),
     Texted(Params),
     HungUp,
@@ -216,16 +249,30 @@ pub enum Output {
         code: u16,
         reason: String,
     },
+    /// A payment begins: from here on what is keyed in is secret.
+    OpenPay(Box<Plan>),
+    /// The connector is to be asked.
+    Pay(Box<(Plan, Captured)>),
+    /// Keys are no secrets any more.
+    ClosePay,
     Dial(Box<DialPlan>),
     /// Hangs up what was dialled; its end is told.
     EndDial,
     /// Joins a conference: the element is `Conference`, its URLs absolute.
     JoinConference(Element),
     LeaveConference,
+    /// An announcement is over.
+    Announced {
+        url: String,
+        told: Told,
+        failure: Option<String>,
+    },
     Enqueue(Box<EnqueuePlan>),
     LeaveQueue {
         result: &'static str,
     },
+    /// The whisper has been heard: the two may talk.
+    Meet,
     Text {
         to: Option<String>,
         from: Option<String>,
@@ -252,6 +299,7 @@ pub(super) enum State {
     Conferring(Conference),
     Queued(Queued),
     Connected(Connect),
+    Paying(Box<Pay>),
     Texting {
         action: Option<Action>,
     },
@@ -391,6 +439,7 @@ impl Machine {
             State::Conferring(conference) => self.on_conference(conference, input, out),
             State::Queued(queued) => self.on_queued(queued, input, out),
             State::Connected(connect) => self.on_connect(connect, input, out),
+            State::Paying(pay) => self.on_pay(pay, input, out),
             State::Texting { action } => match (input, action) {
                 (Input::Texted(params), Some(action)) => self.request(action, params, out),
                 (Input::Texted(_), None) => self.step(out),
@@ -461,7 +510,7 @@ impl Machine {
             }
             // Nobody to tell: a party that cannot be screened is let go, who waits hears nothing.
             Role::Screen => self.end_call(out),
-            Role::Wait | Role::Hold => self.end(out),
+            Role::Wait | Role::Hold | Role::Announce | Role::Whisper => self.end(out),
         }
     }
 
@@ -476,7 +525,7 @@ impl Machine {
     fn end(&mut self, out: &mut Vec<Output>) {
         match self.role {
             Role::Call => self.end_call(out),
-            Role::Screen | Role::Wait | Role::Hold => {
+            Role::Screen | Role::Wait | Role::Hold | Role::Announce | Role::Whisper => {
                 self.state = State::Over;
                 out.push(Output::End);
             }
@@ -493,7 +542,7 @@ impl Machine {
         if !self.allows(&verb.name) {
             let code = match (self.role, verb.name.as_str()) {
                 (Role::Screen, "Dial") => 13201,
-                (Role::Hold, _) => 13238,
+                (Role::Hold | Role::Announce, _) => 13238,
                 _ => 12200,
             };
             return out.push(alert(code, format!("<{}> cannot be used here", verb.name)));
@@ -525,11 +574,7 @@ impl Machine {
             "Start" => self.start_nouns(&verb, out),
             "Stop" => self.stop_nouns(&verb, out),
             "Connect" => self.connect(verb, out),
-            "Pay" => {
-                out.push(unsupported("Pay"));
-                let result = ("Result".to_owned(), "payment-connector-error".to_owned());
-                self.ask_if_told(&verb, vec![result], out);
-            }
+            "Pay" => self.pay(verb, out),
             "Refer" => {
                 let message = "<Refer> works on SIP legs only, and this is none".to_owned();
                 out.push(alert(13801, message));
@@ -549,7 +594,9 @@ impl Machine {
                 let known = ["Play", "Say", "Pause", "Gather", "Redirect", "Hangup", "Leave"];
                 known.contains(&name)
             }
-            Role::Hold => matches!(name, "Play" | "Say" | "Pause" | "Redirect"),
+            Role::Hold | Role::Announce | Role::Whisper => {
+                matches!(name, "Play" | "Say" | "Pause" | "Redirect")
+            }
         }
     }
 
@@ -698,6 +745,7 @@ impl Machine {
                 self.state = State::Queued(queued.hung_up());
             }
             State::Connected(connect) => self.hung_up_while_connected(connect, out),
+            State::Paying(pay) => self.hung_up_while_paying(pay, out),
             _ => {}
         }
     }

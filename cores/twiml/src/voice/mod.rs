@@ -24,6 +24,8 @@ mod document;
 mod gather;
 mod grammar;
 mod machine;
+mod pay;
+pub mod payment;
 mod prompt;
 mod queue;
 mod record;
@@ -33,6 +35,8 @@ mod tests;
 
 pub use dial::{DialPlan, Target, TargetKind};
 pub use document::{Document, Element, parse, parse_text};
-pub use machine::{Input, Listening, Machine, Output, Params, Role, Sound, Source, SpeechText};
+pub use machine::{
+    Input, Listening, Machine, Output, Params, Role, Sound, Source, SpeechText, Told,
+};
 pub use queue::EnqueuePlan;
 pub use record::RecordPlan;

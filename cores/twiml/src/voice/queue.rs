@@ -27,8 +27,11 @@ pub(super) struct Queued {
     wait: Option<Box<Machine>>,
     /// Until the document is run again.
     timer: u32,
-    /// Somebody talks to this one.
+    /// Somebody talks to this one, or will when the whisper is over.
     taken: bool,
+    /// What this one hears before.
+    #[serde(default)]
+    whisper: Option<Box<Machine>>,
     gone: bool,
 }
 
@@ -68,6 +71,7 @@ impl Machine {
             wait: None,
             timer: 0,
             taken: false,
+            whisper: None,
             gone: false,
         });
         let max_size = verb.integer("maxQueueSize");
@@ -98,11 +102,20 @@ impl Machine {
     pub(super) fn on_queued(&mut self, mut queued: Queued, input: Input, out: &mut Vec<Output>) {
         match input {
             Input::Enqueued => self.entertain(&mut queued, out),
-            Input::Dequeued => {
+            Input::Dequeued { whisper } => {
                 queued.taken = true;
                 queued.wait = None;
                 queued.timer = 0;
                 out.push(Output::Stop);
+                match whisper {
+                    None => out.push(Output::Meet),
+                    Some(source) => {
+                        let mut whisper = Box::new(self.nested(Role::Whisper));
+                        let done = whisper.start(source, None);
+                        queued.whisper = Some(whisper);
+                        whispered(&mut queued, done, out);
+                    }
+                }
             }
             Input::Timer { id } if id == queued.timer && !queued.taken => {
                 self.entertain(&mut queued, out);
@@ -115,13 +128,17 @@ impl Machine {
                     }
                     return;
                 }
-                if !queued.taken {
+                if !queued.taken || queued.whisper.is_some() {
                     out.push(Output::Stop);
                 }
                 return match queued.action {
                     Some(action) => self.request(action, params, out),
                     None => self.step(out),
                 };
+            }
+            input if queued.whisper.is_some() => {
+                let done = queued.whisper.as_mut().map(|whisper| whisper.on(input));
+                whispered(&mut queued, done.unwrap_or_default(), out);
             }
             input => {
                 if let Some(mut wait) = queued.wait.take() {
@@ -144,6 +161,19 @@ impl Machine {
                 }
                 output => out.push(output),
             }
+        }
+    }
+}
+
+/// What the whisper asks for; at its end the two talk.
+fn whispered(queued: &mut Queued, done: Vec<Output>, out: &mut Vec<Output>) {
+    for output in done {
+        match output {
+            Output::End => {
+                queued.whisper = None;
+                out.push(Output::Meet);
+            }
+            output => out.push(output),
         }
     }
 }

@@ -57,6 +57,9 @@ pub(super) struct Relay {
     interruptible: Interruptible,
     wants_keys: bool,
     preemptible: bool,
+    /// The application is there; until then nobody is told what the caller does.
+    #[serde(default)]
+    is_open: bool,
     pieces: VecDeque<Piece>,
     /// The piece that is heard.
     talking: Option<(Prompt, Piece)>,
@@ -82,6 +85,7 @@ impl Relay {
             interruptible: interruptible.unwrap_or(Interruptible::Any),
             wants_keys: noun.flag("dtmfDetection", false),
             preemptible: noun.flag("preemptible", false),
+            is_open: false,
             pieces: VecDeque::new(),
             talking: None,
             sentence: String::new(),
@@ -134,7 +138,11 @@ impl Relay {
 
     pub fn on(&mut self, input: Input, machine: &mut Machine, out: &mut Vec<Output>) {
         match input {
-            Input::RelayOpened => self.talk(machine, out),
+            Input::RelayOpened => {
+                self.is_open = true;
+                self.talk(machine, out);
+            }
+            Input::SpeechBegan | Input::Speech(_) | Input::Digits(_) if !self.is_open => {}
             Input::RelayHeard(message) => self.heard(&message, machine, out),
             Input::SpeechBegan => self.interrupt(Interruptible::Speech, out),
             Input::Speech(speech) if !speech.text.is_empty() => {

@@ -112,7 +112,7 @@ fn a_document_begins_with_what_its_first_verb_needs() {
         ),
         (
             "<Dial><Conference record=\"record-from-start\">c</Conference></Dial>",
-            vec!["alert 13750", "answer", "conference c"],
+            vec!["answer", "conference c"],
         ),
         ("<Enqueue>q</Enqueue>", vec!["answer", "enqueue q"]),
         ("<Enqueue/><Say>x</Say>", vec!["alert 14204", "answer", "say x"]),
@@ -273,7 +273,7 @@ fn waiting_is_a_document_of_its_own() {
 
     let (mut machine, _) = begun(Role::Call, false, "<Enqueue>q</Enqueue>");
     assert_eq!(words(&machine.on(Input::Enqueued)), ["music"]);
-    assert_eq!(words(&machine.on(Input::Dequeued)), ["stop"]);
+    assert_eq!(words(&machine.on(Input::Dequeued { whisper: None })), ["stop", "meet"]);
 
     let inside = "<Dial action=\"/d\"><Conference waitUrl=\"\">c</Conference></Dial>";
     let (mut machine, _) = begun(Role::Call, false, inside);
@@ -419,6 +419,9 @@ fn heard(text: &str) -> Input {
 fn a_relay_speaks_listens_and_hands_over() {
     let (mut machine, out) = begun(Role::Call, true, RELAY);
     assert!(matches!(out.last(), Some(Output::OpenRelay(_))), "{out:?}");
+    // Nobody is there yet who could be told.
+    assert_eq!(words(&machine.on(said("anybody?"))), [""; 0]);
+    assert_eq!(words(&machine.on(Input::Digits("1".into()))), [""; 0]);
     let out = machine.on(Input::RelayOpened);
     assert_eq!(words(&out), ["say Hello"]);
     let id = last_id(&out);
@@ -465,4 +468,95 @@ fn a_relay_that_breaks_or_babbles_fails() {
     }
     let out = machine.on(heard("nonsense"));
     assert!(out.iter().any(|o| matches!(o, Output::CloseRelay { code: 1007, .. })), "{out:?}");
+}
+
+#[test]
+fn a_whisper_is_heard_before_the_two_meet() {
+    let (mut machine, _) =
+        begun(Role::Call, true, "<Enqueue waitUrl=\"\">q</Enqueue><Say>after</Say>");
+    machine.on(Input::Enqueued);
+    let source = Source::Url { url: "https://app.example/whisper".into(), method: Method::Post };
+    let out = machine.on(Input::Dequeued { whisper: Some(source) });
+    assert_eq!(words(&out), ["stop", "POST https://app.example/whisper"]);
+    let id = last_id(&out);
+    let out = answer(&mut machine, id, "<Dial>1</Dial><Say>This call is recorded</Say>");
+    assert_eq!(words(&out), ["alert 12200", "say This call is recorded"]);
+    let id = last_id(&out);
+    assert_eq!(words(&machine.on(Input::Played { id })), ["meet"]);
+    let params = vec![("QueueResult".to_owned(), "bridged".to_owned())];
+    assert_eq!(words(&machine.on(Input::LeftQueue(params))), ["say after"]);
+}
+
+#[test]
+fn an_announcement_is_heard_and_told_and_the_waiting_goes_on() {
+    let (mut machine, _) = begun(Role::Call, true, "<Dial><Conference>c</Conference></Dial>");
+    let source = |name: &str| Source::Url {
+        url: format!("https://app.example/{name}"),
+        method: Method::Post,
+    };
+    machine.on(Input::Waiting(None));
+    let out = machine.on(Input::Announce { source: source("a"), told: Told::One });
+    assert_eq!(words(&out), ["POST https://app.example/a"]);
+    let out = answer(&mut machine, last_id(&out), "<Gather/><Say>Closing soon</Say>");
+    assert_eq!(words(&out), ["alert 13238", "say Closing soon"]);
+    let out = machine.on(Input::Played { id: last_id(&out) });
+    let [Output::Announced { url, told: Told::One, failure: None }, rest @ ..] = &out[..] else {
+        panic!("{out:?}")
+    };
+    assert_eq!((url.as_str(), words(rest)), ("https://app.example/a", vec!["music".to_owned()]));
+    // In the conference there is nothing to go on with, and an announcement may fail.
+    machine.on(Input::Joined);
+    for (inside, why) in [("<Say/>", "nothing to hear"), ("", "nothing to hear")] {
+        let out = machine.on(Input::Announce { source: source("b"), told: Told::All });
+        let out = answer(&mut machine, last_id(&out), inside);
+        let Some(Output::Announced { failure: Some(failure), .. }) = out.last() else {
+            panic!("{out:?}")
+        };
+        assert!(failure.contains(why), "{failure}");
+    }
+    let out = machine.on(Input::Announce { source: source("b"), told: Told::All });
+    let (id, url) = (last_id(&out), "https://app.example/b".to_owned());
+    let out = machine.on(Input::FetchFailed { id, code: 11200, url });
+    assert!(
+        matches!(&out[..], [Output::Announced { failure: Some(why), .. }] if why.contains("11200")),
+        "{out:?}"
+    );
+}
+
+#[test]
+fn a_virtual_agent_is_a_relay_with_its_own_outcome() {
+    let agent = "<Connect action='/over'><VirtualAgent connectorName='bot' sentimentAnalysis='true'>\
+                 <Config name='welcomeGreeting' value='Hi'/><Config name='mood' value='x'/>\
+                 <Parameter name='a' value='b'/></VirtualAgent></Connect>";
+    for (failure, gone, end, expected) in [
+        (None, false, r#"{"type":"end","handoffData":"{\"r\":1}"}"#, "live-agent-handoff"),
+        (None, false, r#"{"type":"end"}"#, "completed"),
+        (None, true, "", "hangup"),
+        (Some((32602, "none".to_owned())), false, "", "failed"),
+    ] {
+        let (mut machine, out) = begun(Role::Call, true, agent);
+        assert_eq!(words(&out)[..2], ["alert 32603", "alert 32603"]);
+        let Some(Output::OpenRelay(noun)) = out.last() else { panic!("{out:?}") };
+        assert_eq!((noun.get("connectorName"), noun.children.len()), (Some("bot"), 1));
+        if failure.is_none() {
+            assert_eq!(words(&machine.on(Input::RelayOpened)), ["say Hi"]);
+        }
+        if !end.is_empty() {
+            machine.on(heard(end));
+        }
+        if gone {
+            machine.on(Input::HungUp);
+        }
+        let params = vec![("SessionId".to_owned(), "VX1".to_owned())];
+        let out = machine.on(Input::RelayClosed { failure, params });
+        let told = words(&out).pop().expect("the action is asked");
+        assert!(told.contains(&format!("VirtualAgentStatus={expected}&")), "{told}");
+        assert!(told.contains(r#""ConversationId":"VX1""#), "{told}");
+        assert_eq!(told.contains("VirtualAgentErrorCode=32602"), expected == "failed", "{told}");
+        assert_eq!(
+            told.contains(r#""AgentHandoffParameters":{"r":1}"#),
+            end.contains("handoffData"),
+            "{told}"
+        );
+    }
 }
