@@ -104,6 +104,26 @@ pub enum Order {
     StopStream {
         stream: Sid,
     },
+    /// Sends the other end to another address; [`LegEvent::Referred`] says what became of it.
+    Refer {
+        to: String,
+    },
+    /// What becomes of the transfer that the other end wants ([`LegEvent::Transfer`]).
+    Transfer(Transfer),
+}
+
+/// What becomes of a transfer that somebody wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transfer {
+    /// It is not allowed, as this code says.
+    Refused {
+        code: u32,
+    },
+    Begun,
+    /// A final SIP response: the new party has answered, or has not.
+    Over {
+        response: u16,
+    },
 }
 
 /// What of a leg is recorded or streamed: what it says, what it hears.
@@ -252,6 +272,18 @@ pub enum LegEvent {
     Message {
         content: String,
     },
+    /// The other end wants whom it talks to to go on with somebody else.
+    Transfer {
+        /// A SIP or telephone URI.
+        to: String,
+        /// The leg of its own that is to give its party over (`Replaces`).
+        instead_of: Option<Sid>,
+    },
+    /// What became of [`Order::Refer`]: how the other end answered, and what it told of the new call.
+    Referred {
+        response: u16,
+        notified: Option<u16>,
+    },
 }
 
 /// Who answered, as far as sound tells.
@@ -323,6 +355,15 @@ pub trait VoiceCarrier: Send + Sync {
         let _ = room;
         Box::pin(async { Ok(()) })
     }
+}
+
+/// A network of calls beside the simulated one, which knows what is its own.
+pub trait CallNetwork: VoiceCarrier {
+    /// Whether a call goes by it.
+    fn reaches(&self, call: &OutboundCall) -> bool;
+
+    /// Whether the leg is on it. One that was placed here is, until it has ended.
+    fn has(&self, leg: Sid) -> bool;
 }
 
 /// A call from a telephone.

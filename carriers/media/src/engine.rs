@@ -101,10 +101,6 @@ impl Engine {
         self.shared.fetcher.spoken(utterance).await
     }
 
-    pub fn has(&self, leg: Sid) -> bool {
-        self.homes().contains_key(&leg)
-    }
-
     /// Legs now, and how well the lanes keep their time.
     pub fn load(&self) -> Load {
         let legs = self.homes().len();
@@ -120,9 +116,16 @@ impl Engine {
     }
 
     /// Does what the order says of sound. False when it is not about sound (`Answer`, `Reject`,
-    /// `HangUp`), which is the carrier's own. Of a leg that is not here nothing is done.
+    /// `HangUp`, transfers), which is the carrier's own. Of a leg that is not here nothing is done.
     pub fn order(&self, leg: Sid, _at: Timestamp, order: &Order) -> bool {
-        if matches!(order, Order::Answer | Order::Reject { .. } | Order::HangUp) {
+        if matches!(
+            order,
+            Order::Answer
+                | Order::Reject { .. }
+                | Order::HangUp
+                | Order::Refer { .. }
+                | Order::Transfer(_)
+        ) {
             return false;
         }
         let mut homes = self.homes();

@@ -119,7 +119,9 @@ impl Leg {
             | Order::Join { .. }
             | Order::Leave
             | Order::Beep
-            | Order::Message { .. } => {}
+            | Order::Message { .. }
+            | Order::Refer { .. }
+            | Order::Transfer(_) => {}
         }
     }
 

@@ -6,17 +6,8 @@
 
 use std::sync::Arc;
 
-use contracts::{BoxFuture, Order, OutboundCall, Unavailable, VoiceCarrier};
+use contracts::{BoxFuture, CallNetwork, Order, OutboundCall, Unavailable, VoiceCarrier};
 use kernel::{Sid, Timestamp};
-
-/// A network beside the simulated one, which knows what is its own.
-pub trait CallNetwork: VoiceCarrier {
-    /// Whether calls to this address go by it.
-    fn reaches(&self, call: &OutboundCall) -> bool;
-
-    /// Whether the leg is on it.
-    fn has(&self, leg: Sid) -> bool;
-}
 
 /// The networks, connected.
 pub struct CallRoutes {

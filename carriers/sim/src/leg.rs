@@ -202,7 +202,9 @@ impl Leg {
             | Order::Listen(_)
             | Order::Detect(_)
             | Order::Stream(_)
-            | Order::StopStream { .. } => {}
+            | Order::StopStream { .. }
+            | Order::Refer { .. }
+            | Order::Transfer(_) => {}
         }
         Vec::new()
     }

@@ -20,6 +20,7 @@ use crate::admission::Admission;
 use crate::outbound::{Branch, Plan, Target};
 use crate::reports::{Deed, Reports};
 use crate::session::{RtpPort, Session};
+use crate::transfer::Refers;
 use crate::trunks::Registrations;
 use crate::wires::{Received, Wires};
 
@@ -77,6 +78,10 @@ pub(crate) enum Asked {
     Register {
         trunk: usize,
     },
+    /// To send the other end of a call elsewhere.
+    Refer {
+        leg: Sid,
+    },
     /// Its answer changes nothing.
     Nothing,
 }
@@ -120,6 +125,7 @@ pub(crate) struct Call {
     pub timer: Option<SessionTimer>,
     pub refreshed: Duration,
     pub refreshing: bool,
+    pub refers: Refers,
     pub answered: Option<Instant>,
     pub began: Duration,
 }
@@ -342,6 +348,15 @@ impl Agent {
         format!("<{uri}>")
     }
 
+    /// Where requests within a call reach us.
+    pub(crate) fn add_contact(&self, leg: Sid, request: &mut Request) {
+        let Some(call) = self.calls.get(&leg) else { return };
+        if let (Some(flow), Some(dialog)) = (call.flow, &call.dialog) {
+            let user = user_of(&dialog.local.to_string());
+            request.headers.add("Contact", self.contact(flow, &user));
+        }
+    }
+
     /// Sends a request of ours; `None` when there are too many.
     pub(crate) async fn send(
         &mut self,
@@ -376,6 +391,11 @@ impl Agent {
                 self.asked.remove(&id);
                 self.on_register_response(trunk, id, flow, &response).await;
             }
+            Some(Asked::Refer { leg }) if is_final => {
+                let leg = *leg;
+                self.asked.remove(&id);
+                self.on_refer_response(leg, &response).await;
+            }
             Some(Asked::Nothing) if is_final => {
                 self.asked.remove(&id);
             }
@@ -388,6 +408,7 @@ impl Agent {
             Some(Asked::Invite { leg }) => self.on_invite_timeout(leg, id).await,
             Some(Asked::Reinvite { leg }) => self.on_refresh_failed(leg).await,
             Some(Asked::Register { trunk }) => self.registrations.failed(trunk, self.sip.elapsed()),
+            Some(Asked::Refer { leg }) => self.refer_over(leg, Some(408), None).await,
             Some(Asked::Nothing) | None => {}
         }
     }
@@ -437,6 +458,8 @@ impl Agent {
 
     /// The call is over; `ending` is told unless Voice ended it.
     pub(crate) async fn finish(&mut self, leg: Sid, ending: Option<Ending>) {
+        // Who was sent elsewhere has gone there.
+        self.refer_over(leg, None, None).await;
         let Some(call) = self.forget(leg) else { return };
         let counts = call.session.counts();
         tracing::debug!(%leg, ?ending, ?counts, "a SIP call has ended");
@@ -543,6 +566,8 @@ impl Agent {
             Order::HangUp => {
                 self.hang_up(leg, 480, "Q.850;cause=16;text=\"Normal call clearing\"").await;
             }
+            Order::Refer { to } => self.refer(leg, to).await,
+            Order::Transfer(news) => self.on_transfer(leg, news).await,
             // The engine's.
             _ => {}
         }
@@ -573,6 +598,7 @@ impl Agent {
             self.refresh(leg).await;
         }
         self.check_ringing(now).await;
+        self.check_refers(now).await;
         self.register_trunks();
     }
 }

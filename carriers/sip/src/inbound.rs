@@ -15,6 +15,7 @@ use crate::admission::{self, Admission};
 use crate::agent::{Agent, Call, Input, Stage, local, new_key, token, user_of};
 use crate::reports::Deed;
 use crate::session::Session;
+use crate::transfer::Refers;
 
 impl Agent {
     /// Whether there is room for another call.
@@ -118,6 +119,7 @@ impl Agent {
             timer,
             refreshed: now,
             refreshing: false,
+            refers: Refers::default(),
             answered: None,
             began: now,
         });

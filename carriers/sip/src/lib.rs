@@ -12,7 +12,6 @@
 //!
 //! Differs: early media (183 with a description) is not passed on; the caller hears what the
 //! document plays.
-//! Differs: a REFER is refused (32218): documents that transfer by `referUrl` do not get one.
 
 mod admission;
 mod agent;
@@ -26,6 +25,7 @@ mod reports;
 mod session;
 mod srtp;
 mod targets;
+mod transfer;
 mod trunks;
 mod wires;
 
@@ -36,8 +36,8 @@ use std::time::{Duration, Instant};
 
 use ::outbound::Policy;
 use contracts::{
-    BoxFuture, CarrierNotes, ConfigError, Order, OutboundCall, SipDirectory, Unavailable,
-    VoiceCarrier, VoiceSink,
+    BoxFuture, CallNetwork, CarrierNotes, ConfigError, Order, OutboundCall, SipDirectory,
+    Unavailable, VoiceCarrier, VoiceSink,
 };
 use kernel::{Sid, Timestamp};
 use media::Engine;
@@ -174,19 +174,6 @@ impl Sip {
         let _ = tokio::time::timeout(READY, listening).await;
     }
 
-    /// Whether a call is on this network. One that was placed here is, until it has ended.
-    pub fn has(&self, leg: Sid) -> bool {
-        self.legs.lock().unwrap_or_else(|poison| poison.into_inner()).contains(&leg)
-    }
-
-    /// Whether a call goes by this network: to SIP addresses, by a trunk that it names, and to
-    /// numbers of a trunk of the operator.
-    pub fn reaches(&self, call: &OutboundCall) -> bool {
-        is_address(&call.to)
-            || call.extras.trunk.is_some()
-            || self.config.trunk_to(&call.to).is_some()
-    }
-
     /// Listens, and carries calls until `stop` turns true.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let queue = self.queue.lock().unwrap_or_else(|poison| poison.into_inner()).take();
@@ -233,6 +220,19 @@ impl Sip {
 pub fn is_address(to: &str) -> bool {
     let scheme = to.split(':').next().unwrap_or_default();
     to.contains(':') && (scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips"))
+}
+
+impl CallNetwork for Sip {
+    /// To SIP addresses, by a trunk that the call names, and to numbers of a trunk of the operator.
+    fn reaches(&self, call: &OutboundCall) -> bool {
+        is_address(&call.to)
+            || call.extras.trunk.is_some()
+            || self.config.trunk_to(&call.to).is_some()
+    }
+
+    fn has(&self, leg: Sid) -> bool {
+        self.legs.lock().unwrap_or_else(|poison| poison.into_inner()).contains(&leg)
+    }
 }
 
 impl VoiceCarrier for Sip {

@@ -20,6 +20,7 @@ use crate::outcome;
 use crate::reports::Deed;
 use crate::session::Session;
 use crate::targets;
+use crate::transfer::Refers;
 
 /// Who does not even ring for so long is not there.
 const POST_DIAL: Duration = Duration::from_secs(60);
@@ -128,6 +129,7 @@ impl Agent {
             timer: None,
             refreshed: now,
             refreshing: false,
+            refers: Refers::default(),
             answered: None,
             began: now,
         });

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use contracts::{
     BoxFuture, CallRoute, DialingPermissions, DialingRisk, IpBlock, SipAccess, SipDirectory,
-    SipPlace, SipPlaceKind, SipPurpose, SipTarget, Unavailable,
+    SipPlace, SipPlaceKind, SipPurpose, SipTarget, SipTransfers, TransferMode, Unavailable,
 };
 use kernel::Sid;
 use rest::Doc;
@@ -230,6 +230,25 @@ impl SipDirectory for Trunking {
             let found = doc(&store, trunk::KIND, trunk).await?;
             let found = found.filter(|doc| doc.text("disaster_recovery_url").is_some());
             Ok(found.map(|doc| route(&doc, ["disaster_recovery_url", "", ""])))
+        })
+    }
+
+    fn transfers(
+        &self,
+        account: Sid,
+        trunk: Sid,
+    ) -> BoxFuture<'_, Result<SipTransfers, Unavailable>> {
+        Box::pin(async move {
+            let found = doc(&self.parts.store.account(account), trunk::KIND, trunk).await?;
+            let Some(found) = found else { return Ok(SipTransfers::default()) };
+            Ok(SipTransfers {
+                mode: match found.text("transfer_mode") {
+                    Some("enable-all") => TransferMode::Anybody,
+                    Some("sip-only") => TransferMode::SipOnly,
+                    _ => TransferMode::Nobody,
+                },
+                from_transferor: found.text("transfer_caller_id") == Some("from-transferor"),
+            })
         })
     }
 

@@ -28,6 +28,7 @@ use crate::listen::Transcribing;
 use crate::recording::RecordSetup;
 use crate::relay::home_of_session;
 use crate::stream::StreamPlan;
+use crate::transfer::Transferred;
 use crate::{Voice, params, price};
 
 /// Queue of letters.
@@ -114,6 +115,14 @@ pub(crate) enum What {
     StopTranscription {
         sid: Sid,
     },
+    /// Somebody with whom this call talked wants it to go on so.
+    Transferred(Box<Transferred>),
+    /// What became of the transfer that this call wanted, as a SIP response.
+    TransferOver {
+        response: u16,
+    },
+    /// The other call of the one who transfers takes this one's party.
+    HandOver,
     /// The session of a ConversationRelay is over.
     RelayClosed {
         failure: Option<(u32, String)>,
@@ -277,7 +286,9 @@ impl Act<'_> {
             What::End { canceled } => {
                 self.hang_up(if canceled { Status::Canceled } else { Status::Completed });
             }
-            What::Replace { source, fallback } => self.replace(source, fallback).await?,
+            What::Replace { source, fallback } => {
+                self.replace(source, fallback, Params::new()).await?;
+            }
             What::Record { recording, setup } if self.is_answered() => {
                 self.follow_recording(recording, setup);
             }
@@ -290,6 +301,9 @@ impl Act<'_> {
             What::StopTranscription { sid } => {
                 self.stop_transcriptions(|plan| plan.sid == sid).await?;
             }
+            What::Transferred(how) => self.transferred(*how).await?,
+            What::TransferOver { response } => self.transfer_over(response),
+            What::HandOver => self.hand_over(),
             What::RelayClosed { failure } => self.relay_closed(failure),
             What::RingTimeout
             | What::TimeLimit
@@ -471,6 +485,8 @@ impl Act<'_> {
             }
             LegEvent::Signal(signal) => self.signalled(signal),
             LegEvent::Message { content } => self.program_said(&content).await?,
+            LegEvent::Transfer { to, instead_of } => self.transfer(to, instead_of).await?,
+            LegEvent::Referred { response, notified } => self.referred(response, notified),
             LegEvent::Detected(verdict) => self.detected(verdict),
             LegEvent::Stream { stream, news } => self.on_stream(stream, news).await?,
         }
@@ -601,8 +617,13 @@ impl Act<'_> {
         }
     }
 
-    /// Another document replaces whatever goes on.
-    async fn replace(&mut self, source: Source, fallback: Option<Hook>) -> Result<(), Failure> {
+    /// Another document replaces whatever goes on; `params` are told when it is asked for.
+    pub async fn replace(
+        &mut self,
+        source: Source,
+        fallback: Option<Hook>,
+        more: Params,
+    ) -> Result<(), Failure> {
         if self.is_over() {
             return Ok(());
         }
@@ -624,6 +645,11 @@ impl Act<'_> {
         self.order(Order::Stop);
         self.pending.clear();
         self.pending.extend(machine.start(source, fallback));
+        for output in &mut self.pending {
+            if let Output::Fetch { params, .. } = output {
+                params.extend(more.iter().cloned());
+            }
+        }
         self.live.machine = Some(machine);
         self.live.awaits = None;
         Ok(())
@@ -664,7 +690,8 @@ impl Act<'_> {
         if !self.step(Event::Ended(status)) {
             return;
         }
-        if let Some(parent) = self.call.parent {
+        self.transfer_failed("canceled");
+        if let Some(parent) = self.call.parent.filter(|_| !self.live.handed_over) {
             let seconds = self.call.started.and(self.call.duration_seconds());
             let news = ChildNews::Ended { status: self.call.status.to_string(), seconds };
             let sid = self.call.sid;
@@ -767,6 +794,7 @@ impl Act<'_> {
                 let to = to.unwrap_or_else(|| theirs.clone());
                 self.ask(Ask::Text { from, to, body, status_callback });
             }
+            Output::Refer { to } => self.refer(&to),
             Output::End => {
                 if let Some(parent) = self.call.parent {
                     let sid = self.call.sid;

@@ -90,6 +90,9 @@ pub(crate) struct Setup {
     pub conference: Option<twiml::voice::Element>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sip: Option<SipSetup>,
+    /// The trunk (`TK…`) that it came by or goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<Sid>,
     /// What the network adds to every request about the call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub network: Vec<(String, String)>,
@@ -130,6 +133,12 @@ pub(crate) struct Live {
     /// Who wants to know what is said.
     #[serde(default)]
     pub ears: Ears,
+    /// Whoever transferred this call and waits to hear how it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<Sid>,
+    /// The party of this call goes on with somebody else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handed_over: bool,
     /// Since when the relay's words are heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub talking_since: Option<Timestamp>,
@@ -151,6 +160,8 @@ impl Live {
             streams: Vec::new(),
             relay: None,
             ears: Ears::default(),
+            referrer: None,
+            handed_over: false,
             talking_since: None,
         }
     }

@@ -28,7 +28,7 @@ pub(crate) enum ChildNews {
 /// A Dial under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Dialling {
-    plan: DialPlan,
+    pub plan: DialPlan,
     /// Calls that ring or talk.
     calls: Vec<Sid>,
     /// Whom to call next.
@@ -56,6 +56,14 @@ fn better(known: Option<&str>, new: &str) -> String {
     match known {
         Some(known) if rank(known) >= rank(new) => known.to_owned(),
         _ => new.to_owned(),
+    }
+}
+
+impl Dialling {
+    /// One of the dialled calls has given its party over.
+    pub fn forget(&mut self, call: Sid) {
+        self.calls.retain(|known| *known != call);
+        self.winner = self.winner.filter(|winner| *winner != call);
     }
 }
 
@@ -242,6 +250,7 @@ impl Act<'_> {
     /// The two hear each other from here on.
     pub fn talk(&mut self, dial: &mut Dialling, winner: Sid, room: &str) {
         dial.talking_since = Some(self.at);
+        self.transfer_succeeded();
         self.tell(Input::Bridged);
         self.join(room);
         self.live.room = Some(room.to_owned());
@@ -264,6 +273,7 @@ impl Act<'_> {
             return;
         }
         let status = dial.outcome.clone().unwrap_or_else(|| "canceled".to_owned());
+        self.transfer_failed(&status);
         let mut params = vec![pair("DialCallStatus", status)];
         params.extend(dial.last.map(|last| pair("DialCallSid", last.to_string())));
         params.push(pair("DialBridged", "false"));

@@ -34,6 +34,7 @@ mod relay;
 mod resource;
 mod sip;
 mod stream;
+mod transfer;
 mod user_message;
 mod wav;
 

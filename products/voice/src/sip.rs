@@ -120,14 +120,14 @@ impl Voice {
                     setup: setup_of(route),
                 }))
             }
-            CallDoor::Trunk { account, .. } => {
+            CallDoor::Trunk { account, trunk } => {
                 let document = onward(&call.from, [("Number", call.to.as_str())].into_iter());
                 let source = Some(Source::Inline(document));
                 Ok(Some(Taken {
                     account: *account,
                     number: None,
                     direction: "trunking-terminating",
-                    setup: Setup { source, ..Setup::default() },
+                    setup: Setup { source, trunk: Some(*trunk), ..Setup::default() },
                 }))
             }
         }
@@ -153,7 +153,7 @@ impl Voice {
                 account,
                 number: Some(owner.sid),
                 direction: "trunking-originating",
-                setup: Setup { source, ..Setup::default() },
+                setup: Setup { source, trunk: Some(trunk), ..Setup::default() },
             }));
         }
         let route = self.parts.numbers.call_route(account, owner.sid).await?;
@@ -202,7 +202,7 @@ fn with_user(uri: &str, number: &str) -> Option<String> {
     Some(uri.to_string())
 }
 
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 

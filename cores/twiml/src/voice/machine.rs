@@ -139,6 +139,8 @@ pub enum Input {
     Dequeued,
     LeftQueue(Params),
     Texted(Params),
+    /// What became of [`Output::Refer`].
+    Referred(Params),
     HungUp,
 }
 
@@ -232,6 +234,10 @@ pub enum Output {
         body: String,
         status_callback: Option<String>,
     },
+    /// Sends the caller to another address; what became of it is told.
+    Refer {
+        to: String,
+    },
     /// The document of a [`Role`] other than a call's has come to its end.
     End,
 }
@@ -253,6 +259,9 @@ pub(super) enum State {
     Queued(Queued),
     Connected(Connect),
     Texting {
+        action: Option<Action>,
+    },
+    Referring {
         action: Option<Action>,
     },
     Over,
@@ -396,6 +405,11 @@ impl Machine {
                 (Input::Texted(_), None) => self.step(out),
                 (_, action) => self.state = State::Texting { action },
             },
+            State::Referring { action } => match (input, action) {
+                (Input::Referred(params), Some(action)) => self.request(action, params, out),
+                (Input::Referred(_), None) => self.step(out),
+                (_, action) => self.state = State::Referring { action },
+            },
             // A recording may end after its call.
             other => self.state = other,
         }
@@ -530,12 +544,7 @@ impl Machine {
                 let result = ("Result".to_owned(), "payment-connector-error".to_owned());
                 self.ask_if_told(&verb, vec![result], out);
             }
-            "Refer" => {
-                let message = "<Refer> works on SIP legs only, and this is none".to_owned();
-                out.push(alert(13801, message));
-                let failed = ("ReferCallStatus".to_owned(), "failed".to_owned());
-                self.ask_if_told(&verb, vec![failed], out);
-            }
+            "Refer" => self.refer(&verb, out),
             name => out.push(alert(12200, format!("<{name}> is not a verb that can be run"))),
         }
     }
@@ -590,6 +599,16 @@ impl Machine {
             body: verb.text.clone(),
             status_callback,
         });
+    }
+
+    fn refer(&mut self, verb: &Element, out: &mut Vec<Output>) {
+        let noun = verb.children.iter().find(|noun| noun.name == "Sip" && !noun.text.is_empty());
+        let Some(noun) = noun else {
+            return out.push(alert(12200, "<Refer> has no <Sip> with an address".to_owned()));
+        };
+        self.answer(out);
+        self.state = State::Referring { action: self.action(verb, out) };
+        out.push(Output::Refer { to: noun.text.clone() });
     }
 
     /// Asks the action of a verb that could not run, if it has one.
