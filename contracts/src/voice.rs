@@ -57,6 +57,8 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     Answer,
+    /// Sound goes both ways before the call is answered, as far as the network has that.
+    Progress,
     Reject {
         busy: bool,
     },
@@ -232,6 +234,8 @@ pub enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LegEvent {
     Ringing,
+    /// The called party is to be heard before it answers.
+    EarlyMedia,
     Answered {
         by: AnsweredBy,
     },

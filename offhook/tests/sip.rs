@@ -585,6 +585,7 @@ async fn an_operators_trunk_is_registered_at_and_takes_its_numbers() {
             register: true,
             prefixes: vec!["+4930".into()],
             secure: false,
+            options_seconds: 0,
         });
         settings.config.carriers.sip = Some(sip);
         phones.lock().unwrap().push_back((first, second));

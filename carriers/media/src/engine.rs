@@ -101,6 +101,11 @@ impl Engine {
         self.shared.fetcher.spoken(utterance).await
     }
 
+    /// There are as many legs as may be.
+    pub fn is_full(&self) -> bool {
+        self.homes().len() >= self.legs_max
+    }
+
     /// Legs now, and how well the lanes keep their time.
     pub fn load(&self) -> Load {
         let legs = self.homes().len();
@@ -121,6 +126,7 @@ impl Engine {
         if matches!(
             order,
             Order::Answer
+                | Order::Progress
                 | Order::Reject { .. }
                 | Order::HangUp
                 | Order::Refer { .. }

@@ -113,6 +113,7 @@ impl Leg {
             Order::StopStream { stream } => self.taps.retain(|tap| tap.stream != stream),
             // The carrier's, or the lane's.
             Order::Answer
+            | Order::Progress
             | Order::Reject { .. }
             | Order::HangUp
             | Order::Play { .. }

@@ -198,7 +198,8 @@ impl Leg {
                 self.hear(Heard { at, sound: Sound::Message, text, millis: None, cut: false });
             }
             // What is said is always reported, and who answers is known; sound is the engine's.
-            Order::Beep
+            Order::Progress
+            | Order::Beep
             | Order::Listen(_)
             | Order::Detect(_)
             | Order::Stream(_)

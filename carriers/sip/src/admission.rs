@@ -119,7 +119,7 @@ async fn try_call(sip: &Sip, request: &Request, flow: Flow) -> Result<Admission,
     };
     let ports = sip.ports();
     let place = ports.directory.place(&uri.host).await?;
-    let secure = place.as_ref().is_some_and(|place| place.secure);
+    let mut secure = place.as_ref().is_some_and(|place| place.secure);
     let call = match place {
         Some(place) => match enter(sip, &place, SipPurpose::Call, request, flow).await {
             Entry::Refused(fault) => return Ok(Admission::Refused(fault)),
@@ -131,9 +131,22 @@ async fn try_call(sip: &Sip, request: &Request, flow: Flow) -> Result<Admission,
                 return Ok(Admission::Refused(denied(32209, "Secure transport required")));
             }
             Some(_) => to_number(sip, &uri, request, flow),
-            None => {
-                return Ok(Admission::Refused(denied(32201, "Source IP address not in ACL")));
-            }
+            // A carrier that a customer brought: its address says whose domain is meant.
+            None => match ports.directory.place_of_address(flow.remote.ip()).await? {
+                Some(place) => match enter(sip, &place, SipPurpose::Call, request, flow).await {
+                    Entry::Open | Entry::Known(_) => {
+                        secure = place.secure;
+                        to_place(sip, &place, &uri, request, flow)
+                    }
+                    Entry::Refused(fault) => return Ok(Admission::Refused(fault)),
+                    Entry::Challenged(values) => {
+                        return Ok(Admission::Challenged { status: 407, values });
+                    }
+                },
+                None => {
+                    return Ok(Admission::Refused(denied(32201, "Source IP address not in ACL")));
+                }
+            },
         },
     };
     let Some(call) = call else {

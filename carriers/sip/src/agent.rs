@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Sip;
 use crate::admission::Admission;
+use crate::health::{self, Peer};
 use crate::outbound::{Branch, Plan, Target};
 use crate::reports::{Deed, Reports};
 use crate::session::{RtpPort, Session};
@@ -59,6 +60,17 @@ pub(crate) enum Input {
         trunk: usize,
         target: Box<Target>,
     },
+    /// Where a host of a trunk is that is to be asked whether it is there.
+    Located {
+        peer: usize,
+        target: Option<Box<Target>>,
+    },
+    /// Where a redirection with this status leads.
+    Redirected {
+        leg: Sid,
+        targets: Vec<Target>,
+        code: u16,
+    },
     /// The answer to a request is known.
     Respond {
         id: Id,
@@ -77,6 +89,10 @@ pub(crate) enum Asked {
     },
     Register {
         trunk: usize,
+    },
+    /// Whether a host of a trunk is there.
+    Options {
+        peer: usize,
     },
     /// To send the other end of a call elsewhere.
     Refer {
@@ -120,6 +136,10 @@ pub(crate) struct Call {
     pub branches: Vec<Branch>,
     pub plan: Option<Plan>,
     pub has_rung: bool,
+    /// The engine has its sound.
+    pub has_sound: bool,
+    /// Our part of the session, once it was told.
+    pub described: Option<String>,
     /// The ACK of the success of ours, sent again when that is.
     pub ack: Option<(Flow, Vec<u8>)>,
     pub timer: Option<SessionTimer>,
@@ -145,6 +165,7 @@ pub(crate) struct Agent {
     pub waiting: HashMap<Id, bool>,
     pub reports: Reports,
     pub registrations: Registrations,
+    pub peers: Vec<Peer>,
 }
 
 pub(crate) fn token() -> String {
@@ -169,6 +190,7 @@ impl Agent {
         let transactions = Transactions::new(sip.config.calls_max * TRANSACTIONS_PER_CALL + 100);
         Self {
             registrations: Registrations::new(&sip.config),
+            peers: health::peers(&sip.config),
             sip,
             wires,
             transactions,
@@ -243,6 +265,8 @@ impl Agent {
             Input::Admitted { id, admission } => self.admitted(id, *admission).await,
             Input::Planned { leg, plan } => self.planned(leg, *plan).await,
             Input::Found { trunk, target } => self.register_at(trunk, *target).await,
+            Input::Located { peer, target } => self.ask_peer(peer, target.map(|it| *it)).await,
+            Input::Redirected { leg, targets, code } => self.redirected(leg, targets, code).await,
             Input::Respond { id, response } => self.respond(id, &response).await,
         }
     }
@@ -391,6 +415,11 @@ impl Agent {
                 self.asked.remove(&id);
                 self.on_register_response(trunk, id, flow, &response).await;
             }
+            Some(Asked::Options { peer }) if is_final => {
+                let peer = *peer;
+                self.asked.remove(&id);
+                self.note_peer(peer, !matches!(response.code, 408 | 503));
+            }
             Some(Asked::Refer { leg }) if is_final => {
                 let leg = *leg;
                 self.asked.remove(&id);
@@ -408,6 +437,7 @@ impl Agent {
             Some(Asked::Invite { leg }) => self.on_invite_timeout(leg, id).await,
             Some(Asked::Reinvite { leg }) => self.on_refresh_failed(leg).await,
             Some(Asked::Register { trunk }) => self.registrations.failed(trunk, self.sip.elapsed()),
+            Some(Asked::Options { peer }) => self.note_peer(peer, false),
             Some(Asked::Refer { leg }) => self.refer_over(leg, Some(408), None).await,
             Some(Asked::Nothing) | None => {}
         }
@@ -449,11 +479,14 @@ impl Agent {
         call.session.agree(agreed);
     }
 
-    /// The engine takes the sound; false when it is full.
-    pub(crate) fn open_sound(&self, leg: Sid) -> bool {
-        let Some(call) = self.calls.get(&leg) else { return false };
-        let port = Box::new(RtpPort(call.session.clone()));
-        self.sip.ports().engine.open(call.account, leg, port).is_ok()
+    /// The engine takes the sound, unless it has it; false when it is full.
+    pub(crate) fn open_sound(&mut self, leg: Sid) -> bool {
+        let Some(call) = self.calls.get_mut(&leg) else { return false };
+        if !call.has_sound {
+            let port = Box::new(RtpPort(call.session.clone()));
+            call.has_sound = self.sip.ports().engine.open(call.account, leg, port).is_ok();
+        }
+        call.has_sound
     }
 
     /// The call is over; `ending` is told unless Voice ended it.
@@ -557,6 +590,7 @@ impl Agent {
     async fn obey(&mut self, leg: Sid, order: &Order) {
         match order {
             Order::Answer => self.answer(leg).await,
+            Order::Progress => self.progress(leg).await,
             Order::Reject { busy: true } => {
                 self.hang_up(leg, 486, "Q.850;cause=17;text=\"User busy\"").await;
             }
@@ -600,6 +634,7 @@ impl Agent {
         self.check_ringing(now).await;
         self.check_refers(now).await;
         self.register_trunks();
+        self.ask_peers();
     }
 }
 

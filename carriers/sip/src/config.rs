@@ -74,6 +74,13 @@ pub struct Trunk {
     /// TLS and SRTP only.
     #[serde(default)]
     pub secure: bool,
+    /// How often each host is asked whether it is there; 0: never.
+    #[serde(default = "usual_options")]
+    pub options_seconds: u64,
+}
+
+fn usual_options() -> u64 {
+    60
 }
 
 fn yes() -> bool {
@@ -137,6 +144,7 @@ impl Config {
                 register: false,
                 prefixes: Vec::new(),
                 secure: false,
+                options_seconds: usual_options(),
             }],
         }
     }
@@ -159,10 +167,9 @@ impl Config {
 
     /// The trunk that an address belongs to.
     pub(crate) fn trunk_from(&self, address: IpAddr) -> Option<&Trunk> {
-        let is_its = |trunk: &&Trunk| {
+        self.trunks.iter().find(|trunk| {
             trunk.from.iter().filter_map(|text| block(text)).any(|block| block.contains(address))
-        };
-        self.trunks.iter().find(is_its)
+        })
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {

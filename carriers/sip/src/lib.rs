@@ -10,16 +10,19 @@
 //!
 //! Bounds: calls, transactions, connections, octets of messages, everything that waits.
 //!
-//! Differs: early media (183 with a description) is not passed on; the caller hears what the
-//! document plays.
+//! Differs: provisional answers of ours are never reliable (RFC 3262): a caller that requires it hears
+//! no ringing and no early media.
+//! Differs: of several telephones that ring at once none is heard before it answers.
 
 mod admission;
 mod agent;
 mod config;
+mod health;
 mod inbound;
 mod midcall;
 mod outbound;
 mod outcome;
+mod redirect;
 mod registrar;
 mod reports;
 mod session;
@@ -80,6 +83,8 @@ pub struct Sip {
     /// Calls that are here.
     pub(crate) legs: Mutex<HashSet<Sid>>,
     pub(crate) registrar: registrar::Registrar,
+    /// Hosts of trunks that do not answer.
+    pub(crate) silent: Mutex<HashSet<String>>,
     began: Instant,
     inputs: mpsc::Sender<agent::Input>,
     queue: Mutex<Option<mpsc::Receiver<agent::Input>>>,
@@ -123,6 +128,7 @@ impl Sip {
             parts,
             ports: OnceLock::new(),
             legs: Mutex::default(),
+            silent: Mutex::default(),
             began: Instant::now(),
             inputs,
             queue: Mutex::new(Some(queue)),

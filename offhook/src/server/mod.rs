@@ -421,6 +421,7 @@ async fn wire(
     let trunking = Trunking::new(trunking::Parts {
         store: background.by_account(),
         sealer: sealer.clone(),
+        clock: clock.clone(),
         numbers: numbers.clone(),
         accounts: accounts.clone(),
         config: settings.config.voice.clone(),

@@ -1,13 +1,13 @@
 //! A telephone that speaks SIP, of which a test says every word, and the domains it may know.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use contracts::{
-    BoxFuture, CallRoute, SipAccess, SipDirectory, SipPlace, SipPlaceKind, SipPurpose, SipTarget,
-    SipTransfers, Unavailable,
+    BoxFuture, CallRoute, IpBlock, SipAccess, SipDirectory, SipPlace, SipPlaceKind, SipPurpose,
+    SipTarget, SipTransfers, Unavailable,
 };
 use kernel::Sid;
 use sip::dialog::Dialog;
@@ -32,6 +32,10 @@ pub struct Domains {
     pub trunk: Mutex<Option<(String, String)>>,
     /// What the trunk may transfer.
     pub transfers: Mutex<SipTransfers>,
+    /// What is asked when nobody of the trunk takes a call.
+    pub recovery: Mutex<Option<String>>,
+    /// Calls from this address belong to the domain.
+    pub mapped: Mutex<Option<IpAddr>>,
 }
 
 /// The domain and the trunk are this world's.
@@ -83,6 +87,8 @@ impl Domains {
             calls: SipAccess { addresses: None, needs_password: true },
             trunk: Mutex::default(),
             transfers: Mutex::default(),
+            recovery: Mutex::default(),
+            mapped: Mutex::default(),
         }
     }
 
@@ -145,6 +151,35 @@ impl SipDirectory for Domains {
     fn transfers(&self, _: Sid, _: Sid) -> BoxFuture<'_, Result<SipTransfers, Unavailable>> {
         let transfers = *self.transfers.lock().unwrap();
         Box::pin(async move { Ok(transfers) })
+    }
+
+    fn recovery_route(
+        &self,
+        _: Sid,
+        _: Sid,
+    ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>> {
+        let url = self.recovery.lock().unwrap().clone();
+        let route = url.map(|url| CallRoute {
+            method: "POST".to_owned(),
+            url: Some(url),
+            ..CallRoute::default()
+        });
+        Box::pin(async move { Ok(route) })
+    }
+
+    fn place_of_address(
+        &self,
+        address: IpAddr,
+    ) -> BoxFuture<'_, Result<Option<SipPlace>, Unavailable>> {
+        let is_mapped = *self.mapped.lock().unwrap() == Some(address);
+        Box::pin(async move {
+            let place = if is_mapped { self.place(DOMAIN).await? } else { None };
+            let open = SipAccess {
+                addresses: Some(vec![IpBlock { address, prefix: 32 }]),
+                needs_password: false,
+            };
+            Ok(place.map(|place| SipPlace { calls: open, ..place }))
+        })
     }
 
     fn instructions(

@@ -271,7 +271,7 @@ impl Act<'_> {
             }
             What::Verdict => self.verdict(),
             What::Child { sid, news } => self.on_child(sid, news)?,
-            What::Bridge { room } => {
+            What::Bridge { room } if !self.is_over() && !self.live.handed_over => {
                 self.join(&room);
                 self.live.room = Some(room);
             }
@@ -307,6 +307,7 @@ impl Act<'_> {
             What::RelayClosed { failure } => self.relay_closed(failure),
             What::RingTimeout
             | What::TimeLimit
+            | What::Bridge { .. }
             | What::Record { .. }
             | What::StartStream(_)
             | What::StartTranscription(_) => {}
@@ -465,6 +466,7 @@ impl Act<'_> {
             LegEvent::Ringing => {
                 self.step(Event::Ringing);
             }
+            LegEvent::EarlyMedia => self.early_media(),
             LegEvent::Answered { by } => self.answered(by).await?,
             LegEvent::Ended(ending) => self.end(match ending {
                 Ending::HungUp if self.call.is_incoming() => Status::NoAnswer,
@@ -512,6 +514,10 @@ impl Act<'_> {
             return Ok(());
         }
         self.live.answered_by = Some(by);
+        // Whoever is to be screened is not heard yet.
+        if self.call.setup.source.is_some() && self.live.room.take().is_some() {
+            self.order(Order::Leave);
+        }
         self.begin_talk();
         if let Some(digits) = self.call.setup.send_digits.clone() {
             self.order(Order::Play { id: 0, item: Item::Tones { digits } });
@@ -774,6 +780,7 @@ impl Act<'_> {
             Output::TellInterrupted { said } => self.tell_relay_interrupted(&said),
             Output::CloseRelay { code, reason } => self.close_relay(code, reason),
             Output::Dial(plan) => self.dial(*plan).await?,
+            Output::HearDialled => self.hear_dialled(),
             Output::EndDial => self.end_dial(),
             Output::JoinConference(noun) => self.join_conference(noun).await?,
             Output::LeaveConference => {

@@ -90,6 +90,9 @@ pub(crate) struct Setup {
     pub conference: Option<twiml::voice::Element>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sip: Option<SipSetup>,
+    /// What is asked when nobody of a trunk takes the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Source>,
     /// The trunk (`TK…`) that it came by or goes to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trunk: Option<Sid>,

@@ -123,6 +123,8 @@ pub enum Input {
     },
     /// A recording that was asked for has ended; `None`: nothing but silence was in it.
     Recorded(Option<Params>),
+    /// The dialled party is to be heard before it answers.
+    EarlyMedia,
     /// The dialled party and this one hear each other.
     Bridged,
     /// All that was dialled has ended.
@@ -219,6 +221,8 @@ pub enum Output {
         reason: String,
     },
     Dial(Box<DialPlan>),
+    /// Lets this one hear the dialled party, which has not answered yet.
+    HearDialled,
     /// Hangs up what was dialled; its end is told.
     EndDial,
     /// Joins a conference: the element is `Conference`, its URLs absolute.
