@@ -438,7 +438,7 @@ async fn callers_differ_in_how_they_call() {
         let success = phone.response(200, &bare).await;
         assert_eq!(success.headers.get("Session-Expires"), Some("600;refresher=uas"));
         let offer = String::from_utf8(success.body.clone()).unwrap();
-        assert!(offer.contains("RTP/AVP 0 8 101"), "{offer}");
+        assert!(offer.contains("RTP/AVP 0 8 111 101"), "{offer}");
         let mut dialog = sip::dialog::Dialog::of_response(&bare, &success).unwrap();
         let mut ack = dialog.numbered(Method::Ack, bare.headers.cseq().unwrap().0);
         ack.headers.add_first("Via", phone.via());

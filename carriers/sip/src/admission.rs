@@ -11,6 +11,7 @@ use sip::transaction::Flow;
 use sip::{NameAddr, Uri};
 
 use crate::Sip;
+use crate::wires::is_socket;
 
 /// Characters of custom headers in all.
 const CUSTOM_MAX: usize = 1024;
@@ -72,7 +73,11 @@ pub(crate) async fn enter(
         return Entry::Refused(denied(32201, "Source IP address not in ACL"));
     }
     if !access.needs_password {
-        return Entry::Open;
+        // A page of anybody's, in a browser at such an address, could connect.
+        return match is_socket(flow.transport) {
+            true => Entry::Refused(denied(32202, "A WebSocket needs a password")),
+            false => Entry::Open,
+        };
     }
     let headers = &request.headers;
     let now = sip.elapsed();
@@ -126,6 +131,9 @@ async fn try_call(sip: &Sip, request: &Request, flow: Flow) -> Result<Admission,
             Entry::Challenged(values) => return Ok(Admission::Challenged { status: 407, values }),
             Entry::Open | Entry::Known(_) => to_place(sip, &place, &uri, request, flow),
         },
+        None if is_socket(flow.transport) => {
+            return Ok(Admission::Refused(denied(32002, "SIP domain not found")));
+        }
         None => match sip.config.trunk_from(flow.remote.ip()) {
             Some(trunk) if trunk.secure && !flow.transport.is_secure() => {
                 return Ok(Admission::Refused(denied(32209, "Secure transport required")));

@@ -17,6 +17,11 @@ pub struct Config {
     /// Where TLS is; needs a certificate.
     #[serde(default)]
     pub listen_tls: Vec<SocketAddr>,
+    /// Where programs connect by WebSocket (RFC 7118), plain and with TLS.
+    #[serde(default)]
+    pub listen_ws: Vec<SocketAddr>,
+    #[serde(default)]
+    pub listen_wss: Vec<SocketAddr>,
     /// PEM files.
     #[serde(default)]
     pub certificate_file: Option<PathBuf>,
@@ -125,6 +130,8 @@ impl Config {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             listen_tls: Vec::new(),
+            listen_ws: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            listen_wss: Vec::new(),
             certificate_file: None,
             key_file: None,
             external_address: None,
@@ -178,8 +185,10 @@ impl Config {
             return wrong("listen is empty: name an address such as 0.0.0.0:5060".into());
         }
         let has_files = self.certificate_file.is_some() && self.key_file.is_some();
-        if !self.listen_tls.is_empty() && !has_files {
-            return wrong("listen_tls needs certificate_file and key_file".into());
+        for (name, listen) in [("listen_tls", &self.listen_tls), ("listen_wss", &self.listen_wss)] {
+            if !listen.is_empty() && !has_files {
+                return wrong(format!("{name} needs certificate_file and key_file"));
+            }
         }
         let (first, last) = self.rtp_ports;
         if first < 1024 || last <= first + 2 {

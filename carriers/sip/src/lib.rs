@@ -26,6 +26,7 @@ mod redirect;
 mod registrar;
 mod reports;
 mod session;
+mod socket;
 mod srtp;
 mod targets;
 mod transfer;
@@ -89,6 +90,7 @@ pub struct Sip {
     inputs: mpsc::Sender<agent::Input>,
     queue: Mutex<Option<mpsc::Receiver<agent::Input>>>,
     bound: watch::Sender<Vec<SocketAddr>>,
+    sockets: watch::Sender<Vec<SocketAddr>>,
     acceptor: Option<TlsAcceptor>,
     connector: Option<TlsConnector>,
 }
@@ -133,6 +135,7 @@ impl Sip {
             inputs,
             queue: Mutex::new(Some(queue)),
             bound: watch::Sender::new(Vec::new()),
+            sockets: watch::Sender::new(Vec::new()),
             acceptor,
             connector: Some(connector),
         }))
@@ -168,6 +171,11 @@ impl Sip {
         bound.iter().copied().find(|address| address.is_ipv4() && address.ip().is_loopback())
     }
 
+    /// A WebSocket listener that this machine's programs reach.
+    pub fn local_ws(&self) -> Option<SocketAddr> {
+        self.sockets.borrow().iter().copied().find(|address| address.ip().is_loopback())
+    }
+
     /// Everything that is listened on.
     pub fn listening(&self) -> Vec<SocketAddr> {
         self.bound.borrow().clone()
@@ -185,7 +193,7 @@ impl Sip {
         let queue = self.queue.lock().unwrap_or_else(|poison| poison.into_inner()).take();
         let Some(queue) = queue else { return };
         let bound = loop {
-            match wires::Bound::bind(&self.config.listen, &self.config.listen_tls).await {
+            match wires::Bound::bind(&self.config).await {
                 Ok(bound) => break bound,
                 Err(error) => tracing::error!(%error, "SIP cannot listen"),
             }
@@ -195,6 +203,7 @@ impl Sip {
             }
         };
         let local = bound.local();
+        self.sockets.send_replace(bound.local_ws());
         let wires = wires::Wires::serve(
             bound,
             self.config.external_address,

@@ -250,6 +250,8 @@ impl Agent {
         let transport = match note.transport.as_str() {
             "TCP" => Transport::Tcp,
             "TLS" => Transport::Tls,
+            // Its connection is gone.
+            "WS" | "WSS" => return,
             _ => Transport::Udp,
         };
         let (Ok(local), Ok(remote), Ok(address)) =
