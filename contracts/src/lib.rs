@@ -57,8 +57,9 @@ pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 pub use voice::{
     AnsweredBy, CallDoor, CallExtras, CallNetwork, Detection, Ending, InboundCall, Item, LegEvent,
-    LegReport, Listening, Order, OutboundCall, Part, Recogniser, Signal, SoundFiles, Speaker,
-    StreamNews, StreamSetup, Tracks, Transfer, Utterance, Verdict, VoiceCarrier, VoiceSink,
+    LegReport, Listening, Order, OutboundCall, Part, Recogniser, Signal, SiprecSetup, SoundFiles,
+    Speaker, StreamNews, StreamSetup, Tracks, Transfer, Utterance, Verdict, VoiceCarrier,
+    VoiceSink,
 };
 
 /// What ports answer.

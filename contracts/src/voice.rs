@@ -106,6 +106,11 @@ pub enum Order {
     StopStream {
         stream: Sid,
     },
+    /// Brings the leg's sound to a recorder.
+    Siprec(Box<SiprecSetup>),
+    StopSiprec {
+        siprec: Sid,
+    },
     /// Sends the other end to another address; [`LegEvent::Referred`] says what became of it.
     Refer {
         to: String,
@@ -171,6 +176,19 @@ pub struct StreamSetup {
     pub tracks: Tracks,
     /// The application's sound is heard on the leg.
     pub is_bidirectional: bool,
+    pub parameters: Vec<(String, String)>,
+}
+
+/// A session with a recorder of the operator's (SIPREC), for one leg.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiprecSetup {
+    pub siprec: Sid,
+    /// A recorder of the configuration.
+    pub connector: String,
+    pub tracks: Tracks,
+    /// Who is heard on the leg, and whom it hears.
+    pub inbound: String,
+    pub outbound: String,
     pub parameters: Vec<(String, String)>,
 }
 
@@ -270,6 +288,10 @@ pub enum LegEvent {
         stream: Sid,
         news: StreamNews,
     },
+    Siprec {
+        siprec: Sid,
+        news: StreamNews,
+    },
     /// What the network said about the call.
     Signal(Signal),
     /// The program at the other end sent JSON text.
@@ -303,7 +325,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// What becomes of a stream.
+/// What becomes of a stream, or of a session with a recorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StreamNews {
     Started,

@@ -13,6 +13,7 @@ use harness::{
 use rtp::packet::{Header, Packet};
 use serde_json::Value;
 use sip::Method;
+use sip::message::Message;
 
 const USER: &str = "sip:+14155550111@127.0.0.1";
 const PASSWORD: &str = "Secret12345678";
@@ -599,7 +600,14 @@ async fn an_operators_trunk_is_registered_at_and_takes_its_numbers() {
         let mut challenge = register.response(401, "", Some("r"));
         challenge.headers.add("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n\", algorithm=MD5");
         first.say(challenge.write()).await;
-        let again = first.asked(Method::Register).await;
+        let again = first
+            .wait("an answer to the challenge", |message| match message {
+                Message::Request(request) => {
+                    request.headers.get("Authorization").is_some().then_some(request)
+                }
+                Message::Response(_) => None,
+            })
+            .await;
         assert!(again.headers.get("Authorization").unwrap().contains("username=\"ann\""));
         assert_eq!(register.headers.call_id(), again.headers.call_id());
         first.answer(&again, 200, None).await;

@@ -16,7 +16,7 @@ use crate::load::{Clockwork, Load};
 use crate::recorder::Recorder;
 use crate::report::Reporter;
 use crate::stream::Streams;
-use crate::{Port, leg::Leg};
+use crate::{Fork, Port, leg::Leg};
 
 /// What the engine needs of others.
 pub struct Parts {
@@ -129,6 +129,8 @@ impl Engine {
                 | Order::Progress
                 | Order::Reject { .. }
                 | Order::HangUp
+                | Order::Siprec(_)
+                | Order::StopSiprec { .. }
                 | Order::Refer { .. }
                 | Order::Transfer(_)
         ) {
@@ -153,6 +155,22 @@ impl Engine {
         };
         self.send(home, order);
         true
+    }
+
+    /// A leg's sound goes elsewhere too, from now on until the leg ends or [`Engine::unfork`]. Of a leg
+    /// that is not here the fork is dropped.
+    pub fn fork(&self, leg: Sid, id: Sid, fork: Box<dyn Fork>) {
+        let homes = self.homes();
+        if let Some(home) = homes.get(&leg) {
+            self.send(*home, Note::Fork { leg, id, fork });
+        }
+    }
+
+    pub fn unfork(&self, leg: Sid, id: Sid) {
+        let homes = self.homes();
+        if let Some(home) = homes.get(&leg) {
+            self.send(*home, Note::Unfork { leg, id });
+        }
     }
 
     /// A key that came by signalling (SIP INFO).

@@ -11,6 +11,7 @@ use audio::mix::{Heard, Limits, Mixer};
 use contracts::Order;
 use kernel::Sid;
 
+use crate::Fork;
 use crate::engine::Shared;
 use crate::fetch::Sound;
 use crate::leg::Leg;
@@ -45,6 +46,15 @@ pub(crate) enum Note {
         leg: Sid,
         key: Key,
     },
+    Fork {
+        leg: Sid,
+        id: Sid,
+        fork: Box<dyn Fork>,
+    },
+    Unfork {
+        leg: Sid,
+        id: Sid,
+    },
 }
 
 impl Note {
@@ -55,7 +65,9 @@ impl Note {
             | Self::Move { leg, .. }
             | Self::Play { leg, .. }
             | Self::Order { leg, .. }
-            | Self::Key { leg, .. } => *leg,
+            | Self::Key { leg, .. }
+            | Self::Fork { leg, .. }
+            | Self::Unfork { leg, .. } => *leg,
         }
     }
 }
@@ -168,6 +180,16 @@ impl Lane {
                 }
             }
             Note::Order { order, .. } => self.follow(sid, *order),
+            Note::Fork { id, fork, .. } => {
+                if let Some(leg) = self.legs.get_mut(&sid) {
+                    leg.forks.push((id, fork));
+                }
+            }
+            Note::Unfork { id, .. } => {
+                if let Some(leg) = self.legs.get_mut(&sid) {
+                    leg.forks.retain(|(known, _)| *known != id);
+                }
+            }
             Note::Key { key, .. } => {
                 if let Some(leg) = self.legs.get_mut(&sid) {
                     leg.pressed(key, &self.shared);

@@ -24,4 +24,4 @@ mod stream;
 pub use engine::{Engine, Full, Parts};
 pub use load::{BOUNDS_MICROS, Load};
 pub use opus::Opus;
-pub use port::{Heard, Port, Wire, WireEnd};
+pub use port::{Fork, Heard, Port, Wire, WireEnd};

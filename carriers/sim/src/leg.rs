@@ -204,6 +204,8 @@ impl Leg {
             | Order::Detect(_)
             | Order::Stream(_)
             | Order::StopStream { .. }
+            | Order::Siprec(_)
+            | Order::StopSiprec { .. }
             | Order::Refer { .. }
             | Order::Transfer(_) => {}
         }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contracts::{Ending, LegEvent, LegReport, Order, OutboundCall, Signal, Unavailable};
+use contracts::{
+    Ending, LegEvent, LegReport, Order, OutboundCall, Signal, SiprecSetup, Unavailable,
+};
 use kernel::Sid;
 use sdp::{Agreed, Crypto, Direction, Local, Srtp, Suite};
 use sip::check::{self, Fault};
@@ -21,6 +23,7 @@ use crate::health::{self, Peer};
 use crate::outbound::{Branch, Plan, Target};
 use crate::reports::{Deed, Reports};
 use crate::session::{RtpPort, Session};
+use crate::siprec::Recorder;
 use crate::transfer::Refers;
 use crate::trunks::Registrations;
 use crate::wires::{Received, Wires};
@@ -71,6 +74,20 @@ pub(crate) enum Input {
         targets: Vec<Target>,
         code: u16,
     },
+    /// A leg is to be recorded, and where its recorder is, and no longer.
+    Siprec {
+        account: Sid,
+        leg: Sid,
+        setup: Box<SiprecSetup>,
+        done: Done,
+    },
+    SiprecFound {
+        siprec: Sid,
+        target: Option<Box<Target>>,
+    },
+    StopSiprec {
+        siprec: Sid,
+    },
     /// The answer to a request is known.
     Respond {
         id: Id,
@@ -93,6 +110,10 @@ pub(crate) enum Asked {
     /// Whether a host of a trunk is there.
     Options {
         peer: usize,
+    },
+    /// A recorder's session.
+    Siprec {
+        siprec: Sid,
     },
     /// To send the other end of a call elsewhere.
     Refer {
@@ -166,6 +187,9 @@ pub(crate) struct Agent {
     pub reports: Reports,
     pub registrations: Registrations,
     pub peers: Vec<Peer>,
+    pub recorders: HashMap<Sid, Recorder>,
+    /// Recorders by our tag.
+    pub recorder_tags: HashMap<String, Sid>,
 }
 
 pub(crate) fn token() -> String {
@@ -191,6 +215,8 @@ impl Agent {
         Self {
             registrations: Registrations::new(&sip.config),
             peers: health::peers(&sip.config),
+            recorders: HashMap::new(),
+            recorder_tags: HashMap::new(),
             sip,
             wires,
             transactions,
@@ -241,6 +267,9 @@ impl Agent {
                 _ => self.bye(leg, REASON).await,
             }
         }
+        for siprec in self.recorders.keys().copied().collect::<Vec<_>>() {
+            self.bye_recorder(siprec, REASON).await;
+        }
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -267,6 +296,14 @@ impl Agent {
             Input::Found { trunk, target } => self.register_at(trunk, *target).await,
             Input::Located { peer, target } => self.ask_peer(peer, target.map(|it| *it)).await,
             Input::Redirected { leg, targets, code } => self.redirected(leg, targets, code).await,
+            Input::Siprec { account, leg, setup, done } => {
+                self.start_siprec(account, leg, *setup).await;
+                let _ = done.send(Ok(()));
+            }
+            Input::SiprecFound { siprec, target } => {
+                self.siprec_found(siprec, target.map(|it| *it)).await;
+            }
+            Input::StopSiprec { siprec } => self.stop_siprec(siprec).await,
             Input::Respond { id, response } => self.respond(id, &response).await,
         }
     }
@@ -406,6 +443,10 @@ impl Agent {
                 let leg = *leg;
                 self.on_invite_response(leg, id, flow, response).await;
             }
+            Some(Asked::Siprec { siprec }) => {
+                let siprec = *siprec;
+                self.on_siprec_response(siprec, id, flow, response).await;
+            }
             Some(Asked::Reinvite { leg }) if is_final => {
                 let leg = *leg;
                 self.on_reinvite_response(leg, id, &response).await;
@@ -438,6 +479,7 @@ impl Agent {
             Some(Asked::Reinvite { leg }) => self.on_refresh_failed(leg).await,
             Some(Asked::Register { trunk }) => self.registrations.failed(trunk, self.sip.elapsed()),
             Some(Asked::Options { peer }) => self.note_peer(peer, false),
+            Some(Asked::Siprec { siprec }) => self.on_siprec_timeout(siprec).await,
             Some(Asked::Refer { leg }) => self.refer_over(leg, Some(408), None).await,
             Some(Asked::Nothing) | None => {}
         }

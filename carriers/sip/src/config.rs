@@ -52,6 +52,23 @@ pub struct Config {
     pub digest_sha256: bool,
     #[serde(default)]
     pub trunks: Vec<Trunk>,
+    /// Where `<Siprec>` brings sound to.
+    #[serde(default)]
+    pub recorders: Vec<Recorder>,
+}
+
+/// A session recording server (RFC 7866).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorder {
+    /// What `connectorName` says.
+    pub name: String,
+    /// `sip:recorder.example.com;transport=tcp`.
+    pub uri: String,
+    #[serde(default)]
+    pub username: Option<String>,
+    #[serde(default)]
+    pub password: Option<Secret>,
 }
 
 /// Another operator, a gateway or an exchange.
@@ -153,6 +170,7 @@ impl Config {
                 secure: false,
                 options_seconds: usual_options(),
             }],
+            recorders: Vec::new(),
         }
     }
 
@@ -203,6 +221,20 @@ impl Config {
         if self.realm.is_empty() || self.realm.contains(['"', '\\']) {
             return wrong("realm is empty or has quotes".into());
         }
+        for (at, recorder) in self.recorders.iter().enumerate() {
+            let name = |field: &str| format!("recorders[{at}].{field}");
+            if recorder.name.is_empty()
+                || self.recorders[..at].iter().any(|known| known.name == recorder.name)
+            {
+                return wrong(format!("{} is empty or another's", name("name")));
+            }
+            if sip::Uri::parse(&recorder.uri).is_err() {
+                return wrong(format!("{} is no SIP address", name("uri")));
+            }
+            if recorder.username.is_some() != recorder.password.is_some() {
+                return wrong(format!("{} and password go together", name("username")));
+            }
+        }
         for (at, trunk) in self.trunks.iter().enumerate() {
             let name = |field: &str| format!("trunks[{at}].{field}");
             if let Some(bad) = trunk.from.iter().find(|text| block(text).is_none()) {
@@ -249,6 +281,10 @@ mod tests {
             ("listen = []\nlisten_tls = ['0.0.0.0:5061']", "certificate_file"),
             ("listen = ['0.0.0.0:5060']\ncalls_max = 0", "calls_max"),
             ("listen = ['0.0.0.0:5060']\nunknown = 0", "unknown"),
+            (
+                "listen = ['0.0.0.0:5060']\n[[recorders]]\nname = 'a'\nuri = 'http://a'",
+                "recorders[0].uri",
+            ),
             ("listen = ['0.0.0.0:5060']\n[[trunks]]\nname = 'a'", "trunks[0].hosts"),
             ("listen = ['0.0.0.0:5060']\n[[trunks]]\nname = 'a'\nfrom = ['x']", "trunks[0].from"),
             (

@@ -26,6 +26,7 @@ mod redirect;
 mod registrar;
 mod reports;
 mod session;
+mod siprec;
 mod socket;
 mod srtp;
 mod targets;
@@ -53,7 +54,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-pub use config::{Config, Trunk};
+pub use config::{Config, Recorder, Trunk};
 
 /// What waits for the agent; datagrams beyond are dropped, everything else waits.
 const INPUTS_MAX: usize = 4096;
@@ -258,12 +259,26 @@ impl VoiceCarrier for Sip {
 
     fn order<'a>(
         &'a self,
-        _account: Sid,
+        account: Sid,
         leg: Sid,
         at: Timestamp,
         order: &'a Order,
     ) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(async move {
+            // A leg of any network may be recorded.
+            match order {
+                Order::Siprec(setup) => {
+                    let setup = setup.clone();
+                    let input = move |done| agent::Input::Siprec { account, leg, setup, done };
+                    return self.ask(input).await;
+                }
+                Order::StopSiprec { siprec } => {
+                    let stop = agent::Input::StopSiprec { siprec: *siprec };
+                    let sent = self.inputs.send(stop).await;
+                    return sent.map_err(|_| Unavailable("SIP has stopped".to_owned()));
+                }
+                _ => {}
+            }
             if !self.has(leg) || self.ports().engine.order(leg, at, order) {
                 return Ok(());
             }

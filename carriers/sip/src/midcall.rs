@@ -21,6 +21,9 @@ const OLD_MAX: u32 = 100_000;
 impl Agent {
     /// A request with a tag of ours.
     pub(crate) async fn on_inside(&mut self, id: Id, flow: Flow, request: Request, tag: &str) {
+        if let Some(siprec) = self.recorder_tags.get(tag).copied() {
+            return self.on_inside_siprec(siprec, id, &request).await;
+        }
         let leg = self.tags.get(tag).copied();
         let call = leg.and_then(|leg| self.calls.get_mut(&leg));
         let Some((call, dialog)) = call.and_then(|call| {

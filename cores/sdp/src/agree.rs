@@ -115,6 +115,29 @@ pub fn offer(local: &Local, key: Option<&Crypto>) -> String {
     head(local) + &stream(local, &[laws, others].concat(), key, false)
 }
 
+/// What a recorder is offered: streams with labels, which only send (RFC 7866 §7.1.1).
+pub fn offer_recording(streams: &[(Local, &str)]) -> String {
+    let laws = [(0, Codec::G711(Law::Mu)), (8, Codec::G711(Law::A))];
+    let Some((first, _)) = streams.first() else { return String::new() };
+    let described = streams.iter().map(|(local, label)| {
+        let local = Local { direction: Direction::SendOnly, ..*local };
+        stream(&local, &laws, None, false) + &format!("a=label:{label}\r\n")
+    });
+    head(first) + &described.collect::<String>()
+}
+
+/// Takes a recorder's answer, in which every stream has its place.
+///
+/// # Errors
+/// When one of them is not taken.
+pub fn accept_recording(answer: &Description, streams: usize) -> Result<Vec<Agreed>, Refusal> {
+    let taken = |at: usize| {
+        let media = answer.media.get(at).filter(|media| media.port != 0 && !media.is_secure());
+        agreed(media.ok_or(Refusal::NoAudio)?, Direction::SendOnly, None)
+    };
+    (0..streams).map(taken).collect()
+}
+
 /// What is spoken of a stream: sound, keys beside it, and what every number means.
 struct Common {
     codec: (u8, Codec),

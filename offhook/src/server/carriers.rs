@@ -192,7 +192,9 @@ impl Networks {
         clients.connect(housed.clone(), sound.clone());
         let homed = |network| Arc::new(Homed(network, homes.clone())) as Arc<dyn CallNetwork>;
         let networks = sip.chain([clients.clone() as Arc<dyn CallNetwork>]).map(homed).collect();
-        voice.connect(Arc::new(CallRoutes::new(networks, self.sim.clone())));
+        let recorder = self.sip.clone().map(|sip| sip as Arc<dyn VoiceCarrier>);
+        let routes = CallRoutes::new(networks, self.sim.clone()).recorded_by(recorder);
+        voice.connect(Arc::new(routes));
     }
 
     /// Connects those that carry mail and Email, both ways.

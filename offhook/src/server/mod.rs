@@ -450,6 +450,14 @@ async fn wire(
         files: Arc::new(speech::Lame),
         recogniser: speech.clone(),
         sip: directory.clone(),
+        siprec_connectors: settings
+            .config
+            .carriers
+            .sip
+            .iter()
+            .flat_map(|sip| &sip.recorders)
+            .map(|recorder| recorder.name.clone())
+            .collect(),
         homes: homes.clone(),
         public_url: url.clone(),
         development,

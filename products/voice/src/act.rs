@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{
-    AnsweredBy, Ending, Item, LegEvent, Order, OutboundCall, Signal, Unavailable, Verdict,
-    home_of_leg,
+    AnsweredBy, Ending, Item, LegEvent, Order, OutboundCall, Signal, Unavailable, home_of_leg,
 };
 use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};
@@ -27,6 +26,7 @@ use crate::lifecycle::{self, Event, Status};
 use crate::listen::Transcribing;
 use crate::recording::RecordSetup;
 use crate::relay::home_of_session;
+use crate::siprec::SiprecPlan;
 use crate::stream::StreamPlan;
 use crate::transfer::Transferred;
 use crate::{Voice, params, price};
@@ -35,9 +35,6 @@ use crate::{Voice, params, price};
 pub(crate) const LETTERS: &str = "voice.letter";
 /// Queue of what legs are told.
 pub(crate) const ORDERS: &str = "voice.order";
-/// How long an answer of unknown kind is listened to, and a machine's greeting.
-const VERDICT: Duration = Duration::from_millis(1500);
-const GREETING: Duration = Duration::from_millis(5000);
 const TIME_LIMIT_SECONDS: u64 = 14_400;
 
 /// Something that happened to a call.
@@ -109,6 +106,10 @@ pub(crate) enum What {
     /// The API wants a stream, and no longer.
     StartStream(Box<StreamPlan>),
     StopStream {
+        sid: Sid,
+    },
+    StartSiprec(Box<SiprecPlan>),
+    StopSiprec {
         sid: Sid,
     },
     StartTranscription(Box<Transcribing>),
@@ -297,6 +298,8 @@ impl Act<'_> {
             What::ResumeRecord { recording } => self.resume_recording(recording),
             What::StartStream(plan) if self.is_answered() => self.start_stream(*plan).await?,
             What::StopStream { sid } => self.order(Order::StopStream { stream: sid }),
+            What::StartSiprec(plan) if self.is_answered() => self.start_siprec(*plan),
+            What::StopSiprec { sid } => self.order(Order::StopSiprec { siprec: sid }),
             What::StartTranscription(plan) if self.is_answered() => self.transcribe_along(*plan),
             What::StopTranscription { sid } => {
                 self.stop_transcriptions(|plan| plan.sid == sid).await?;
@@ -310,12 +313,13 @@ impl Act<'_> {
             | What::Bridge { .. }
             | What::Record { .. }
             | What::StartStream(_)
+            | What::StartSiprec(_)
             | What::StartTranscription(_) => {}
         }
         Ok(())
     }
 
-    fn is_answered(&self) -> bool {
+    pub fn is_answered(&self) -> bool {
         self.call.status == Status::InProgress
     }
 
@@ -352,7 +356,9 @@ impl Act<'_> {
     fn finish(mut self) -> AccountBatch {
         self.live.at = self.at;
         let machine_is_over = self.live.machine.as_ref().is_none_or(Machine::is_over);
-        let has_ended = self.live.recordings.is_empty() && self.live.streams.is_empty();
+        let live = &self.live;
+        let has_ended =
+            live.recordings.is_empty() && live.streams.is_empty() && live.siprecs.is_empty();
         let is_done = self.is_over() && machine_is_over && has_ended;
         self.call.live = (!is_done).then_some(self.live);
         let now = self.voice.parts.clock.now();
@@ -490,6 +496,7 @@ impl Act<'_> {
             LegEvent::Transfer { to, instead_of } => self.transfer(to, instead_of).await?,
             LegEvent::Referred { response, notified } => self.referred(response, notified),
             LegEvent::Detected(verdict) => self.detected(verdict),
+            LegEvent::Siprec { siprec, news } => self.on_siprec(siprec, news).await?,
             LegEvent::Stream { stream, news } => self.on_stream(stream, news).await?,
         }
         Ok(())
@@ -514,10 +521,7 @@ impl Act<'_> {
             return Ok(());
         }
         self.live.answered_by = Some(by);
-        // Whoever is to be screened is not heard yet.
-        if self.call.setup.source.is_some() && self.live.room.take().is_some() {
-            self.order(Order::Leave);
-        }
+        self.stop_early_media();
         self.begin_talk();
         if let Some(digits) = self.call.setup.send_digits.clone() {
             self.order(Order::Play { id: 0, item: Item::Tones { digits } });
@@ -527,31 +531,7 @@ impl Act<'_> {
             return self.join_conference(noun).await;
         }
         match self.call.setup.detection.clone() {
-            Some(detection) if by == AnsweredBy::Somebody => {
-                let thresholds = detection.thresholds.unwrap_or_default();
-                self.order(Order::Detect(contracts::Detection {
-                    message_end: detection.message_end,
-                    timeout: detection.timeout_seconds.saturating_mul(1000),
-                    speech_threshold: thresholds.speech,
-                    speech_end_threshold: thresholds.speech_end,
-                    silence_timeout: thresholds.silence,
-                }));
-                if detection.in_background {
-                    self.begin_documents(true);
-                }
-            }
-            Some(detection) => {
-                let machine = by != AnsweredBy::Human;
-                let takes = match machine && detection.message_end {
-                    true => GREETING,
-                    false => VERDICT,
-                };
-                let longest = Duration::from_secs(detection.timeout_seconds);
-                self.send_in(takes.min(longest), What::Verdict);
-                if detection.in_background {
-                    self.begin_documents(true);
-                }
-            }
+            Some(detection) => self.detect(&detection, by),
             None => self.begin_documents(true),
         }
         Ok(())
@@ -566,45 +546,8 @@ impl Act<'_> {
         }
     }
 
-    /// What the network knew.
-    fn verdict(&mut self) {
-        let Some(detection) = &self.call.setup.detection else { return };
-        self.detected(match (self.live.answered_by, detection.message_end) {
-            (Some(AnsweredBy::Human), _) => Verdict::Human,
-            (Some(AnsweredBy::Machine), false) => Verdict::MachineStart,
-            (Some(AnsweredBy::Machine), true) => Verdict::MachineEndBeep,
-            (Some(AnsweredBy::Fax), _) => Verdict::Fax,
-            (Some(AnsweredBy::Somebody) | None, _) => Verdict::Unknown,
-        });
-    }
-
-    fn detected(&mut self, verdict: Verdict) {
-        let Some(detection) = self.call.setup.detection.clone() else { return };
-        if !self.is_answered() || self.call.answered_by.is_some() {
-            return;
-        }
-        let by = match verdict {
-            Verdict::Human => "human",
-            Verdict::MachineStart => "machine_start",
-            Verdict::MachineEndBeep => "machine_end_beep",
-            Verdict::MachineEndSilence => "machine_end_silence",
-            Verdict::MachineEndOther => "machine_end_other",
-            Verdict::Fax => "fax",
-            Verdict::Unknown => "unknown",
-        };
-        self.call.answered_by = Some(by.to_owned());
-        if let Some(hook) = &detection.callback {
-            let since = self.call.started.unwrap_or(self.at);
-            let millis = self.at.since(since).as_millis().to_string();
-            self.post(hook, vec![("MachineDetectionDuration".to_owned(), millis)]);
-        }
-        if !detection.in_background {
-            self.begin_documents(true);
-        }
-    }
-
     /// The first document is asked for; a dialled party without one is ready to talk.
-    fn begin_documents(&mut self, answered: bool) {
+    pub fn begin_documents(&mut self, answered: bool) {
         let fallback =
             self.call.setup.fallback.as_ref().map(|hook| (hook.url.clone(), hook.method));
         let source = self.call.setup.source.clone();
@@ -764,6 +707,8 @@ impl Act<'_> {
             Output::StartStream { noun, is_bidirectional } => {
                 self.stream_noun(&noun, is_bidirectional).await?;
             }
+            Output::StartSiprec(noun) => self.siprec_noun(&noun),
+            Output::StopSiprec { name } => self.stop_siprecs(name.as_deref()),
             Output::StopStream { name } => self.stop_streams(name.as_deref()),
             Output::StartTranscription(noun) => self.start_transcription(&noun),
             Output::StopTranscription { name } => {

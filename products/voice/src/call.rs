@@ -14,6 +14,7 @@ use crate::listen::Ears;
 use crate::queue::InQueue;
 use crate::recording::{RecordSetup, Running};
 use crate::sip::SipSetup;
+use crate::siprec::SiprecPlan;
 use crate::stream::StreamPlan;
 
 /// A URL and how it is asked.
@@ -130,6 +131,8 @@ pub(crate) struct Live {
     pub awaits: Option<Sid>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamPlan>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub siprecs: Vec<SiprecPlan>,
     /// The session of a ConversationRelay, and since when it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<(Sid, Timestamp)>,
@@ -161,6 +164,7 @@ impl Live {
             answered_by: None,
             awaits: None,
             streams: Vec::new(),
+            siprecs: Vec::new(),
             relay: None,
             ears: Ears::default(),
             referrer: None,

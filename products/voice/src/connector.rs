@@ -1,8 +1,8 @@
-//! `/Calls/{CA}/Payments` and `/Calls/{CA}/Siprec` (voice-api §12): services of others that a
-//! connector of the console would join to a call.
+//! `/Calls/{CA}/Payments` (voice-api §12): services of others that a connector of the console would
+//! join to a call.
 //!
-//! Differs: there are no connectors here: no card processor and no SIPREC recorder can be
-//! installed, so both are refused for whatever connector is named.
+//! Differs: there are no connectors here: no card processor can be installed, so payments are refused
+//! for whatever connector is named.
 
 use kernel::ApiError;
 use rest::{Access, Ctx, Field, Op, Param, Reply, Resource, Table, Wire};
@@ -83,35 +83,4 @@ async fn no_payment(ctx: &Ctx) -> Result<Reply, ApiError> {
         return Err(ApiError::new(64018, "A 'Capture' or a 'Status' is required"));
     }
     Err(ctx.not_found())
-}
-
-const RECORD: &[Param] = along::with_numbered_parameters![
-    Param::text("Name", 255),
-    Param::text("ConnectorName", 255),
-    Param::one_of("Track", &["inbound_track", "outbound_track", "both_tracks"]),
-    Param::url("StatusCallback").code(21205),
-    Param::method("StatusCallbackMethod").code(21209),
-];
-
-pub static SIPREC: Resource<Voice> = Resource {
-    table: Table::v2010(
-        "Siprec",
-        "/2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}/Siprec",
-        "/2010-04-01/Accounts/{AccountSid}/Calls/{CallSid}/Siprec/{Sid}",
-    )
-    .sid("SR")
-    .fields(along::FIELDS)
-    .access(Access::Keys("voice/siprec")),
-    ops: &[
-        Op::create(RECORD).status(200).by(|_, ctx| Box::pin(record(ctx))),
-        Op::update(along::STOP).by(|_, ctx| Box::pin(async move { Err(ctx.not_found()) })),
-    ],
-};
-
-/// 20001: whatever connector is named, it is not installed.
-async fn record(ctx: &Ctx) -> Result<Reply, ApiError> {
-    along::running_call(ctx).await?;
-    let name = ctx.form.text("ConnectorName").unwrap_or_default();
-    let why = format!("ConnectorName: no SIPREC connector '{name}' is installed, nor can one be");
-    Err(ApiError::new(20001, why))
 }

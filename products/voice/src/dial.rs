@@ -277,6 +277,13 @@ impl Act<'_> {
         }
     }
 
+    /// Whoever is to be screened is not heard yet.
+    pub fn stop_early_media(&mut self) {
+        if self.call.setup.source.is_some() && self.live.room.take().is_some() {
+            self.order(Order::Leave);
+        }
+    }
+
     /// The one that rings is heard already.
     pub fn hear_dialled(&mut self) {
         let Some(early) = self.live.dial.as_ref().and_then(|dial| dial.early) else { return };

@@ -18,6 +18,7 @@ mod call_recording;
 mod conference;
 mod connector;
 mod create;
+mod detect;
 mod dial;
 mod history;
 mod insights;
@@ -33,6 +34,7 @@ mod recording;
 mod relay;
 mod resource;
 mod sip;
+mod siprec;
 mod stream;
 mod transfer;
 mod user_message;
@@ -75,6 +77,8 @@ pub struct Parts {
     pub recogniser: Arc<dyn Recogniser>,
     /// Domains and trunks.
     pub sip: Arc<dyn SipDirectory>,
+    /// Recorders that `<Siprec>` may name.
+    pub siprec_connectors: Vec<String>,
     /// For passwords that rest with calls.
     pub sealer: Sealer,
     /// Which node has a leg with sound, or a session.
@@ -136,7 +140,7 @@ impl Voice {
                 &user_message::MESSAGE,
                 &user_message::SUBSCRIPTION,
                 &connector::PAYMENT,
-                &connector::SIPREC,
+                &siprec::SIPREC,
                 &recording::RECORDING,
                 &stream::STREAM,
                 &listen::LIVE_TRANSCRIPTION,

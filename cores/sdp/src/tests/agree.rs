@@ -193,3 +193,21 @@ fn opus_is_spoken_with_whom_no_law_is() {
     assert!(!text.contains("opus") && agreed.receive.codec(111).is_none());
     assert!(offer(&local(), None).contains("RTP/AVP 0 8 111 101\r\n"));
 }
+
+#[test]
+fn a_recorder_gets_streams_with_labels() {
+    let second = Local { port: 10_002, ..local() };
+    let text = offer_recording(&[(local(), "1"), (second, "2")]);
+    for part in ["m=audio 10000 RTP/AVP 0 8\r\n", "m=audio 10002 RTP/AVP 0 8\r\n", "a=label:2\r\n"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(text.matches("a=sendonly\r\n").count(), 2);
+    let answer = "c=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 8\r\na=recvonly\r\n\
+                  m=audio 4002 RTP/AVP 8\r\na=recvonly\r\n";
+    let agreed = accept_recording(&description(answer), 2).unwrap();
+    assert_eq!(agreed[1].remote, Some("192.0.2.9:4002".parse().unwrap()));
+    assert!(agreed.iter().all(|agreed| agreed.direction == Direction::SendOnly));
+    let one = description("c=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 8\r\n");
+    assert_eq!(accept_recording(&one, 2), Err(Refusal::NoAudio));
+}

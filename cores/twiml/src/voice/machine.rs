@@ -206,6 +206,11 @@ pub enum Output {
     StopTranscription {
         name: Option<String>,
     },
+    /// The element is `Siprec`.
+    StartSiprec(Element),
+    StopSiprec {
+        name: Option<String>,
+    },
     /// What is said is to be reported, or not any more.
     Listen(Option<Listening>),
     /// The element is `ConversationRelay`.
