@@ -46,7 +46,7 @@ pub use notice::{
 pub use number::{CallRoute, InboundRoute, NumberDirectory, NumberOwner, OwnedNumber};
 pub use sip::{
     DialingPermissions, DialingRisk, IpBlock, SipAccess, SipDirectory, SipPlace, SipPlaceKind,
-    SipPurpose, SipTarget,
+    SipPurpose, SipTarget, SipTransfers, TransferMode,
 };
 pub use submission::{
     ApplicationLink, BindAccount, BindDirectory, MessageSubmission, SubmissionRefusal,
@@ -56,9 +56,10 @@ pub use subscriber::{Caller, LineStatus, Person, Pumping, Subscriber, Subscriber
 pub use trust::{TrustBundle, TrustDirectory};
 pub use validation::ValidationCalls;
 pub use voice::{
-    AnsweredBy, CallDoor, CallExtras, Detection, Ending, InboundCall, Item, LegEvent, LegReport,
-    Listening, Order, OutboundCall, Part, Recogniser, Signal, SoundFiles, Speaker, StreamNews,
-    StreamSetup, Tracks, Utterance, Verdict, VoiceCarrier, VoiceSink,
+    AnsweredBy, CallDoor, CallExtras, CallNetwork, Detection, Ending, InboundCall, Item, LegEvent,
+    LegReport, Listening, Order, OutboundCall, Part, Recogniser, Signal, SiprecSetup, SoundFiles,
+    Speaker, StreamNews, StreamSetup, Tracks, Transfer, Utterance, Verdict, VoiceCarrier,
+    VoiceSink,
 };
 
 /// What ports answer.

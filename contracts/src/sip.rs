@@ -93,6 +93,23 @@ pub struct SipTarget {
     pub weight: u16,
 }
 
+/// Whom the far side of a trunk may transfer calls to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TransferMode {
+    #[default]
+    Nobody,
+    SipOnly,
+    Anybody,
+}
+
+/// What a trunk says of transfers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SipTransfers {
+    pub mode: TransferMode,
+    /// The new party sees who transfers, not who is transferred.
+    pub from_transferor: bool,
+}
+
 /// SIP domains, trunks and their lists.
 pub trait SipDirectory: Send + Sync {
     /// The domain or trunk of a host, case-insensitive.
@@ -145,6 +162,15 @@ pub trait SipDirectory: Send + Sync {
         _trunk: Sid,
     ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>> {
         Box::pin(async { Ok(None) })
+    }
+
+    /// What a trunk (`TK…`) says of transfers.
+    fn transfers(
+        &self,
+        _account: Sid,
+        _trunk: Sid,
+    ) -> BoxFuture<'_, Result<SipTransfers, Unavailable>> {
+        Box::pin(async { Ok(SipTransfers::default()) })
     }
 
     /// Whether the account has this trunk (`TK…`) or BYOC trunk (`BY…`).

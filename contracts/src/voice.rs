@@ -57,6 +57,8 @@ pub struct Part {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Order {
     Answer,
+    /// Sound goes both ways before the call is answered, as far as the network has that.
+    Progress,
     Reject {
         busy: bool,
     },
@@ -114,6 +116,31 @@ pub enum Order {
     StopStream {
         stream: Sid,
     },
+    /// Brings the leg's sound to a recorder.
+    Siprec(Box<SiprecSetup>),
+    StopSiprec {
+        siprec: Sid,
+    },
+    /// Sends the other end to another address; [`LegEvent::Referred`] says what became of it.
+    Refer {
+        to: String,
+    },
+    /// What becomes of the transfer that the other end wants ([`LegEvent::Transfer`]).
+    Transfer(Transfer),
+}
+
+/// What becomes of a transfer that somebody wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Transfer {
+    /// It is not allowed, as this code says.
+    Refused {
+        code: u32,
+    },
+    Begun,
+    /// A final SIP response: the new party has answered, or has not.
+    Over {
+        response: u16,
+    },
 }
 
 /// What of a leg is recorded or streamed: what it says, what it hears.
@@ -159,6 +186,19 @@ pub struct StreamSetup {
     pub tracks: Tracks,
     /// The application's sound is heard on the leg.
     pub is_bidirectional: bool,
+    pub parameters: Vec<(String, String)>,
+}
+
+/// A session with a recorder of the operator's (SIPREC), for one leg.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SiprecSetup {
+    pub siprec: Sid,
+    /// A recorder of the configuration.
+    pub connector: String,
+    pub tracks: Tracks,
+    /// Who is heard on the leg, and whom it hears.
+    pub inbound: String,
+    pub outbound: String,
     pub parameters: Vec<(String, String)>,
 }
 
@@ -222,6 +262,8 @@ pub enum Ending {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LegEvent {
     Ringing,
+    /// The called party is to be heard before it answers.
+    EarlyMedia,
     Answered {
         by: AnsweredBy,
     },
@@ -256,11 +298,27 @@ pub enum LegEvent {
         stream: Sid,
         news: StreamNews,
     },
+    Siprec {
+        siprec: Sid,
+        news: StreamNews,
+    },
     /// What the network said about the call.
     Signal(Signal),
     /// The program at the other end sent JSON text.
     Message {
         content: String,
+    },
+    /// The other end wants whom it talks to to go on with somebody else.
+    Transfer {
+        /// A SIP or telephone URI.
+        to: String,
+        /// The leg of its own that is to give its party over (`Replaces`).
+        instead_of: Option<Sid>,
+    },
+    /// What became of [`Order::Refer`]: how the other end answered, and what it told of the new call.
+    Referred {
+        response: u16,
+        notified: Option<u16>,
     },
 }
 
@@ -277,7 +335,7 @@ pub enum Verdict {
     Unknown,
 }
 
-/// What becomes of a stream.
+/// What becomes of a stream, or of a session with a recorder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum StreamNews {
     Started,
@@ -333,6 +391,15 @@ pub trait VoiceCarrier: Send + Sync {
         let _ = room;
         Box::pin(async { Ok(()) })
     }
+}
+
+/// A network of calls beside the simulated one, which knows what is its own.
+pub trait CallNetwork: VoiceCarrier {
+    /// Whether a call goes by it.
+    fn reaches(&self, call: &OutboundCall) -> bool;
+
+    /// Whether the leg is on it. One that was placed here is, until it has ended.
+    fn has(&self, leg: Sid) -> bool;
 }
 
 /// A call from a telephone.

@@ -14,8 +14,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use contracts::{
-    AnsweredBy, BoxFuture, ClientTokens, Ending, LegEvent, LegReport, Order, OutboundCall,
-    Unavailable, VoiceCarrier, VoiceSink,
+    AnsweredBy, BoxFuture, CallNetwork, ClientTokens, Ending, LegEvent, LegReport, Order,
+    OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
 };
 use kernel::{Sid, Timestamp};
 use media::Engine;
@@ -107,16 +107,6 @@ impl Clients {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A program of this name can be called.
-    pub fn is_registered(&self, account: Sid, identity: &str) -> bool {
-        self.state().registered.contains_key(&(account, identity.to_owned()))
-    }
-
-    /// The leg is a program's.
-    pub fn has(&self, leg: Sid) -> bool {
-        self.state().calls.contains_key(&leg)
     }
 
     /// Names that can be called now, with how many programs each.
@@ -248,6 +238,18 @@ impl Clients {
         } else {
             let _ = call.outbox.try_send(message("hangup", payload));
         }
+    }
+}
+
+impl CallNetwork for Clients {
+    /// Names that no program is registered as are simulated.
+    fn reaches(&self, call: &OutboundCall) -> bool {
+        let Some(identity) = call.to.strip_prefix("client:") else { return false };
+        self.state().registered.contains_key(&(call.account, identity.to_owned()))
+    }
+
+    fn has(&self, leg: Sid) -> bool {
+        self.state().calls.contains_key(&leg)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::load::{Clockwork, Load};
 use crate::recorder::Recorder;
 use crate::report::Reporter;
 use crate::stream::Streams;
-use crate::{Port, leg::Leg};
+use crate::{Fork, Port, leg::Leg};
 
 /// What the engine needs of others.
 pub struct Parts {
@@ -101,8 +101,9 @@ impl Engine {
         self.shared.fetcher.spoken(utterance).await
     }
 
-    pub fn has(&self, leg: Sid) -> bool {
-        self.homes().contains_key(&leg)
+    /// There are as many legs as may be.
+    pub fn is_full(&self) -> bool {
+        self.homes().len() >= self.legs_max
     }
 
     /// Legs now, and how well the lanes keep their time.
@@ -120,9 +121,19 @@ impl Engine {
     }
 
     /// Does what the order says of sound. False when it is not about sound (`Answer`, `Reject`,
-    /// `HangUp`), which is the carrier's own. Of a leg that is not here nothing is done.
+    /// `HangUp`, transfers), which is the carrier's own. Of a leg that is not here nothing is done.
     pub fn order(&self, leg: Sid, _at: Timestamp, order: &Order) -> bool {
-        if matches!(order, Order::Answer | Order::Reject { .. } | Order::HangUp) {
+        if matches!(
+            order,
+            Order::Answer
+                | Order::Progress
+                | Order::Reject { .. }
+                | Order::HangUp
+                | Order::Siprec(_)
+                | Order::StopSiprec { .. }
+                | Order::Refer { .. }
+                | Order::Transfer(_)
+        ) {
             return false;
         }
         let mut homes = self.homes();
@@ -144,6 +155,22 @@ impl Engine {
         };
         self.send(home, order);
         true
+    }
+
+    /// A leg's sound goes elsewhere too, from now on until the leg ends or [`Engine::unfork`]. Of a leg
+    /// that is not here the fork is dropped.
+    pub fn fork(&self, leg: Sid, id: Sid, fork: Box<dyn Fork>) {
+        let homes = self.homes();
+        if let Some(home) = homes.get(&leg) {
+            self.send(*home, Note::Fork { leg, id, fork });
+        }
+    }
+
+    pub fn unfork(&self, leg: Sid, id: Sid) {
+        let homes = self.homes();
+        if let Some(home) = homes.get(&leg) {
+            self.send(*home, Note::Unfork { leg, id });
+        }
     }
 
     /// A key that came by signalling (SIP INFO).

@@ -11,6 +11,7 @@ use audio::{Frame, SILENCE};
 use contracts::{Order, Tracks};
 use kernel::Sid;
 
+use crate::Fork;
 use crate::engine::Shared;
 use crate::fetch::Sound;
 use crate::leg::Leg;
@@ -46,6 +47,15 @@ pub(crate) enum Note {
         leg: Sid,
         key: Key,
     },
+    Fork {
+        leg: Sid,
+        id: Sid,
+        fork: Box<dyn Fork>,
+    },
+    Unfork {
+        leg: Sid,
+        id: Sid,
+    },
 }
 
 impl Note {
@@ -56,7 +66,9 @@ impl Note {
             | Self::Move { leg, .. }
             | Self::Play { leg, .. }
             | Self::Order { leg, .. }
-            | Self::Key { leg, .. } => *leg,
+            | Self::Key { leg, .. }
+            | Self::Fork { leg, .. }
+            | Self::Unfork { leg, .. } => *leg,
         }
     }
 }
@@ -172,6 +184,16 @@ impl Lane {
                 }
             }
             Note::Order { order, .. } => self.follow(sid, *order),
+            Note::Fork { id, fork, .. } => {
+                if let Some(leg) = self.legs.get_mut(&sid) {
+                    leg.forks.push((id, fork));
+                }
+            }
+            Note::Unfork { id, .. } => {
+                if let Some(leg) = self.legs.get_mut(&sid) {
+                    leg.forks.retain(|(known, _)| *known != id);
+                }
+            }
             Note::Key { key, .. } => {
                 if let Some(leg) = self.legs.get_mut(&sid) {
                     leg.pressed(key, &self.shared);

@@ -7,13 +7,13 @@ use audio::{FRAME, Frame, SILENCE};
 use contracts::{LegEvent, Order, Tracks};
 use kernel::Sid;
 
-use crate::Port;
 use crate::engine::Shared;
 use crate::fetch::Sound;
 use crate::listen::{Ear, Judge};
 use crate::player::Player;
 use crate::recorder::{self, Tape};
 use crate::stream::Tap;
+use crate::{Fork, Port};
 
 pub(crate) struct Leg {
     pub account: Sid,
@@ -29,6 +29,7 @@ pub(crate) struct Leg {
     judge: Option<Judge>,
     tapes: Vec<Tape>,
     taps: Vec<Tap>,
+    pub forks: Vec<(Sid, Box<dyn Fork>)>,
     /// What came in this tick, as it is recorded and streamed.
     inbound: Frame,
     keys_are_secret: bool,
@@ -50,6 +51,7 @@ impl Leg {
             judge: None,
             tapes: Vec::new(),
             taps: Vec::new(),
+            forks: Vec::new(),
             inbound: SILENCE,
             keys_are_secret: false,
         }
@@ -100,6 +102,7 @@ impl Leg {
             Order::KeepKeys { are_secret } => self.keys_are_secret = are_secret,
             // The carrier's, or the lane's.
             Order::Answer
+            | Order::Progress
             | Order::Reject { .. }
             | Order::HangUp
             | Order::Play { .. }
@@ -107,7 +110,11 @@ impl Leg {
             | Order::Leave
             | Order::Beep
             | Order::RecordRoom { .. }
-            | Order::Message { .. } => {}
+            | Order::Message { .. }
+            | Order::Siprec(_)
+            | Order::StopSiprec { .. }
+            | Order::Refer { .. }
+            | Order::Transfer(_) => {}
         }
     }
 
@@ -183,6 +190,9 @@ impl Leg {
             tape.put(&self.inbound, &out, &shared.recorder);
         }
         self.taps.retain_mut(|tap| tap.put(&self.inbound, &out));
+        for (_, fork) in &mut self.forks {
+            fork.put(&self.inbound, &out, now);
+        }
     }
 
     /// The leg is over, and all that ran on it.

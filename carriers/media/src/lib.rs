@@ -14,6 +14,7 @@ mod lane;
 mod leg;
 mod listen;
 mod load;
+mod opus;
 mod player;
 mod port;
 mod recorder;
@@ -22,4 +23,5 @@ mod stream;
 
 pub use engine::{Engine, Full, Parts};
 pub use load::{BOUNDS_MICROS, Load};
-pub use port::{Heard, Port, Wire, WireEnd};
+pub use opus::Opus;
+pub use port::{Fork, Heard, Port, Wire, WireEnd};

@@ -11,7 +11,6 @@ pub const BOUNDS_MICROS: [u64; 9] =
 #[derive(Debug, Default)]
 pub(crate) struct Clockwork {
     late: [AtomicU64; BOUNDS_MICROS.len() + 1],
-    total_micros: AtomicU64,
     skipped: AtomicU64,
 }
 
@@ -22,7 +21,6 @@ pub struct Load {
     pub legs: usize,
     /// Ticks by how late they were done, as [`BOUNDS_MICROS`] divides; the last is beyond.
     pub late: [u64; BOUNDS_MICROS.len() + 1],
-    pub late_total: Duration,
     /// Ticks that were left out because the lane was too far behind.
     pub skipped: u64,
 }
@@ -33,7 +31,6 @@ impl Clockwork {
         let micros = u64::try_from(late.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_MICROS.iter().position(|bound| micros <= *bound);
         self.late[bucket.unwrap_or(BOUNDS_MICROS.len())].fetch_add(1, Ordering::Relaxed);
-        self.total_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
     pub fn skip(&self, ticks: u64) {
@@ -44,7 +41,6 @@ impl Clockwork {
         Load {
             legs,
             late: std::array::from_fn(|at| self.late[at].load(Ordering::Relaxed)),
-            late_total: Duration::from_micros(self.total_micros.load(Ordering::Relaxed)),
             skipped: self.skipped.load(Ordering::Relaxed),
         }
     }

@@ -29,6 +29,13 @@ pub trait Port: Send {
     }
 }
 
+/// Where a leg's sound goes beside its network. The engine calls it from its own thread, once every
+/// 20 ms, so nothing in it may block or wait.
+pub trait Fork: Send {
+    /// What was heard of the leg, and said to it.
+    fn put(&mut self, inbound: &Frame, outbound: &Frame, now: Instant);
+}
+
 /// What came of a network in 20 ms.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Heard {

@@ -6,28 +6,26 @@
 
 use std::sync::Arc;
 
-use contracts::{BoxFuture, Order, OutboundCall, Unavailable, VoiceCarrier};
+use contracts::{BoxFuture, CallNetwork, Order, OutboundCall, Unavailable, VoiceCarrier};
 use kernel::{Sid, Timestamp};
-
-/// A network beside the simulated one, which knows what is its own.
-pub trait CallNetwork: VoiceCarrier {
-    /// Whether calls to this address go by it.
-    fn reaches(&self, call: &OutboundCall) -> bool;
-
-    /// Whether the leg is on it.
-    fn has(&self, leg: Sid) -> bool;
-}
 
 /// The networks, connected.
 pub struct CallRoutes {
     networks: Vec<Arc<dyn CallNetwork>>,
     rest: Arc<dyn VoiceCarrier>,
+    /// Brings legs of any network to recorders.
+    recorder: Option<Arc<dyn VoiceCarrier>>,
 }
 
 impl CallRoutes {
     /// `rest` takes what none of `networks` does.
     pub fn new(networks: Vec<Arc<dyn CallNetwork>>, rest: Arc<dyn VoiceCarrier>) -> Self {
-        Self { networks, rest }
+        Self { networks, rest, recorder: None }
+    }
+
+    /// This network brings what is to be recorded elsewhere there (SIPREC).
+    pub fn recorded_by(self, recorder: Option<Arc<dyn VoiceCarrier>>) -> Self {
+        Self { recorder, ..self }
     }
 }
 
@@ -47,9 +45,20 @@ impl VoiceCarrier for CallRoutes {
         at: Timestamp,
         order: &'a Order,
     ) -> BoxFuture<'a, Result<(), Unavailable>> {
-        let Some(network) = self.networks.iter().find(|network| network.has(leg)) else {
-            return self.rest.order(account, leg, at, order);
-        };
+        let network = self.networks.iter().find(|network| network.has(leg));
+        if matches!(order, Order::Siprec(_) | Order::StopSiprec { .. }) {
+            return Box::pin(async move {
+                if network.is_none() {
+                    // So that it has sound.
+                    self.rest.order(account, leg, at, order).await?;
+                }
+                match &self.recorder {
+                    Some(recorder) => recorder.order(account, leg, at, order).await,
+                    None => Ok(()),
+                }
+            });
+        }
+        let Some(network) = network else { return self.rest.order(account, leg, at, order) };
         let Order::Join { room, .. } = order else { return network.order(account, leg, at, order) };
         Box::pin(async move {
             network.order(account, leg, at, order).await?;

@@ -16,7 +16,7 @@ use contracts::{BoxFuture, MessageCarrier, OutboundMessage, Submission, Unavaila
 use kernel::Sid;
 use serde::Deserialize;
 
-pub use calls::{CallNetwork, CallRoutes};
+pub use calls::CallRoutes;
 
 /// Where the simulated network is meant; it is always there.
 pub const SIM: &str = "sim";

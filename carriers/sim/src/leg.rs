@@ -239,12 +239,17 @@ impl Leg {
                 self.hear(Heard { at, sound: Sound::Message, text, millis: None, cut: false });
             }
             // What is said is always reported, and who answers is known; sound is the engine's.
-            Order::Beep
+            Order::Progress
+            | Order::Beep
             | Order::Listen(_)
             | Order::Detect(_)
             | Order::RecordRoom { .. }
             | Order::Stream(_)
-            | Order::StopStream { .. } => {}
+            | Order::StopStream { .. }
+            | Order::Siprec(_)
+            | Order::StopSiprec { .. }
+            | Order::Refer { .. }
+            | Order::Transfer(_) => {}
         }
         Vec::new()
     }

@@ -70,7 +70,7 @@ impl Sounds {
     /// Passes on what is about sound.
     pub fn follow(&self, leg: &Leg, at: Timestamp, order: &Order) {
         let needs = match order {
-            Order::Stream(_) => true,
+            Order::Stream(_) | Order::Siprec(_) => true,
             Order::Join { room, .. } => self.is_in(room),
             _ => false,
         };

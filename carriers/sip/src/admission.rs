@@ -11,6 +11,7 @@ use sip::transaction::Flow;
 use sip::{NameAddr, Uri};
 
 use crate::Sip;
+use crate::wires::is_socket;
 
 /// Characters of custom headers in all.
 const CUSTOM_MAX: usize = 1024;
@@ -72,7 +73,11 @@ pub(crate) async fn enter(
         return Entry::Refused(denied(32201, "Source IP address not in ACL"));
     }
     if !access.needs_password {
-        return Entry::Open;
+        // A page of anybody's, in a browser at such an address, could connect.
+        return match is_socket(flow.transport) {
+            true => Entry::Refused(denied(32202, "A WebSocket needs a password")),
+            false => Entry::Open,
+        };
     }
     let headers = &request.headers;
     let now = sip.elapsed();
@@ -119,21 +124,37 @@ async fn try_call(sip: &Sip, request: &Request, flow: Flow) -> Result<Admission,
     };
     let ports = sip.ports();
     let place = ports.directory.place(&uri.host).await?;
-    let secure = place.as_ref().is_some_and(|place| place.secure);
+    let mut secure = place.as_ref().is_some_and(|place| place.secure);
     let call = match place {
         Some(place) => match enter(sip, &place, SipPurpose::Call, request, flow).await {
             Entry::Refused(fault) => return Ok(Admission::Refused(fault)),
             Entry::Challenged(values) => return Ok(Admission::Challenged { status: 407, values }),
             Entry::Open | Entry::Known(_) => to_place(sip, &place, &uri, request, flow),
         },
+        None if is_socket(flow.transport) => {
+            return Ok(Admission::Refused(denied(32002, "SIP domain not found")));
+        }
         None => match sip.config.trunk_from(flow.remote.ip()) {
             Some(trunk) if trunk.secure && !flow.transport.is_secure() => {
                 return Ok(Admission::Refused(denied(32209, "Secure transport required")));
             }
             Some(_) => to_number(sip, &uri, request, flow),
-            None => {
-                return Ok(Admission::Refused(denied(32201, "Source IP address not in ACL")));
-            }
+            // A carrier that a customer brought: its address says whose domain is meant.
+            None => match ports.directory.place_of_address(flow.remote.ip()).await? {
+                Some(place) => match enter(sip, &place, SipPurpose::Call, request, flow).await {
+                    Entry::Open | Entry::Known(_) => {
+                        secure = place.secure;
+                        to_place(sip, &place, &uri, request, flow)
+                    }
+                    Entry::Refused(fault) => return Ok(Admission::Refused(fault)),
+                    Entry::Challenged(values) => {
+                        return Ok(Admission::Challenged { status: 407, values });
+                    }
+                },
+                None => {
+                    return Ok(Admission::Refused(denied(32201, "Source IP address not in ACL")));
+                }
+            },
         },
     };
     let Some(call) = call else {

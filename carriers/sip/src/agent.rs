@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contracts::{Ending, LegEvent, LegReport, Order, OutboundCall, Signal, Unavailable};
+use contracts::{
+    Ending, LegEvent, LegReport, Order, OutboundCall, Signal, SiprecSetup, Unavailable,
+};
 use kernel::Sid;
 use sdp::{Agreed, Crypto, Direction, Local, Srtp, Suite};
 use sip::check::{self, Fault};
@@ -17,9 +19,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Sip;
 use crate::admission::Admission;
+use crate::health::{self, Peer};
 use crate::outbound::{Branch, Plan, Target};
 use crate::reports::{Deed, Reports};
 use crate::session::{RtpPort, Session};
+use crate::siprec::Recorder;
+use crate::transfer::Refers;
 use crate::trunks::Registrations;
 use crate::wires::{Received, Wires};
 
@@ -58,6 +63,31 @@ pub(crate) enum Input {
         trunk: usize,
         target: Box<Target>,
     },
+    /// Where a host of a trunk is that is to be asked whether it is there.
+    Located {
+        peer: usize,
+        target: Option<Box<Target>>,
+    },
+    /// Where a redirection with this status leads.
+    Redirected {
+        leg: Sid,
+        targets: Vec<Target>,
+        code: u16,
+    },
+    /// A leg is to be recorded, and where its recorder is, and no longer.
+    Siprec {
+        account: Sid,
+        leg: Sid,
+        setup: Box<SiprecSetup>,
+        done: Done,
+    },
+    SiprecFound {
+        siprec: Sid,
+        target: Option<Box<Target>>,
+    },
+    StopSiprec {
+        siprec: Sid,
+    },
     /// The answer to a request is known.
     Respond {
         id: Id,
@@ -76,6 +106,18 @@ pub(crate) enum Asked {
     },
     Register {
         trunk: usize,
+    },
+    /// Whether a host of a trunk is there.
+    Options {
+        peer: usize,
+    },
+    /// A recorder's session.
+    Siprec {
+        siprec: Sid,
+    },
+    /// To send the other end of a call elsewhere.
+    Refer {
+        leg: Sid,
     },
     /// Its answer changes nothing.
     Nothing,
@@ -115,11 +157,16 @@ pub(crate) struct Call {
     pub branches: Vec<Branch>,
     pub plan: Option<Plan>,
     pub has_rung: bool,
+    /// The engine has its sound.
+    pub has_sound: bool,
+    /// Our part of the session, once it was told.
+    pub described: Option<String>,
     /// The ACK of the success of ours, sent again when that is.
     pub ack: Option<(Flow, Vec<u8>)>,
     pub timer: Option<SessionTimer>,
     pub refreshed: Duration,
     pub refreshing: bool,
+    pub refers: Refers,
     pub answered: Option<Instant>,
     pub began: Duration,
 }
@@ -139,6 +186,10 @@ pub(crate) struct Agent {
     pub waiting: HashMap<Id, bool>,
     pub reports: Reports,
     pub registrations: Registrations,
+    pub peers: Vec<Peer>,
+    pub recorders: HashMap<Sid, Recorder>,
+    /// Recorders by our tag.
+    pub recorder_tags: HashMap<String, Sid>,
 }
 
 pub(crate) fn token() -> String {
@@ -163,6 +214,9 @@ impl Agent {
         let transactions = Transactions::new(sip.config.calls_max * TRANSACTIONS_PER_CALL + 100);
         Self {
             registrations: Registrations::new(&sip.config),
+            peers: health::peers(&sip.config),
+            recorders: HashMap::new(),
+            recorder_tags: HashMap::new(),
             sip,
             wires,
             transactions,
@@ -213,6 +267,9 @@ impl Agent {
                 _ => self.bye(leg, REASON).await,
             }
         }
+        for siprec in self.recorders.keys().copied().collect::<Vec<_>>() {
+            self.bye_recorder(siprec, REASON).await;
+        }
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -237,6 +294,16 @@ impl Agent {
             Input::Admitted { id, admission } => self.admitted(id, *admission).await,
             Input::Planned { leg, plan } => self.planned(leg, *plan).await,
             Input::Found { trunk, target } => self.register_at(trunk, *target).await,
+            Input::Located { peer, target } => self.ask_peer(peer, target.map(|it| *it)).await,
+            Input::Redirected { leg, targets, code } => self.redirected(leg, targets, code).await,
+            Input::Siprec { account, leg, setup, done } => {
+                self.start_siprec(account, leg, *setup).await;
+                let _ = done.send(Ok(()));
+            }
+            Input::SiprecFound { siprec, target } => {
+                self.siprec_found(siprec, target.map(|it| *it)).await;
+            }
+            Input::StopSiprec { siprec } => self.stop_siprec(siprec).await,
             Input::Respond { id, response } => self.respond(id, &response).await,
         }
     }
@@ -342,6 +409,15 @@ impl Agent {
         format!("<{uri}>")
     }
 
+    /// Where requests within a call reach us.
+    pub(crate) fn add_contact(&self, leg: Sid, request: &mut Request) {
+        let Some(call) = self.calls.get(&leg) else { return };
+        if let (Some(flow), Some(dialog)) = (call.flow, &call.dialog) {
+            let user = user_of(&dialog.local.to_string());
+            request.headers.add("Contact", self.contact(flow, &user));
+        }
+    }
+
     /// Sends a request of ours; `None` when there are too many.
     pub(crate) async fn send(
         &mut self,
@@ -367,6 +443,10 @@ impl Agent {
                 let leg = *leg;
                 self.on_invite_response(leg, id, flow, response).await;
             }
+            Some(Asked::Siprec { siprec }) => {
+                let siprec = *siprec;
+                self.on_siprec_response(siprec, id, flow, response).await;
+            }
             Some(Asked::Reinvite { leg }) if is_final => {
                 let leg = *leg;
                 self.on_reinvite_response(leg, id, &response).await;
@@ -375,6 +455,16 @@ impl Agent {
                 let trunk = *trunk;
                 self.asked.remove(&id);
                 self.on_register_response(trunk, id, flow, &response).await;
+            }
+            Some(Asked::Options { peer }) if is_final => {
+                let peer = *peer;
+                self.asked.remove(&id);
+                self.note_peer(peer, !matches!(response.code, 408 | 503));
+            }
+            Some(Asked::Refer { leg }) if is_final => {
+                let leg = *leg;
+                self.asked.remove(&id);
+                self.on_refer_response(leg, &response).await;
             }
             Some(Asked::Nothing) if is_final => {
                 self.asked.remove(&id);
@@ -388,6 +478,9 @@ impl Agent {
             Some(Asked::Invite { leg }) => self.on_invite_timeout(leg, id).await,
             Some(Asked::Reinvite { leg }) => self.on_refresh_failed(leg).await,
             Some(Asked::Register { trunk }) => self.registrations.failed(trunk, self.sip.elapsed()),
+            Some(Asked::Options { peer }) => self.note_peer(peer, false),
+            Some(Asked::Siprec { siprec }) => self.on_siprec_timeout(siprec).await,
+            Some(Asked::Refer { leg }) => self.refer_over(leg, Some(408), None).await,
             Some(Asked::Nothing) | None => {}
         }
     }
@@ -428,15 +521,20 @@ impl Agent {
         call.session.agree(agreed);
     }
 
-    /// The engine takes the sound; false when it is full.
-    pub(crate) fn open_sound(&self, leg: Sid) -> bool {
-        let Some(call) = self.calls.get(&leg) else { return false };
-        let port = Box::new(RtpPort(call.session.clone()));
-        self.sip.ports().engine.open(call.account, leg, port).is_ok()
+    /// The engine takes the sound, unless it has it; false when it is full.
+    pub(crate) fn open_sound(&mut self, leg: Sid) -> bool {
+        let Some(call) = self.calls.get_mut(&leg) else { return false };
+        if !call.has_sound {
+            let port = Box::new(RtpPort(call.session.clone()));
+            call.has_sound = self.sip.ports().engine.open(call.account, leg, port).is_ok();
+        }
+        call.has_sound
     }
 
     /// The call is over; `ending` is told unless Voice ended it.
     pub(crate) async fn finish(&mut self, leg: Sid, ending: Option<Ending>) {
+        // Who was sent elsewhere has gone there.
+        self.refer_over(leg, None, None).await;
         let Some(call) = self.forget(leg) else { return };
         let counts = call.session.counts();
         tracing::debug!(%leg, ?ending, ?counts, "a SIP call has ended");
@@ -534,6 +632,7 @@ impl Agent {
     async fn obey(&mut self, leg: Sid, order: &Order) {
         match order {
             Order::Answer => self.answer(leg).await,
+            Order::Progress => self.progress(leg).await,
             Order::Reject { busy: true } => {
                 self.hang_up(leg, 486, "Q.850;cause=17;text=\"User busy\"").await;
             }
@@ -543,6 +642,8 @@ impl Agent {
             Order::HangUp => {
                 self.hang_up(leg, 480, "Q.850;cause=16;text=\"Normal call clearing\"").await;
             }
+            Order::Refer { to } => self.refer(leg, to).await,
+            Order::Transfer(news) => self.on_transfer(leg, news).await,
             // The engine's.
             _ => {}
         }
@@ -573,7 +674,9 @@ impl Agent {
             self.refresh(leg).await;
         }
         self.check_ringing(now).await;
+        self.check_refers(now).await;
         self.register_trunks();
+        self.ask_peers();
     }
 }
 

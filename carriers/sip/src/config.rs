@@ -17,6 +17,11 @@ pub struct Config {
     /// Where TLS is; needs a certificate.
     #[serde(default)]
     pub listen_tls: Vec<SocketAddr>,
+    /// Where programs connect by WebSocket (RFC 7118), plain and with TLS.
+    #[serde(default)]
+    pub listen_ws: Vec<SocketAddr>,
+    #[serde(default)]
+    pub listen_wss: Vec<SocketAddr>,
     /// PEM files.
     #[serde(default)]
     pub certificate_file: Option<PathBuf>,
@@ -47,6 +52,23 @@ pub struct Config {
     pub digest_sha256: bool,
     #[serde(default)]
     pub trunks: Vec<Trunk>,
+    /// Where `<Siprec>` brings sound to.
+    #[serde(default)]
+    pub recorders: Vec<Recorder>,
+}
+
+/// A session recording server (RFC 7866).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recorder {
+    /// What `connectorName` says.
+    pub name: String,
+    /// `sip:recorder.example.com;transport=tcp`.
+    pub uri: String,
+    #[serde(default)]
+    pub username: Option<String>,
+    #[serde(default)]
+    pub password: Option<Secret>,
 }
 
 /// Another operator, a gateway or an exchange.
@@ -74,6 +96,13 @@ pub struct Trunk {
     /// TLS and SRTP only.
     #[serde(default)]
     pub secure: bool,
+    /// How often each host is asked whether it is there; 0: never.
+    #[serde(default = "usual_options")]
+    pub options_seconds: u64,
+}
+
+fn usual_options() -> u64 {
+    60
 }
 
 fn yes() -> bool {
@@ -118,6 +147,8 @@ impl Config {
         Self {
             listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             listen_tls: Vec::new(),
+            listen_ws: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
+            listen_wss: Vec::new(),
             certificate_file: None,
             key_file: None,
             external_address: None,
@@ -137,7 +168,9 @@ impl Config {
                 register: false,
                 prefixes: Vec::new(),
                 secure: false,
+                options_seconds: usual_options(),
             }],
+            recorders: Vec::new(),
         }
     }
 
@@ -159,10 +192,9 @@ impl Config {
 
     /// The trunk that an address belongs to.
     pub(crate) fn trunk_from(&self, address: IpAddr) -> Option<&Trunk> {
-        let is_its = |trunk: &&Trunk| {
+        self.trunks.iter().find(|trunk| {
             trunk.from.iter().filter_map(|text| block(text)).any(|block| block.contains(address))
-        };
-        self.trunks.iter().find(is_its)
+        })
     }
 
     pub(crate) fn validate(&self) -> Result<(), ConfigError> {
@@ -171,8 +203,10 @@ impl Config {
             return wrong("listen is empty: name an address such as 0.0.0.0:5060".into());
         }
         let has_files = self.certificate_file.is_some() && self.key_file.is_some();
-        if !self.listen_tls.is_empty() && !has_files {
-            return wrong("listen_tls needs certificate_file and key_file".into());
+        for (name, listen) in [("listen_tls", &self.listen_tls), ("listen_wss", &self.listen_wss)] {
+            if !listen.is_empty() && !has_files {
+                return wrong(format!("{name} needs certificate_file and key_file"));
+            }
         }
         let (first, last) = self.rtp_ports;
         if first < 1024 || last <= first + 2 {
@@ -186,6 +220,20 @@ impl Config {
         }
         if self.realm.is_empty() || self.realm.contains(['"', '\\']) {
             return wrong("realm is empty or has quotes".into());
+        }
+        for (at, recorder) in self.recorders.iter().enumerate() {
+            let name = |field: &str| format!("recorders[{at}].{field}");
+            if recorder.name.is_empty()
+                || self.recorders[..at].iter().any(|known| known.name == recorder.name)
+            {
+                return wrong(format!("{} is empty or another's", name("name")));
+            }
+            if sip::Uri::parse(&recorder.uri).is_err() {
+                return wrong(format!("{} is no SIP address", name("uri")));
+            }
+            if recorder.username.is_some() != recorder.password.is_some() {
+                return wrong(format!("{} and password go together", name("username")));
+            }
         }
         for (at, trunk) in self.trunks.iter().enumerate() {
             let name = |field: &str| format!("trunks[{at}].{field}");
@@ -233,6 +281,10 @@ mod tests {
             ("listen = []\nlisten_tls = ['0.0.0.0:5061']", "certificate_file"),
             ("listen = ['0.0.0.0:5060']\ncalls_max = 0", "calls_max"),
             ("listen = ['0.0.0.0:5060']\nunknown = 0", "unknown"),
+            (
+                "listen = ['0.0.0.0:5060']\n[[recorders]]\nname = 'a'\nuri = 'http://a'",
+                "recorders[0].uri",
+            ),
             ("listen = ['0.0.0.0:5060']\n[[trunks]]\nname = 'a'", "trunks[0].hosts"),
             ("listen = ['0.0.0.0:5060']\n[[trunks]]\nname = 'a'\nfrom = ['x']", "trunks[0].from"),
             (

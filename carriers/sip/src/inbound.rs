@@ -7,7 +7,7 @@ use kernel::Sid;
 use sdp::Srtp;
 use sip::check::{self, Fault};
 use sip::dialog::Dialog;
-use sip::message::Request;
+use sip::message::{Request, Response};
 use sip::timer::{self, TooShort};
 use sip::transaction::{Flow, Id};
 
@@ -15,11 +15,25 @@ use crate::admission::{self, Admission};
 use crate::agent::{Agent, Call, Input, Stage, local, new_key, token, user_of};
 use crate::reports::Deed;
 use crate::session::Session;
+use crate::transfer::Refers;
+
+/// More calls would spoil the sound of those that talk.
+pub(crate) const FULL: (u32, &str) = (10004, "there are as many calls as can be carried");
 
 impl Agent {
     /// Whether there is room for another call.
     pub(crate) fn is_full(&self) -> bool {
         self.calls.len() + self.waiting.len() >= self.sip.config.calls_max
+            || self.sip.ports().engine.is_full()
+    }
+
+    /// Who is told so can try again, here or elsewhere.
+    async fn refuse_full(&mut self, id: Id) {
+        let Some(request) = self.transactions.request(id) else { return };
+        let mut response = request.response(503, "", Some(&token()));
+        response.headers.add("Retry-After", "5");
+        response.headers.add("X-Twilio-Error", format!("{} {}", FULL.0, FULL.1));
+        self.respond(id, &response).await;
     }
 
     pub(crate) async fn on_invite(&mut self, id: Id, flow: Flow, request: Request) {
@@ -27,8 +41,7 @@ impl Agent {
             return self.refuse(id, &Fault::new(483, "Too Many Hops")).await;
         }
         if self.is_full() {
-            let header = Some(("Retry-After", "5".to_owned()));
-            return self.refuse(id, &Fault { code: 503, reason: "", header }).await;
+            return self.refuse_full(id).await;
         }
         if Dialog::of_invite(&request, "x").is_none() {
             return self.refuse(id, &Fault::new(400, "Missing Contact")).await;
@@ -114,10 +127,13 @@ impl Agent {
             branches: Vec::new(),
             plan: None,
             has_rung: true,
+            has_sound: false,
+            described: None,
             ack: None,
             timer,
             refreshed: now,
             refreshing: false,
+            refers: Refers::default(),
             answered: None,
             began: now,
         });
@@ -139,40 +155,63 @@ impl Agent {
         self.respond(id, &response).await;
     }
 
-    /// Voice wants the call answered.
-    pub(crate) async fn answer(&mut self, leg: Sid) {
-        let Some(call) = self.calls.get_mut(&leg) else { return };
-        let Some(id) = call.invite.filter(|_| call.stage == Stage::Ringing) else { return };
-        let Some(request) = self.transactions.request(id).cloned() else { return };
-        let agreed = match offered(&request) {
+    /// Our part of the session, with which the sound begins: decided once.
+    ///
+    /// # Errors
+    /// The status with which the call cannot go on.
+    fn describe(&mut self, leg: Sid, request: &Request) -> Result<String, u16> {
+        let Some(call) = self.calls.get_mut(&leg) else { return Err(481) };
+        if let Some(text) = &call.described {
+            return Ok(text.clone());
+        }
+        let (agreed, text) = match offered(request) {
             Ok(Some(offer)) => {
                 let key = |theirs: &sdp::Crypto| new_key(theirs.tag, theirs.suite);
-                match sdp::answer(&offer, &call.local, call.srtp, key) {
-                    Ok((agreed, text)) => Some((Some(agreed), text)),
-                    Err(_) => None,
-                }
+                let answer = sdp::answer(&offer, &call.local, call.srtp, key);
+                answer.map(|(agreed, text)| (Some(agreed), text)).map_err(|_| 488_u16)?
             }
             // Without an offer ours goes with the answer, and theirs comes with the ACK.
             Ok(None) => {
                 let secure = call.srtp == Srtp::Required;
                 call.key = secure.then(|| new_key(1, sdp::Suite::AesCm128HmacSha1_80));
                 call.awaits_answer = true;
-                Some((None, sdp::offer(&call.local, call.key.as_ref())))
+                (None, sdp::offer(&call.local, call.key.as_ref()))
             }
-            Err(_) => None,
+            Err(_) => return Err(488),
         };
-        let (tag, flow, timer) = (call.tag.clone(), call.flow, call.timer);
-        let Some((agreed, text)) = agreed else {
-            return self.give_up(leg, id, 488).await;
-        };
+        call.described = Some(text.clone());
         if let Some(agreed) = agreed {
             self.agree(leg, agreed);
         }
         if !self.open_sound(leg) {
-            tracing::warn!(%leg, "the media engine has no room for a SIP call");
-            return self.give_up(leg, id, 503).await;
+            return Err(503);
         }
-        let mut response = request.response(200, "", Some(&tag));
+        Ok(text)
+    }
+
+    /// Voice lets the caller hear something before the call is answered (183).
+    ///
+    /// An offer of ours, and ringing that has to be reliable, are not for it (RFC 3262 §5).
+    pub(crate) async fn progress(&mut self, leg: Sid) {
+        let Some(call) = self.calls.get(&leg) else { return };
+        let Some(id) = call.invite.filter(|_| call.stage == Stage::Ringing) else { return };
+        let (tag, flow) = (call.tag.clone(), call.flow);
+        let Some(request) = self.transactions.request(id).cloned() else { return };
+        let has_offer = offered(&request).is_ok_and(|offer| offer.is_some());
+        if !has_offer || request.headers.has_token("Require", "100rel") {
+            return;
+        }
+        // What cannot be agreed on now is refused when the call is answered.
+        let Ok(text) = self.describe(leg, &request) else { return };
+        let mut response = request.response(183, "", Some(&tag));
+        self.add_way(&request, flow, &mut response);
+        response.headers.add("Content-Type", "application/sdp");
+        response.body = text.into_bytes();
+        self.respond(id, &response).await;
+    }
+
+    /// How requests within the call come to us.
+    fn add_way(&self, request: &Request, flow: Option<Flow>, response: &mut Response) {
         for route in request.headers.all("Record-Route") {
             response.headers.add("Record-Route", route);
         }
@@ -180,6 +219,20 @@ impl Agent {
             let user = user_of(request.headers.get("To").unwrap_or_default());
             response.headers.add("Contact", self.contact(flow, &user));
         }
+    }
+
+    /// Voice wants the call answered.
+    pub(crate) async fn answer(&mut self, leg: Sid) {
+        let Some(call) = self.calls.get(&leg) else { return };
+        let Some(id) = call.invite.filter(|_| call.stage == Stage::Ringing) else { return };
+        let (tag, flow, timer) = (call.tag.clone(), call.flow, call.timer);
+        let Some(request) = self.transactions.request(id).cloned() else { return };
+        let text = match self.describe(leg, &request) {
+            Ok(text) => text,
+            Err(code) => return self.give_up(leg, id, code).await,
+        };
+        let mut response = request.response(200, "", Some(&tag));
+        self.add_way(&request, flow, &mut response);
         response.headers.add("Allow", check::ALLOW);
         response.headers.add("Supported", "timer");
         if let Some(timer) = timer {
@@ -201,6 +254,9 @@ impl Agent {
 
     /// Voice has answered the call, and it cannot be: Voice is told that it is over.
     async fn give_up(&mut self, leg: Sid, id: Id, code: u16) {
+        if let Some(call) = self.calls.get(&leg).filter(|_| code == 503) {
+            self.alert(call.account, leg, FULL.0, FULL.1).await;
+        }
         self.refuse(id, &Fault::new(code, "")).await;
         self.finish(leg, Some(Ending::Failed)).await;
     }

@@ -10,22 +10,27 @@
 //!
 //! Bounds: calls, transactions, connections, octets of messages, everything that waits.
 //!
-//! Differs: early media (183 with a description) is not passed on; the caller hears what the
-//! document plays.
-//! Differs: a REFER is refused (32218): documents that transfer by `referUrl` do not get one.
+//! Differs: provisional answers of ours are never reliable (RFC 3262): a caller that requires it hears
+//! no ringing and no early media.
+//! Differs: of several telephones that ring at once none is heard before it answers.
 
 mod admission;
 mod agent;
 mod config;
+mod health;
 mod inbound;
 mod midcall;
 mod outbound;
 mod outcome;
+mod redirect;
 mod registrar;
 mod reports;
 mod session;
+mod siprec;
+mod socket;
 mod srtp;
 mod targets;
+mod transfer;
 mod trunks;
 mod wires;
 
@@ -36,8 +41,8 @@ use std::time::{Duration, Instant};
 
 use ::outbound::Policy;
 use contracts::{
-    BoxFuture, CarrierNotes, ConfigError, Order, OutboundCall, SipDirectory, Unavailable,
-    VoiceCarrier, VoiceSink,
+    BoxFuture, CallNetwork, CarrierNotes, ConfigError, Order, OutboundCall, SipDirectory,
+    Unavailable, VoiceCarrier, VoiceSink,
 };
 use kernel::{Sid, Timestamp};
 use media::Engine;
@@ -49,7 +54,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-pub use config::{Config, Trunk};
+pub use config::{Config, Recorder, Trunk};
 
 /// What waits for the agent; datagrams beyond are dropped, everything else waits.
 const INPUTS_MAX: usize = 4096;
@@ -80,10 +85,13 @@ pub struct Sip {
     /// Calls that are here.
     pub(crate) legs: Mutex<HashSet<Sid>>,
     pub(crate) registrar: registrar::Registrar,
+    /// Hosts of trunks that do not answer.
+    pub(crate) silent: Mutex<HashSet<String>>,
     began: Instant,
     inputs: mpsc::Sender<agent::Input>,
     queue: Mutex<Option<mpsc::Receiver<agent::Input>>>,
     bound: watch::Sender<Vec<SocketAddr>>,
+    sockets: watch::Sender<Vec<SocketAddr>>,
     acceptor: Option<TlsAcceptor>,
     connector: Option<TlsConnector>,
 }
@@ -123,10 +131,12 @@ impl Sip {
             parts,
             ports: OnceLock::new(),
             legs: Mutex::default(),
+            silent: Mutex::default(),
             began: Instant::now(),
             inputs,
             queue: Mutex::new(Some(queue)),
             bound: watch::Sender::new(Vec::new()),
+            sockets: watch::Sender::new(Vec::new()),
             acceptor,
             connector: Some(connector),
         }))
@@ -162,6 +172,11 @@ impl Sip {
         bound.iter().copied().find(|address| address.is_ipv4() && address.ip().is_loopback())
     }
 
+    /// A WebSocket listener that this machine's programs reach.
+    pub fn local_ws(&self) -> Option<SocketAddr> {
+        self.sockets.borrow().iter().copied().find(|address| address.ip().is_loopback())
+    }
+
     /// Everything that is listened on.
     pub fn listening(&self) -> Vec<SocketAddr> {
         self.bound.borrow().clone()
@@ -174,25 +189,12 @@ impl Sip {
         let _ = tokio::time::timeout(READY, listening).await;
     }
 
-    /// Whether a call is on this network. One that was placed here is, until it has ended.
-    pub fn has(&self, leg: Sid) -> bool {
-        self.legs.lock().unwrap_or_else(|poison| poison.into_inner()).contains(&leg)
-    }
-
-    /// Whether a call goes by this network: to SIP addresses, by a trunk that it names, and to
-    /// numbers of a trunk of the operator.
-    pub fn reaches(&self, call: &OutboundCall) -> bool {
-        is_address(&call.to)
-            || call.extras.trunk.is_some()
-            || self.config.trunk_to(&call.to).is_some()
-    }
-
     /// Listens, and carries calls until `stop` turns true.
     pub async fn run(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
         let queue = self.queue.lock().unwrap_or_else(|poison| poison.into_inner()).take();
         let Some(queue) = queue else { return };
         let bound = loop {
-            match wires::Bound::bind(&self.config.listen, &self.config.listen_tls).await {
+            match wires::Bound::bind(&self.config).await {
                 Ok(bound) => break bound,
                 Err(error) => tracing::error!(%error, "SIP cannot listen"),
             }
@@ -202,6 +204,7 @@ impl Sip {
             }
         };
         let local = bound.local();
+        self.sockets.send_replace(bound.local_ws());
         let wires = wires::Wires::serve(
             bound,
             self.config.external_address,
@@ -235,6 +238,19 @@ pub fn is_address(to: &str) -> bool {
     to.contains(':') && (scheme.eq_ignore_ascii_case("sip") || scheme.eq_ignore_ascii_case("sips"))
 }
 
+impl CallNetwork for Sip {
+    /// To SIP addresses, by a trunk that the call names, and to numbers of a trunk of the operator.
+    fn reaches(&self, call: &OutboundCall) -> bool {
+        is_address(&call.to)
+            || call.extras.trunk.is_some()
+            || self.config.trunk_to(&call.to).is_some()
+    }
+
+    fn has(&self, leg: Sid) -> bool {
+        self.legs.lock().unwrap_or_else(|poison| poison.into_inner()).contains(&leg)
+    }
+}
+
 impl VoiceCarrier for Sip {
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
         let call = Box::new(call.clone());
@@ -243,12 +259,26 @@ impl VoiceCarrier for Sip {
 
     fn order<'a>(
         &'a self,
-        _account: Sid,
+        account: Sid,
         leg: Sid,
         at: Timestamp,
         order: &'a Order,
     ) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(async move {
+            // A leg of any network may be recorded.
+            match order {
+                Order::Siprec(setup) => {
+                    let setup = setup.clone();
+                    let input = move |done| agent::Input::Siprec { account, leg, setup, done };
+                    return self.ask(input).await;
+                }
+                Order::StopSiprec { siprec } => {
+                    let stop = agent::Input::StopSiprec { siprec: *siprec };
+                    let sent = self.inputs.send(stop).await;
+                    return sent.map_err(|_| Unavailable("SIP has stopped".to_owned()));
+                }
+                _ => {}
+            }
             if !self.has(leg) || self.ports().engine.order(leg, at, order) {
                 return Ok(());
             }

@@ -21,6 +21,9 @@ const OLD_MAX: u32 = 100_000;
 impl Agent {
     /// A request with a tag of ours.
     pub(crate) async fn on_inside(&mut self, id: Id, flow: Flow, request: Request, tag: &str) {
+        if let Some(siprec) = self.recorder_tags.get(tag).copied() {
+            return self.on_inside_siprec(siprec, id, &request).await;
+        }
         let leg = self.tags.get(tag).copied();
         let call = leg.and_then(|leg| self.calls.get_mut(&leg));
         let Some((call, dialog)) = call.and_then(|call| {
@@ -56,14 +59,11 @@ impl Agent {
             }
             Method::Invite | Method::Update => self.on_reinvite(leg, id, &request).await,
             Method::Info => self.on_info(leg, id, &request).await,
-            Method::Refer => {
-                if let Some(account) = self.calls.get(&leg).map(|call| call.account) {
-                    self.alert(account, leg, 32218, "the call may not be transferred").await;
-                }
-                let header = Some(("X-Twilio-Error", "32218 Transfer not allowed".to_owned()));
-                self.refuse(id, &Fault { code: 603, reason: "", header }).await;
-            }
+            Method::Refer => self.on_refer(leg, id, &request).await,
             Method::Options | Method::Prack | Method::Notify => {
+                if request.method == Method::Notify {
+                    self.on_notify(leg, &request).await;
+                }
                 let mut response = request.response(200, "", None);
                 response.headers.add("Allow", check::ALLOW);
                 self.respond(id, &response).await;
@@ -171,14 +171,11 @@ impl Agent {
         call.local.version += 1;
         call.key = call.session.agreed().and_then(|agreed| agreed.keys).map(|(ours, _)| ours);
         let text = sdp::offer(&call.local, call.key.as_ref());
-        let (flow, user) = (call.flow, call.dialog.as_ref().map(|d| user_of(&d.local.to_string())));
         let Some(mut invite) = call.dialog.as_mut().map(|dialog| dialog.request(Method::Invite))
         else {
             return;
         };
-        if let (Some(flow), Some(user)) = (flow, user) {
-            invite.headers.add("Contact", self.contact(flow, &user));
-        }
+        self.add_contact(leg, &mut invite);
         invite.headers.add("Supported", "timer");
         invite.headers.add("Session-Expires", timer.header(true));
         invite.headers.add("Min-SE", timer::MIN.as_secs().to_string());
@@ -256,6 +253,8 @@ impl Agent {
         let transport = match note.transport.as_str() {
             "TCP" => Transport::Tcp,
             "TLS" => Transport::Tls,
+            // Its connection is gone.
+            "WS" | "WSS" => return,
             _ => Transport::Udp,
         };
         let (Ok(local), Ok(remote), Ok(address)) =

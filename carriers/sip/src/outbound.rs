@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use contracts::{AnsweredBy, LegEvent, OutboundCall, Signal, Unavailable};
+use contracts::{AnsweredBy, Ending, LegEvent, OutboundCall, Signal, Unavailable};
 use kernel::Sid;
 use sdp::Suite;
 use sip::check;
@@ -15,11 +15,14 @@ use sip::transaction::{Flow, Id};
 use sip::{Method, NameAddr, Uri};
 
 use crate::agent::{Agent, Asked, Call, Input, Stage, local, new_key, token};
-use crate::inbound::note;
+use crate::inbound::{FULL, note};
+use crate::is_address;
 use crate::outcome;
+use crate::redirect;
 use crate::reports::Deed;
 use crate::session::Session;
 use crate::targets;
+use crate::transfer::Refers;
 
 /// Who does not even ring for so long is not there.
 const POST_DIAL: Duration = Duration::from_secs(60);
@@ -61,6 +64,8 @@ pub(crate) struct Plan {
     pub host: Option<String>,
     /// One after the other; those of one group ring at once.
     pub groups: VecDeque<Vec<Target>>,
+    /// Redirections that are still followed: none but those of trunks.
+    pub redirects: u8,
     pub miss: Option<Miss>,
 }
 
@@ -73,6 +78,11 @@ impl Plan {
             headers: custom.cloned().collect(),
             host: None,
             groups: VecDeque::new(),
+            redirects: if is_address(&call.to) && call.extras.trunk.is_none() {
+                0
+            } else {
+                redirect::HOPS_MAX
+            },
             miss: None,
         }
     }
@@ -96,7 +106,11 @@ impl Agent {
             return Ok(());
         }
         if self.is_full() {
-            return Err(Unavailable("SIP carries as many calls as it may".to_owned()));
+            let alert = Some((FULL.0, FULL.1.to_owned()));
+            let signal = Signal { sip_response: Some(503), alert, params: Vec::new() };
+            self.report(call.account, call.leg, LegEvent::Signal(signal)).await;
+            self.report(call.account, call.leg, LegEvent::Ended(Ending::Failed)).await;
+            return Ok(());
         }
         let config = &self.sip.config;
         let any = std::net::IpAddr::from([0, 0, 0, 0]);
@@ -124,10 +138,13 @@ impl Agent {
             branches: Vec::new(),
             plan: None,
             has_rung: false,
+            has_sound: false,
+            described: None,
             ack: None,
             timer: None,
             refreshed: now,
             refreshing: false,
+            refers: Refers::default(),
             answered: None,
             began: now,
         });
@@ -160,7 +177,7 @@ impl Agent {
     }
 
     /// Rings the next group of targets.
-    async fn try_next(&mut self, leg: Sid) {
+    pub(crate) async fn try_next(&mut self, leg: Sid) {
         let next = self.calls.get_mut(&leg).and_then(|call| call.plan.as_mut()?.groups.pop_front());
         let Some(group) = next else {
             return self.fail(leg, 480, Some((32011, "nobody is left to call".to_owned()))).await;
@@ -333,6 +350,28 @@ impl Agent {
         if first {
             self.report(account, leg, LegEvent::Ringing).await;
         }
+        self.hear_early(leg, at, response).await;
+    }
+
+    /// What rings alone and describes its sound already is heard, if Voice wants that.
+    async fn hear_early(&mut self, leg: Sid, at: usize, response: &Response) {
+        let Some(call) = self.calls.get_mut(&leg) else { return };
+        if call.has_sound || call.branches.len() != 1 {
+            return;
+        }
+        let kind = response.headers.get("Content-Type").unwrap_or_default();
+        let answer = check::session(kind, &response.body).and_then(|text| sdp::parse(text).ok());
+        let Some(branch) = call.branches.get(at) else { return };
+        let key = call.key.as_ref().filter(|_| branch.target.secure);
+        let agreed = answer.and_then(|answer| sdp::accept(&answer, &call.local, key).ok());
+        let Some(agreed) = agreed else { return };
+        let account = call.account;
+        call.flow = Some(Flow { connection: 0, ..branch.target.flow });
+        self.agree(leg, agreed);
+        // Without room for it the call fails when it is answered.
+        if self.open_sound(leg) {
+            self.report(account, leg, LegEvent::EarlyMedia).await;
+        }
     }
 
     async fn on_success(&mut self, leg: Sid, branch: Branch, flow: Flow, response: Response) {
@@ -363,7 +402,7 @@ impl Agent {
         self.agree(leg, agreed);
         if !self.open_sound(leg) {
             self.bye(leg, "Q.850;cause=34;text=\"No circuit available\"").await;
-            return self.fail(leg, 503, None).await;
+            return self.fail(leg, 503, Some((FULL.0, FULL.1.to_owned()))).await;
         }
         if let Some(call) = self.calls.get_mut(&leg) {
             call.stage = Stage::Talking;
@@ -380,7 +419,10 @@ impl Agent {
     }
 
     async fn on_refusal(&mut self, leg: Sid, branch: Branch, response: &Response) {
-        if let Some((name, value)) = answer_challenge(&branch, response) {
+        let Branch { request, target, answered_challenge, .. } = &branch;
+        if let Some((name, value)) =
+            answer_challenge(request, target, *answered_challenge, response)
+        {
             let Branch { request, target, .. } = branch;
             return self.invite(leg, target, Some((request, name, value))).await;
         }
@@ -394,11 +436,14 @@ impl Agent {
             let again = Some((request, "Session-Expires".to_owned(), value));
             return self.invite(leg, branch.target, again).await;
         }
+        if (300..400).contains(&response.code) && self.follow(leg, &branch, response) {
+            return;
+        }
         self.branch_over(leg, response.code, &response.reason).await;
     }
 
     /// A branch has ended without success: the others go on, or the next are tried.
-    async fn branch_over(&mut self, leg: Sid, code: u16, reason: &str) {
+    pub(crate) async fn branch_over(&mut self, leg: Sid, code: u16, reason: &str) {
         let Some(call) = self.calls.get_mut(&leg) else { return };
         if code >= 600 {
             self.cancel_all(leg, None, "SIP;cause=600;text=\"Refused everywhere\"").await;
@@ -450,7 +495,7 @@ impl Agent {
         }
     }
 
-    async fn cancel(&mut self, id: Id, reason: &str) {
+    pub(crate) async fn cancel(&mut self, id: Id, reason: &str) {
         let Some((flow, mut cancel)) = self.transactions.cancel(id) else { return };
         cancel.headers.add("Reason", reason);
         self.send(flow, cancel, Asked::Nothing).await;
@@ -502,14 +547,19 @@ fn user_char(c: char) -> char {
 }
 
 /// The header that answers a challenge, once for each; only whoever was called may ask for one.
-fn answer_challenge(branch: &Branch, response: &Response) -> Option<(String, String)> {
+pub(crate) fn answer_challenge(
+    request: &Request,
+    target: &Target,
+    answered: bool,
+    response: &Response,
+) -> Option<(String, String)> {
     let (asks, answers) = match response.code {
         401 => ("WWW-Authenticate", "Authorization"),
         407 => ("Proxy-Authenticate", "Proxy-Authorization"),
         _ => return None,
     };
-    let (username, password) = branch.target.credentials.as_ref()?;
-    if branch.answered_challenge {
+    let (username, password) = target.credentials.as_ref()?;
+    if answered {
         return None;
     }
     let cnonce = token();
@@ -517,8 +567,8 @@ fn answer_challenge(branch: &Branch, response: &Response) -> Option<(String, Str
         username,
         password,
         method: "INVITE",
-        uri: &branch.request.uri,
-        body: &branch.request.body,
+        uri: &request.uri,
+        body: &request.body,
         cnonce: &cnonce,
         count: 1,
     };

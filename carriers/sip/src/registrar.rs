@@ -42,6 +42,8 @@ impl Binding {
             "UDP" => Transport::Udp,
             "TCP" => Transport::Tcp,
             "TLS" => Transport::Tls,
+            "WS" => Transport::Ws,
+            "WSS" => Transport::Wss,
             _ => return None,
         };
         let flow = Flow { transport, remote: self.address.parse().ok()?, connection: 0 };

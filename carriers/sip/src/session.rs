@@ -10,11 +10,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use audio::dtmf::Key;
 use audio::{FRAME, Frame};
-use media::{Heard, Port};
+use media::{Heard, Opus, Port};
 use rtp::event;
-use rtp::jitter::{JitterBuffer, Limits};
+use rtp::jitter::{Decode, JitterBuffer, Limits};
 use rtp::packet::{self, Packet};
-use rtp::payload::Codec;
+use rtp::payload::{Codec, Map};
 use rtp::reception::Reception;
 use rtp::rtcp;
 use rtp::stream::Stream;
@@ -31,10 +31,11 @@ const REPORT_TICKS: u32 = 250;
 const REPORT_LOOK_TICKS: u32 = 25;
 /// How long a source is silent before another is believed.
 const LATCH: Duration = Duration::from_secs(1);
-/// A key is held for so long, and as long until the next, in units of 8 kHz.
-const KEY_UNITS: u32 = 800;
+/// Ticks of a second.
+const TICKS: u32 = 50;
+/// A key is held for so long, and as long until the next.
+const KEY_TICKS: u32 = 5;
 const KEY_GAP_TICKS: u32 = 5;
-const UNITS: u32 = FRAME as u32;
 const DATAGRAM_MAX: usize = 2048;
 
 /// There is no port left for sound.
@@ -65,7 +66,11 @@ struct State {
     /// Where sound really comes from, and when it last did.
     source: Option<SocketAddr>,
     last: Option<Instant>,
+    /// Of timestamps, both ways.
+    clock: u32,
     buffer: JitterBuffer,
+    /// Made when it is agreed on.
+    opus: Option<Box<Opus>>,
     events: event::Receiver,
     /// The other end sends keys beside the sound.
     has_keys: bool,
@@ -103,6 +108,10 @@ fn sockets(
     Err(NoPort)
 }
 
+fn buffer(clock: u32) -> JitterBuffer {
+    JitterBuffer::new(clock, Limits::default()).expect("the clocks of codecs are ones")
+}
+
 impl Session {
     /// Opens ports on an address, which may be the unspecified one.
     pub(crate) fn open(
@@ -116,7 +125,9 @@ impl Session {
             agreed: None,
             source: None,
             last: None,
-            buffer: JitterBuffer::new(8_000, Limits::default()).expect("8 kHz is a clock"),
+            clock: 8_000,
+            buffer: buffer(8_000),
+            opus: None,
             events: event::Receiver::default(),
             has_keys: false,
             pressed: VecDeque::new(),
@@ -154,6 +165,16 @@ impl Session {
         if moved {
             state.source = None;
             state.stream.interrupt();
+        }
+        let codec = agreed.codec.1;
+        if codec.clock() != state.clock {
+            state.clock = codec.clock();
+            state.buffer = buffer(codec.clock());
+            state.reception = Reception::new(codec.clock());
+            state.stream.interrupt();
+        }
+        if codec == Codec::Opus && state.opus.is_none() {
+            state.opus = Opus::new();
         }
         state.agreed = Some(agreed);
     }
@@ -232,7 +253,7 @@ impl State {
         }
         if !matches!(codec, Codec::TelephoneEvent(_)) {
             self.reception.put(&packet.header, since);
-            if !self.events.is_down() && codec.is_audio() {
+            if !self.events.is_down() && codec.is_audio() && codec.clock() == self.clock {
                 self.buffer.put(&packet.header, packet.payload, since);
             }
             return;
@@ -288,8 +309,9 @@ impl State {
         let Some(agreed) = &self.agreed else { return false };
         let (codec, events, sends) = (agreed.codec, agreed.events, agreed.direction.sends());
         self.packet.clear();
+        let units = self.clock / TICKS;
         if !sends {
-            self.stream.silence(UNITS);
+            self.stream.silence(units);
             return false;
         }
         if self.sending.is_none()
@@ -297,8 +319,9 @@ impl State {
             && let Some(key) = self.to_send.pop_front()
         {
             let timestamp = self.stream.timestamp();
-            self.sending =
-                Some(event::Sender::new(key.event(), 10, timestamp, KEY_UNITS, UNITS as u16));
+            let sender =
+                event::Sender::new(key.event(), 10, timestamp, units * KEY_TICKS, units as u16);
+            self.sending = Some(sender);
         }
         self.gap = self.gap.saturating_sub(1);
         if let (Some(sending), Some(number)) = (&mut self.sending, events) {
@@ -306,16 +329,43 @@ impl State {
                 let octets = next.payload.octets();
                 let (marker, at) = (next.marker, next.timestamp);
                 let done = self.stream.packet(number, marker, at, &octets, &mut self.packet);
-                self.stream.silence(UNITS);
+                self.stream.silence(units);
                 return done.is_ok();
             }
             self.sending = None;
             self.gap = KEY_GAP_TICKS;
         }
-        let (number, law) = codec;
+        let (number, codec) = codec;
         self.payload.clear();
-        law.encode_to(frame, &mut self.payload);
-        self.stream.sound(number, &self.payload, UNITS, &mut self.packet).is_ok()
+        let is_made = match (codec, &mut self.opus) {
+            (Codec::G711(law), _) => {
+                law.encode_to(frame, &mut self.payload);
+                true
+            }
+            (Codec::Opus, Some(opus)) => opus.encode(frame, &mut self.payload),
+            _ => false,
+        };
+        if !is_made {
+            self.stream.silence(units);
+            return false;
+        }
+        self.stream.sound(number, &self.payload, units, &mut self.packet).is_ok()
+    }
+}
+
+/// Makes sound of what comes.
+struct Decoder<'a> {
+    map: &'a Map,
+    opus: Option<&'a mut Opus>,
+}
+
+impl Decode for Decoder<'_> {
+    fn decode(&mut self, payload_type: u8, payload: &[u8], out: &mut Vec<i16>) {
+        match (self.map.codec(payload_type), &mut self.opus) {
+            (Some(Codec::G711(law)), _) => law.decode_to(payload, out),
+            (Some(Codec::Opus), Some(opus)) => opus.decode(payload, out),
+            _ => {}
+        }
     }
 }
 
@@ -362,8 +412,10 @@ impl Port for RtpPort {
         }
         state.events.tick(since);
         let key = state.pressed.pop_front();
-        let State { buffer, agreed, .. } = &mut *state;
-        let frame = agreed.as_mut().map(|agreed| buffer.frame(since, &mut agreed.receive));
+        let State { buffer, agreed, opus, .. } = &mut *state;
+        let frame = agreed.as_ref().map(|agreed| {
+            buffer.frame(since, &mut Decoder { map: &agreed.receive, opus: opus.as_deref_mut() })
+        });
         let plays = buffer.delay(since).is_some();
         Heard { frame: frame.filter(|_| plays), key }
     }

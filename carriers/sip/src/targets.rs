@@ -47,7 +47,7 @@ async fn groups(
                 found.push_back(vec![target]);
             }
         }
-        let none = || Miss::new(480, 32010, "no origination URI of the trunk can be reached");
+        let none = || Miss::new(503, 32010, "no origination URI of the trunk can be reached");
         return (!found.is_empty()).then_some(found).ok_or_else(none);
     }
     if !is_address(&call.to) {
@@ -93,24 +93,17 @@ async fn by_trunk(sip: &Sip, trunk: &Trunk, number: &str) -> Result<VecDeque<Vec
     let password = trunk.password.as_ref().map(|password| password.0.clone());
     let credentials = trunk.username.clone().zip(password);
     let mut found = VecDeque::new();
-    for host in trunk.hosts.iter().take(AFTER_MAX) {
+    for host in sip.hosts(trunk).into_iter().take(AFTER_MAX) {
         let Ok(mut uri) = Uri::parse(&format!("sip:{host}")) else { continue };
         uri.user = Some(number.to_owned());
         uri.secure |= trunk.secure;
         match resolve_by_operator(uri, credentials.clone()).await {
-            Ok((target, name)) => found.push_back(vec![(target, name)]),
+            Ok(target) => found.push_back(vec![target]),
             Err(miss) => tracing::warn!(trunk = trunk.name, host, ?miss, "a SIP trunk's host"),
         }
     }
     let none = || Miss::new(503, 32011, "no host of the trunk can be reached");
-    if found.is_empty() {
-        return Err(none());
-    }
-    let _ = sip;
-    Ok(found
-        .into_iter()
-        .map(|group| group.into_iter().map(|(target, _)| target).collect())
-        .collect())
+    if found.is_empty() { Err(none()) } else { Ok(found) }
 }
 
 fn transport_of(uri: &Uri) -> Result<Transport, Miss> {
@@ -165,15 +158,31 @@ async fn resolve(
     Ok(target(&uri, remote, transport, credentials))
 }
 
+/// Where a host redirects a call to: to itself, to the trunk that it belongs to, or to anybody's
+/// address. Only its own addresses get its credentials.
+pub(crate) async fn resolve_redirect(sip: &Sip, uri: Uri, from: &Target) -> Result<Target, Miss> {
+    let transport = transport_of(&uri)?;
+    let origin = from.flow.remote.ip();
+    let trunk = sip.config.trunk_from(origin);
+    let is_its = |address: &SocketAddr| {
+        let of_trunk = || sip.config.trunk_from(address.ip()).map(|trunk| &trunk.name);
+        address.ip() == origin || trunk.is_some_and(|trunk| of_trunk() == Some(&trunk.name))
+    };
+    match addresses(&uri, transport).await.into_iter().find(is_its) {
+        Some(remote) => Ok(target(&uri, remote, transport, from.credentials.clone())),
+        None => resolve(sip, uri, None).await,
+    }
+}
+
 /// An address of the operator's configuration, wherever it is.
 pub(crate) async fn resolve_by_operator(
     uri: Uri,
     credentials: Option<(String, String)>,
-) -> Result<(Target, String), Miss> {
+) -> Result<Target, Miss> {
     let transport = transport_of(&uri)?;
     let remote = addresses(&uri, transport).await.into_iter().next();
     let remote = remote.ok_or_else(|| Miss::new(503, 32011, "the host of the trunk is unknown"))?;
-    Ok((target(&uri, remote, transport, credentials), uri.host.clone()))
+    Ok(target(&uri, remote, transport, credentials))
 }
 
 /// `X-Order=7&User-to-User=a`: custom headers of an address; others are left out.

@@ -71,7 +71,7 @@ impl Agent {
                 let Ok(mut uri) = Uri::parse(&format!("sip:{host}")) else { return };
                 uri.secure |= config.secure;
                 match resolve_by_operator(uri, None).await {
-                    Ok((target, _)) => {
+                    Ok(target) => {
                         let target = Box::new(target);
                         // Without an agent nobody registers.
                         let _ = sip.inputs.send(Input::Found { trunk, target }).await;

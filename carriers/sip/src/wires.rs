@@ -17,14 +17,16 @@ use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::agent::Input;
+use crate::config::Config;
+use crate::socket;
 
 /// Messages that wait to be written to a connection.
 const WRITES_MAX: usize = 256;
 /// A connection on which nothing comes is closed.
-const IDLE: Duration = Duration::from_secs(15 * 60);
+pub(crate) const IDLE: Duration = Duration::from_secs(15 * 60);
 /// How long the rest of a message may take, and a connection until it stands.
-const REST: Duration = Duration::from_secs(30);
-const CONNECT: Duration = Duration::from_secs(10);
+pub(crate) const REST: Duration = Duration::from_secs(30);
+pub(crate) const CONNECT: Duration = Duration::from_secs(10);
 const DATAGRAM_MAX: usize = 65_535;
 /// Names of TLS servers that are remembered.
 const NAMES_MAX: usize = 1000;
@@ -42,6 +44,8 @@ pub(crate) struct Wires {
     udp: Vec<(SocketAddr, Arc<UdpSocket>)>,
     tcp: Vec<SocketAddr>,
     tls: Vec<SocketAddr>,
+    ws: Vec<SocketAddr>,
+    wss: Vec<SocketAddr>,
     external: Option<IpAddr>,
     connections: Mutex<Connections>,
     names: Mutex<HashMap<SocketAddr, String>>,
@@ -56,21 +60,34 @@ pub(crate) struct Bound {
     udp: Vec<(SocketAddr, Arc<UdpSocket>)>,
     tcp: Vec<(SocketAddr, TcpListener)>,
     tls: Vec<(SocketAddr, TcpListener)>,
+    ws: Vec<(SocketAddr, TcpListener)>,
+    wss: Vec<(SocketAddr, TcpListener)>,
+}
+
+async fn listeners(addresses: &[SocketAddr]) -> std::io::Result<Vec<(SocketAddr, TcpListener)>> {
+    let mut all = Vec::new();
+    for address in addresses {
+        let listener = TcpListener::bind(address).await?;
+        all.push((listener.local_addr()?, listener));
+    }
+    Ok(all)
 }
 
 impl Bound {
-    /// UDP and TCP on each of `plain`, on one port where it is to be chosen.
-    pub(crate) async fn bind(plain: &[SocketAddr], tls: &[SocketAddr]) -> std::io::Result<Self> {
-        let mut bound = Self { udp: Vec::new(), tcp: Vec::new(), tls: Vec::new() };
-        for address in plain {
+    /// UDP and TCP on each of `listen`, on one port where it is to be chosen.
+    pub(crate) async fn bind(config: &Config) -> std::io::Result<Self> {
+        let mut bound = Self {
+            udp: Vec::new(),
+            tcp: Vec::new(),
+            tls: listeners(&config.listen_tls).await?,
+            ws: listeners(&config.listen_ws).await?,
+            wss: listeners(&config.listen_wss).await?,
+        };
+        for address in &config.listen {
             let (socket, listener) = bind_both(*address).await?;
             let local = socket.local_addr()?;
             bound.udp.push((local, Arc::new(socket)));
             bound.tcp.push((local, listener));
-        }
-        for address in tls {
-            let listener = TcpListener::bind(address).await?;
-            bound.tls.push((listener.local_addr()?, listener));
         }
         Ok(bound)
     }
@@ -78,6 +95,15 @@ impl Bound {
     pub(crate) fn local(&self) -> Vec<SocketAddr> {
         self.udp.iter().map(|(address, _)| *address).collect()
     }
+
+    pub(crate) fn local_ws(&self) -> Vec<SocketAddr> {
+        self.ws.iter().map(|(address, _)| *address).collect()
+    }
+}
+
+/// Whether messages come by WebSocket.
+pub(crate) fn is_socket(transport: Transport) -> bool {
+    matches!(transport, Transport::Ws | Transport::Wss)
 }
 
 async fn bind_both(address: SocketAddr) -> std::io::Result<(UdpSocket, TcpListener)> {
@@ -102,10 +128,15 @@ impl Wires {
         inputs: mpsc::Sender<Input>,
         stop: &watch::Receiver<bool>,
     ) -> Arc<Self> {
+        let addresses = |all: &[(SocketAddr, TcpListener)]| {
+            all.iter().map(|(address, _)| *address).collect::<Vec<_>>()
+        };
         let wires = Arc::new(Self {
             udp: bound.udp,
-            tcp: bound.tcp.iter().map(|(address, _)| *address).collect(),
-            tls: bound.tls.iter().map(|(address, _)| *address).collect(),
+            tcp: addresses(&bound.tcp),
+            tls: addresses(&bound.tls),
+            ws: addresses(&bound.ws),
+            wss: addresses(&bound.wss),
             external,
             connections: Mutex::default(),
             names: Mutex::default(),
@@ -117,11 +148,18 @@ impl Wires {
         for (_, socket) in &wires.udp {
             tokio::spawn(datagrams(socket.clone(), wires.inputs.clone(), stop.clone()));
         }
-        for (_, listener) in bound.tcp {
-            tokio::spawn(wires.clone().accept(listener, None, stop.clone()));
-        }
-        for (_, listener) in bound.tls {
-            tokio::spawn(wires.clone().accept(listener, acceptor.clone(), stop.clone()));
+        for (transport, listeners) in [
+            (Transport::Tcp, bound.tcp),
+            (Transport::Tls, bound.tls),
+            (Transport::Ws, bound.ws),
+            (Transport::Wss, bound.wss),
+        ] {
+            let tls = acceptor.clone().filter(|_| transport.is_secure());
+            for (_, listener) in listeners {
+                let accepting =
+                    wires.clone().accept(listener, transport, tls.clone(), stop.clone());
+                tokio::spawn(accepting);
+            }
         }
         wires
     }
@@ -131,8 +169,10 @@ impl Wires {
         let udp = || self.udp.iter().map(|(address, _)| *address);
         let mut all: Vec<SocketAddr> = match transport {
             Transport::Udp => udp().collect(),
-            Transport::Tls | Transport::Wss => self.tls.clone(),
-            Transport::Tcp | Transport::Ws => self.tcp.clone(),
+            Transport::Tls => self.tls.clone(),
+            Transport::Tcp => self.tcp.clone(),
+            Transport::Ws => self.ws.clone(),
+            Transport::Wss => self.wss.clone(),
         };
         all.sort_by_key(|address| address.is_ipv4() != remote.is_ipv4());
         let port = all.first().map_or(5060, SocketAddr::port);
@@ -179,6 +219,13 @@ impl Wires {
             if writes.try_send(octets).is_err() {
                 tracing::warn!(remote = %flow.remote, "a SIP connection does not read");
             }
+            return;
+        }
+        // Programs are not connected to: they connect.
+        if is_socket(flow.transport) {
+            drop(all);
+            let wires = self.clone();
+            tokio::spawn(async move { wires.lose(flow, 0).await });
             return;
         }
         let (writes, queue) = mpsc::channel(WRITES_MAX);
@@ -231,6 +278,7 @@ impl Wires {
     async fn accept(
         self: Arc<Self>,
         listener: TcpListener,
+        transport: Transport,
         tls: Option<TlsAcceptor>,
         mut stop: watch::Receiver<bool>,
     ) {
@@ -244,7 +292,6 @@ impl Wires {
             let (wires, tls) = (self.clone(), tls.clone());
             tokio::spawn(async move {
                 let _seat = seat;
-                let transport = if tls.is_some() { Transport::Tls } else { Transport::Tcp };
                 let number = wires.number();
                 let flow = Flow { transport, remote, connection: number };
                 let (writes, queue) = mpsc::channel(WRITES_MAX);
@@ -265,6 +312,20 @@ impl Wires {
 
     /// A connection until either side is done with it.
     async fn run<S: AsyncRead + AsyncWrite + Unpin>(
+        self: Arc<Self>,
+        stream: S,
+        flow: Flow,
+        number: u64,
+        queue: mpsc::Receiver<Vec<u8>>,
+    ) {
+        if is_socket(flow.transport) {
+            socket::run(stream, flow, queue, &self.inputs).await;
+            return self.lose(flow, number).await;
+        }
+        self.run_stream(stream, flow, number, queue).await;
+    }
+
+    async fn run_stream<S: AsyncRead + AsyncWrite + Unpin>(
         self: Arc<Self>,
         stream: S,
         flow: Flow,

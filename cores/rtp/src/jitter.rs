@@ -462,13 +462,19 @@ impl Source {
             self.transits.pop_front();
         }
         self.transits.push_back(transit);
-        let mut sorted = [0; MEASURED];
-        let sorted = &mut sorted[..self.transits.len()];
-        sorted.iter_mut().zip(&self.transits).for_each(|(to, from)| *to = *from);
-        let nearly_all = sorted.len() - 1 - sorted.len() / LATE;
-        let (_, slowest, _) = sorted.select_nth_unstable(nearly_all);
-        let slowest = *slowest;
-        self.fastest = self.transits.iter().copied().min().unwrap_or(transit);
+        // The slowest, one more than are left out, slowest first: every packet comes by here.
+        let last = self.transits.len() / LATE;
+        let mut slow = [i64::MIN; MEASURED / LATE + 1];
+        self.fastest = transit;
+        for transit in &self.transits {
+            self.fastest = self.fastest.min(*transit);
+            if *transit > slow[last] {
+                let at = slow[..=last].partition_point(|known| known >= transit);
+                slow[at..=last].rotate_right(1);
+                slow[at] = *transit;
+            }
+        }
+        let slowest = slow[last];
         // Too few say too little.
         let least = if self.transits.len() < MEASURED / 4 { limits.first } else { limits.shortest };
         let (least, most) = (samples(least.max(limits.shortest)), samples(limits.longest));

@@ -5,8 +5,6 @@
 
 use audio::g711::Law;
 
-use crate::jitter::Decode;
-
 /// Types of one direction; more are refused.
 pub const TYPES_MAX: usize = 32;
 
@@ -118,7 +116,8 @@ impl Map {
 }
 
 /// Decodes what needs no memory: G.711. Everything else is nothing.
-impl Decode for Map {
+#[cfg(test)]
+impl crate::jitter::Decode for Map {
     fn decode(&mut self, payload_type: u8, payload: &[u8], out: &mut Vec<i16>) {
         if let Some(Codec::G711(law)) = self.codec(payload_type) {
             law.decode_to(payload, out);

@@ -50,7 +50,7 @@ pub struct Agreed {
     /// What payload types mean, both ways.
     pub receive: Map,
     /// How sound is sent.
-    pub codec: (u8, Law),
+    pub codec: (u8, Codec),
     /// How keys are sent.
     pub events: Option<u8>,
     /// Ours.
@@ -75,31 +75,28 @@ fn head(local: &Local) -> String {
     )
 }
 
-fn codec_name(law: Law) -> &'static str {
-    match law {
-        Law::Mu => "PCMU",
-        Law::A => "PCMA",
+/// What a stream says of one of its codecs.
+fn codec_lines(number: u8, codec: Codec) -> String {
+    match codec {
+        Codec::G711(Law::Mu) => format!("a=rtpmap:{number} PCMU/8000\r\n"),
+        Codec::G711(Law::A) => format!("a=rtpmap:{number} PCMA/8000\r\n"),
+        Codec::Opus => format!(
+            "a=rtpmap:{number} opus/{}/2\r\na=fmtp:{number} maxplaybackrate=8000;useinbandfec=1\r\n",
+            codec.clock()
+        ),
+        Codec::TelephoneEvent(clock) => {
+            format!("a=rtpmap:{number} telephone-event/{clock}\r\na=fmtp:{number} 0-16\r\n")
+        }
+        Codec::ComfortNoise => format!("a=rtpmap:{number} CN/8000\r\n"),
     }
 }
 
-fn stream(
-    local: &Local,
-    codecs: &[(u8, Law)],
-    events: Option<u8>,
-    key: Option<&Crypto>,
-    mux: bool,
-) -> String {
-    let numbers = codecs.iter().map(|(number, _)| *number).chain(events);
-    let numbers: Vec<String> = numbers.map(|number| number.to_string()).collect();
+fn stream(local: &Local, codecs: &[(u8, Codec)], key: Option<&Crypto>, mux: bool) -> String {
+    let numbers: Vec<String> = codecs.iter().map(|(number, _)| number.to_string()).collect();
     let profile = if key.is_some() { "RTP/SAVP" } else { "RTP/AVP" };
     let mut out = format!("m=audio {} {profile} {}\r\n", local.port, numbers.join(" "));
-    for (number, law) in codecs {
-        out.push_str(&format!("a=rtpmap:{number} {}/8000\r\n", codec_name(*law)));
-    }
-    if let Some(number) = events {
-        out.push_str(&format!(
-            "a=rtpmap:{number} telephone-event/8000\r\na=fmtp:{number} 0-16\r\n"
-        ));
+    for (number, codec) in codecs {
+        out.push_str(&codec_lines(*number, *codec));
     }
     if let Some(key) = key {
         out.push_str(&key.line());
@@ -111,39 +108,64 @@ fn stream(
     out
 }
 
-/// What we ask for: both laws, and keys beside the sound; protected if there is a key.
+/// What we ask for: both laws, Opus, and keys beside the sound; protected if there is a key.
 pub fn offer(local: &Local, key: Option<&Crypto>) -> String {
-    let codecs = [(0, Law::Mu), (8, Law::A)];
-    head(local) + &stream(local, &codecs, Some(101), key, false)
+    let laws = [(0, Codec::G711(Law::Mu)), (8, Codec::G711(Law::A))];
+    let others = [(111, Codec::Opus), (101, Codec::TelephoneEvent(8_000))];
+    head(local) + &stream(local, &[laws, others].concat(), key, false)
+}
+
+/// What a recorder is offered: streams with labels, which only send (RFC 7866 §7.1.1).
+pub fn offer_recording(streams: &[(Local, &str)]) -> String {
+    let laws = [(0, Codec::G711(Law::Mu)), (8, Codec::G711(Law::A))];
+    let Some((first, _)) = streams.first() else { return String::new() };
+    let described = streams.iter().map(|(local, label)| {
+        let local = Local { direction: Direction::SendOnly, ..*local };
+        stream(&local, &laws, None, false) + &format!("a=label:{label}\r\n")
+    });
+    head(first) + &described.collect::<String>()
+}
+
+/// Takes a recorder's answer, in which every stream has its place.
+///
+/// # Errors
+/// When one of them is not taken.
+pub fn accept_recording(answer: &Description, streams: usize) -> Result<Vec<Agreed>, Refusal> {
+    let taken = |at: usize| {
+        let media = answer.media.get(at).filter(|media| media.port != 0 && !media.is_secure());
+        agreed(media.ok_or(Refusal::NoAudio)?, Direction::SendOnly, None)
+    };
+    (0..streams).map(taken).collect()
 }
 
 /// What is spoken of a stream: sound, keys beside it, and what every number means.
 struct Common {
-    codec: (u8, Law),
+    codec: (u8, Codec),
     events: Option<u8>,
     receive: Map,
 }
 
-/// What two ends speak of a stream, in its order.
+/// What two ends speak of a stream, in its order: Opus only with whom no law is spoken.
 fn common(media: &Media) -> Result<Common, Refusal> {
     let all = media.codecs();
-    let sound = all.iter().find_map(|(number, codec)| match codec {
-        Codec::G711(law) => Some((*number, *law)),
-        _ => None,
-    });
-    let sound = sound.ok_or(Refusal::NoCodec)?;
-    let events = all.iter().find(|(_, codec)| *codec == Codec::TelephoneEvent(8_000));
-    let events = events.map(|(number, _)| *number);
+    let law = all.iter().find(|(_, codec)| matches!(codec, Codec::G711(_)));
+    let sound = law.or_else(|| all.iter().find(|(_, codec)| *codec == Codec::Opus));
+    let sound = *sound.ok_or(Refusal::NoCodec)?;
+    let clock = sound.1.clock();
+    let events = |clock| all.iter().find(move |(_, c)| *c == Codec::TelephoneEvent(clock));
+    let events = events(clock).or_else(|| events(8_000)).copied();
     let mut map = Map::default();
-    for (number, codec) in all {
-        let fits =
-            matches!(codec, Codec::G711(_) | Codec::ComfortNoise | Codec::TelephoneEvent(8_000));
+    for (number, codec) in all.iter().copied() {
+        let fits = match codec {
+            Codec::TelephoneEvent(_) => events.is_some_and(|(_, chosen)| chosen == codec),
+            other => other.clock() == clock,
+        };
         if fits {
             // A number that is named twice, or is none, means what it meant first.
             let _ = map.add(number, codec);
         }
     }
-    Ok(Common { codec: sound, events, receive: map })
+    Ok(Common { codec: sound, events: events.map(|(number, _)| number), receive: map })
 }
 
 fn agreed(
@@ -216,7 +238,10 @@ pub fn answer(
     for (at, media) in offer.media.iter().enumerate() {
         if at == chosen {
             let key = agreed.keys.as_ref().map(|(ours, _)| ours);
-            text.push_str(&stream(&local, &[agreed.codec], agreed.events, key, agreed.mux));
+            let events =
+                agreed.events.and_then(|number| Some((number, agreed.receive.codec(number)?)));
+            let codecs: Vec<_> = [agreed.codec].into_iter().chain(events).collect();
+            text.push_str(&stream(&local, &codecs, key, agreed.mux));
         } else {
             let format = media.formats.first().map_or("0", String::as_str);
             text.push_str(&format!("m={} 0 {} {format}\r\n", media.kind, media.protocol));

@@ -61,6 +61,9 @@ pub struct Env {
     /// Where telephones reach this platform by SIP on this machine, over UDP and TCP.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sip: Option<String>,
+    /// And by SIP over WebSocket.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sip_ws: Option<String>,
 }
 
 /// Pages and API as one router.
@@ -185,6 +188,7 @@ impl Platform {
             url: self.url.clone(),
             smtp: self.smtp.as_ref().and_then(|smtp| smtp.local()).map(|local| local.to_string()),
             sip: self.sip.as_ref().and_then(|sip| sip.local()).map(|local| local.to_string()),
+            sip_ws: self.sip.as_ref().and_then(|sip| sip.local_ws()).map(|at| format!("ws://{at}")),
         })
     }
 }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use client::Clients;
 use clock::Clock;
 use contracts::{
-    BindAccount, BindDirectory, BoxFuture, Homes, MessageCarrier, Order, OutboundCall,
+    BindAccount, BindDirectory, BoxFuture, CallNetwork, Homes, MessageCarrier, Order, OutboundCall,
     OutboundMessage, SipDirectory, Submission, Unavailable, VoiceCarrier, home_of_leg,
 };
 use email::Email;
@@ -16,7 +16,7 @@ use kernel::{Sid, Timestamp};
 use media::Engine;
 use messaging::Messaging;
 use outbound::Client;
-use routes::{CallNetwork, CallRoutes, Route, Routes, SIM};
+use routes::{CallRoutes, Route, Routes, SIM};
 use sim::{Mailboxes, Sim};
 use sip_carrier::Sip;
 use smpp_carrier::Smpp;
@@ -185,14 +185,16 @@ impl Networks {
         let housed = Arc::new(Housed { sink: voice.clone(), homes: homes.clone() });
         self.sim.connect_voice(voice.clone());
         self.sim.connect_sound(sound.clone());
-        let networks = self.sip.iter().map(|sip| {
+        let sip = self.sip.iter().map(|sip| {
             sip.connect(housed.clone(), directory.clone(), sound.clone());
-            Arc::new(BySip(sip.clone(), homes.clone())) as Arc<dyn CallNetwork>
+            sip.clone() as Arc<dyn CallNetwork>
         });
         clients.connect(housed.clone(), sound.clone());
-        let clients = Arc::new(ByClient(clients.clone(), homes.clone())) as Arc<dyn CallNetwork>;
-        let networks = networks.chain([clients]).collect();
-        voice.connect(Arc::new(CallRoutes::new(networks, self.sim.clone())));
+        let homed = |network| Arc::new(Homed(network, homes.clone())) as Arc<dyn CallNetwork>;
+        let networks = sip.chain([clients.clone() as Arc<dyn CallNetwork>]).map(homed).collect();
+        let recorder = self.sip.clone().map(|sip| sip as Arc<dyn VoiceCarrier>);
+        let routes = CallRoutes::new(networks, self.sim.clone()).recorded_by(recorder);
+        voice.connect(Arc::new(routes));
     }
 
     /// Connects those that carry mail and Email, both ways.
@@ -244,10 +246,10 @@ fn check_applications(applications: &[Application], has_listener: bool) -> Resul
     Ok(())
 }
 
-/// SIP among the networks of calls.
-struct BySip(Arc<Sip>, Arc<dyn Homes>);
+/// A network whose legs live on this node.
+struct Homed(Arc<dyn CallNetwork>, Arc<dyn Homes>);
 
-impl CallNetwork for BySip {
+impl CallNetwork for Homed {
     fn reaches(&self, call: &OutboundCall) -> bool {
         self.0.reaches(call)
     }
@@ -257,40 +259,7 @@ impl CallNetwork for BySip {
     }
 }
 
-impl VoiceCarrier for BySip {
-    fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
-        Box::pin(async move {
-            self.1.claim(&home_of_leg(call.account, call.leg)).await?;
-            self.0.place(call).await
-        })
-    }
-
-    fn order<'a>(
-        &'a self,
-        account: Sid,
-        leg: Sid,
-        at: Timestamp,
-        order: &'a Order,
-    ) -> BoxFuture<'a, Result<(), Unavailable>> {
-        self.0.order(account, leg, at, order)
-    }
-}
-
-/// Browser phones among the networks of calls. Names that no browser is registered as are simulated.
-struct ByClient(Arc<Clients>, Arc<dyn Homes>);
-
-impl CallNetwork for ByClient {
-    fn reaches(&self, call: &OutboundCall) -> bool {
-        let identity = call.to.strip_prefix("client:");
-        identity.is_some_and(|identity| self.0.is_registered(call.account, identity))
-    }
-
-    fn has(&self, leg: Sid) -> bool {
-        self.0.has(leg)
-    }
-}
-
-impl VoiceCarrier for ByClient {
+impl VoiceCarrier for Homed {
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(async move {
             self.1.claim(&home_of_leg(call.account, call.leg)).await?;

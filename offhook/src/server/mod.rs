@@ -422,6 +422,7 @@ async fn wire(
     let trunking = Trunking::new(trunking::Parts {
         store: background.by_account(),
         sealer: sealer.clone(),
+        clock: clock.clone(),
         numbers: numbers.clone(),
         accounts: accounts.clone(),
         config: settings.config.voice.clone(),
@@ -450,6 +451,14 @@ async fn wire(
         files: Arc::new(speech::Lame),
         recogniser: speech.clone(),
         sip: directory.clone(),
+        siprec_connectors: settings
+            .config
+            .carriers
+            .sip
+            .iter()
+            .flat_map(|sip| &sip.recorders)
+            .map(|recorder| recorder.name.clone())
+            .collect(),
         homes: homes.clone(),
         public_url: url.clone(),
         development,

@@ -25,7 +25,9 @@ use store::testing::TestDatabase;
 
 pub use http::{Reply, Request, encode, exchange, raw};
 pub use sink::{Act, Seen, WebhookSink};
-pub use telephone::{DOMAIN, Domains, TRUNK, Telephone};
+pub use telephone::{
+    DOMAIN, Domains, TRUNK, Telephone, number_uri, owned_by, placed, reached, telephone,
+};
 
 /// How long something that must happen may take.
 const PATIENCE: Duration = Duration::from_secs(5);

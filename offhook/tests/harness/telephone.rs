@@ -1,13 +1,13 @@
 //! A telephone that speaks SIP, of which a test says every word, and the domains it may know.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
-use std::sync::Mutex;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use contracts::{
-    BoxFuture, CallRoute, SipAccess, SipDirectory, SipPlace, SipPlaceKind, SipPurpose, SipTarget,
-    Unavailable,
+    BoxFuture, CallRoute, IpBlock, SipAccess, SipDirectory, SipPlace, SipPlaceKind, SipPurpose,
+    SipTarget, SipTransfers, Unavailable,
 };
 use kernel::Sid;
 use sip::dialog::Dialog;
@@ -15,6 +15,8 @@ use sip::digest::Reply;
 use sip::message::{Message, read};
 use sip::{Method, Request, Response};
 use tokio::net::UdpSocket;
+
+use super::World;
 
 /// How long something that must come may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,6 +30,48 @@ pub struct Domains {
     pub calls: SipAccess,
     /// Numbers whose calls go by the trunk to this address.
     pub trunk: Mutex<Option<(String, String)>>,
+    /// What the trunk may transfer.
+    pub transfers: Mutex<SipTransfers>,
+    /// What is asked when nobody of the trunk takes a call.
+    pub recovery: Mutex<Option<String>>,
+    /// Calls from this address belong to the domain.
+    pub mapped: Mutex<Option<IpAddr>>,
+}
+
+/// The domain and the trunk are this world's.
+pub fn owned_by(domains: &Domains, world: &World) {
+    *domains.account.lock().unwrap() = Some(world.sid().parse::<Sid>().unwrap());
+}
+
+/// A telephone beside a world.
+pub async fn telephone(world: &World) -> Telephone {
+    let env = world.own("GET", "env", serde_json::Value::Null).await.json();
+    Telephone::start(env["sip"].as_str().expect("SIP listens")).await
+}
+
+pub fn number_uri(world: &World) -> String {
+    format!("sip:{}@127.0.0.1", world.number)
+}
+
+/// A call's record once it has this status, in real time.
+pub async fn reached(world: &World, sid: &str, status: &str) -> serde_json::Value {
+    for _ in 0..400 {
+        let call = world.get(&world.path(&format!("Calls/{sid}.json"))).await.json();
+        if call["status"] == status {
+            return call;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("{sid} is not {status}");
+}
+
+/// A call of the world's number; its SID.
+pub async fn placed(world: &World, form: &[(&str, &str)]) -> String {
+    let mut all = vec![("From", world.number.as_str())];
+    all.extend_from_slice(form);
+    let reply = world.post(&world.path("Calls.json"), &all).await;
+    assert_eq!(reply.status, 201, "{reply:?}");
+    reply.text_of("sid")
 }
 
 pub const DOMAIN: &str = "acme.sip.twilio.com";
@@ -42,7 +86,14 @@ impl Domains {
             users: users.into(),
             calls: SipAccess { addresses: None, needs_password: true },
             trunk: Mutex::default(),
+            transfers: Mutex::default(),
+            recovery: Mutex::default(),
+            mapped: Mutex::default(),
         }
+    }
+
+    pub fn shared() -> Arc<Self> {
+        Arc::new(Self::new())
     }
 
     fn sid(prefix: &str) -> Sid {
@@ -95,6 +146,40 @@ impl SipDirectory for Domains {
     ) -> BoxFuture<'a, Result<Option<Sid>, Unavailable>> {
         let is_its = self.trunk.lock().unwrap().as_ref().is_some_and(|(known, _)| known == number);
         Box::pin(async move { Ok(is_its.then(|| Self::sid("TK"))) })
+    }
+
+    fn transfers(&self, _: Sid, _: Sid) -> BoxFuture<'_, Result<SipTransfers, Unavailable>> {
+        let transfers = *self.transfers.lock().unwrap();
+        Box::pin(async move { Ok(transfers) })
+    }
+
+    fn recovery_route(
+        &self,
+        _: Sid,
+        _: Sid,
+    ) -> BoxFuture<'_, Result<Option<CallRoute>, Unavailable>> {
+        let url = self.recovery.lock().unwrap().clone();
+        let route = url.map(|url| CallRoute {
+            method: "POST".to_owned(),
+            url: Some(url),
+            ..CallRoute::default()
+        });
+        Box::pin(async move { Ok(route) })
+    }
+
+    fn place_of_address(
+        &self,
+        address: IpAddr,
+    ) -> BoxFuture<'_, Result<Option<SipPlace>, Unavailable>> {
+        let is_mapped = *self.mapped.lock().unwrap() == Some(address);
+        Box::pin(async move {
+            let place = if is_mapped { self.place(DOMAIN).await? } else { None };
+            let open = SipAccess {
+                addresses: Some(vec![IpBlock { address, prefix: 32 }]),
+                needs_password: false,
+            };
+            Ok(place.map(|place| SipPlace { calls: open, ..place }))
+        })
     }
 
     fn instructions(

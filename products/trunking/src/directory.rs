@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use contracts::{
     BoxFuture, CallRoute, DialingPermissions, DialingRisk, IpBlock, SipAccess, SipDirectory,
-    SipPlace, SipPlaceKind, SipPurpose, SipTarget, Unavailable,
+    SipPlace, SipPlaceKind, SipPurpose, SipTarget, SipTransfers, TransferMode, Unavailable,
 };
 use kernel::Sid;
 use rest::Doc;
@@ -89,6 +89,25 @@ fn target(doc: &Doc, uri: &str) -> Option<SipTarget> {
     shelf::flag(doc, "enabled").then_some(target)
 }
 
+/// As they are to be tried: by priority, and drawn by weight among equals (RFC 2782).
+fn in_order(mut targets: Vec<SipTarget>, draw: impl Fn() -> u64) -> Vec<SipTarget> {
+    targets.sort_by_key(|target| target.priority);
+    let mut ordered = Vec::with_capacity(targets.len());
+    while let Some(first) = targets.first() {
+        let equals = targets.iter().take_while(|target| target.priority == first.priority).count();
+        let sum: u64 = targets[..equals].iter().map(|target| u64::from(target.weight)).sum();
+        let mut left = draw() % sum.max(1);
+        let drawn = targets[..equals].iter().position(|target| {
+            let share = u64::from(target.weight);
+            let is_it = left < share;
+            left = left.saturating_sub(share);
+            is_it
+        });
+        ordered.push(targets.remove(drawn.unwrap_or(0)));
+    }
+    ordered
+}
+
 /// URLs of a document under these names.
 fn route(doc: &Doc, [url, fallback, status]: [&str; 3]) -> CallRoute {
     let text = |field: &str| doc.text(field).map(str::to_owned);
@@ -157,9 +176,8 @@ impl SipDirectory for Trunking {
                 (trunk::ORIGINATION, trunk.to_string(), "sip_url")
             };
             let docs = shelf::all(&store, kind, &parent).await.map_err(shelf::unavailable)?;
-            let mut targets: Vec<_> = docs.iter().filter_map(|doc| target(doc, uri)).collect();
-            targets.sort_by_key(|target| (target.priority, std::cmp::Reverse(target.weight)));
-            Ok(targets)
+            let targets = docs.iter().filter_map(|doc| target(doc, uri)).collect();
+            Ok(in_order(targets, || self.parts.clock.random()))
         })
     }
 
@@ -233,6 +251,25 @@ impl SipDirectory for Trunking {
         })
     }
 
+    fn transfers(
+        &self,
+        account: Sid,
+        trunk: Sid,
+    ) -> BoxFuture<'_, Result<SipTransfers, Unavailable>> {
+        Box::pin(async move {
+            let found = doc(&self.parts.store.account(account), trunk::KIND, trunk).await?;
+            let Some(found) = found else { return Ok(SipTransfers::default()) };
+            Ok(SipTransfers {
+                mode: match found.text("transfer_mode") {
+                    Some("enable-all") => TransferMode::Anybody,
+                    Some("sip-only") => TransferMode::SipOnly,
+                    _ => TransferMode::Nobody,
+                },
+                from_transferor: found.text("transfer_caller_id") == Some("from-transferor"),
+            })
+        })
+    }
+
     fn has_trunk(&self, account: Sid, trunk: Sid) -> BoxFuture<'_, Result<bool, Unavailable>> {
         Box::pin(async move {
             let kind = if trunk.prefix() == "BY" { byoc::KIND } else { trunk::KIND };
@@ -248,5 +285,29 @@ impl DialingPermissions for Trunking {
         number: &'a str,
     ) -> BoxFuture<'a, Result<Option<DialingRisk>, Unavailable>> {
         Box::pin(self.refused(account, number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn targets_are_drawn_by_their_weight() {
+        let target = |uri: &str, priority, weight| SipTarget { uri: uri.into(), priority, weight };
+        let all = || vec![target("c", 20, 10), target("a", 10, 30), target("b", 10, 10)];
+        let mut first = [0; 2];
+        for number in 0..400 {
+            let seed = Cell::new(number);
+            let draw = || seed.replace(seed.get() / 40);
+            let ordered = in_order(all(), draw);
+            let names: Vec<&str> = ordered.iter().map(|target| target.uri.as_str()).collect();
+            assert_eq!(names[2], "c", "priority comes first");
+            first[usize::from(names[0] == "b")] += 1;
+        }
+        assert_eq!(first, [300, 100]);
+        assert_eq!(in_order(vec![target("a", 1, 0), target("b", 1, 0)], || 9).len(), 2);
     }
 }

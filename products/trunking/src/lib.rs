@@ -26,6 +26,7 @@ mod trunk;
 
 use std::sync::Arc;
 
+use clock::Clock;
 use contracts::{AccountDirectory, NumberDirectory};
 use rest::Router;
 use serde::Deserialize;
@@ -54,6 +55,7 @@ pub struct Parts {
     /// To reach the account a carrier asks for.
     pub store: ByAccount,
     pub sealer: Sealer,
+    pub clock: Clock,
     pub numbers: Arc<dyn NumberDirectory>,
     pub accounts: Arc<dyn AccountDirectory>,
     pub config: Config,

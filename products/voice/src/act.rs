@@ -24,7 +24,9 @@ use crate::lifecycle::{self, Event, Status};
 use crate::listen::Transcribing;
 use crate::pay::{Payment, PaymentStep};
 use crate::recording::RecordSetup;
+use crate::siprec::SiprecPlan;
 use crate::stream::StreamPlan;
+use crate::transfer::Transferred;
 use crate::{Voice, params, price};
 
 const TIME_LIMIT_SECONDS: u64 = 14_400;
@@ -112,6 +114,10 @@ pub(crate) enum What {
     StopStream {
         sid: Sid,
     },
+    StartSiprec(Box<SiprecPlan>),
+    StopSiprec {
+        sid: Sid,
+    },
     StartTranscription(Box<Transcribing>),
     StopTranscription {
         sid: Sid,
@@ -121,6 +127,14 @@ pub(crate) enum What {
         session: Sid,
         input: Input,
     },
+    /// Somebody with whom this call talked wants it to go on so.
+    Transferred(Box<Transferred>),
+    /// What became of the transfer that this call wanted, as a SIP response.
+    TransferOver {
+        response: u16,
+    },
+    /// The other call of the one who transfers takes this one's party.
+    HandOver,
     /// The session of a ConversationRelay is over.
     RelayClosed {
         session: Sid,
@@ -216,7 +230,7 @@ impl<'a> Act<'a> {
             }
             What::Verdict => self.verdict(),
             What::Child { sid, news } => self.on_child(sid, news)?,
-            What::Bridge { room } => {
+            What::Bridge { room } if !self.is_over() && !self.live.handed_over => {
                 self.join(&room);
                 self.live.room = Some(room);
             }
@@ -235,7 +249,9 @@ impl<'a> Act<'a> {
             What::GiveUp => self.give_up().await?,
             What::Look(Beside::Stream(sid)) => self.look_after_stream(sid).await?,
             What::Look(Beside::Relay(session)) => self.look_after_relay(session),
-            What::Replace { source, fallback } => self.replace(source, fallback).await?,
+            What::Replace { source, fallback } => {
+                self.replace(source, fallback, Params::new()).await?;
+            }
             What::Record { recording, setup } if self.is_answered() => {
                 self.follow_recording(recording, setup);
             }
@@ -244,6 +260,8 @@ impl<'a> Act<'a> {
             What::ResumeRecord { recording } => self.resume_recording(recording),
             What::StartStream(plan) if self.is_answered() => self.start_stream(*plan).await?,
             What::StopStream { sid } => self.order(Order::StopStream { stream: sid }),
+            What::StartSiprec(plan) if self.is_answered() => self.start_siprec(*plan),
+            What::StopSiprec { sid } => self.order(Order::StopSiprec { siprec: sid }),
             What::StartTranscription(plan) if self.is_answered() => self.transcribe_along(*plan),
             What::StopTranscription { sid } => {
                 self.stop_transcriptions(|plan| plan.sid == sid).await?;
@@ -258,11 +276,16 @@ impl<'a> Act<'a> {
             }
             What::PaymentTimeout { payment, round } => self.payment_timed_out(payment, round),
             What::PaymentMade { payment, outcome } => self.payment_made(payment, outcome),
+            What::Transferred(how) => self.transferred(*how).await?,
+            What::TransferOver { response } => self.transfer_over(response),
+            What::HandOver => self.hand_over(),
             What::RingTimeout
             | What::TimeLimit
+            | What::Bridge { .. }
             | What::StartPayment(_)
             | What::Record { .. }
             | What::StartStream(_)
+            | What::StartSiprec(_)
             | What::StartTranscription(_)
             | What::Relay { .. }
             | What::RelayClosed { .. } => {}
@@ -309,9 +332,11 @@ impl<'a> Act<'a> {
         let machine_is_over = self.live.machine.as_ref().is_none_or(Machine::is_over);
         let secrets = self.live.machine.as_ref().and_then(Machine::secrets);
         self.live.secrets = secrets.map(|secrets| self.voice.seal(&secrets));
-        let has_ended = self.live.recordings.is_empty()
-            && self.live.streams.is_empty()
-            && self.live.payment.is_none();
+        let live = &self.live;
+        let has_ended = live.recordings.is_empty()
+            && live.streams.is_empty()
+            && live.siprecs.is_empty()
+            && live.payment.is_none();
         let is_done = self.is_over() && machine_is_over && has_ended;
         self.call.live = (!is_done).then_some(self.live);
         let now = self.voice.parts.clock.now();
@@ -425,6 +450,7 @@ impl<'a> Act<'a> {
             LegEvent::Ringing => {
                 self.step(Event::Ringing);
             }
+            LegEvent::EarlyMedia => self.early_media(),
             LegEvent::Answered { by } => self.answered(by).await?,
             LegEvent::Ended(ending) => self.end(match ending {
                 Ending::HungUp if self.call.is_incoming() => Status::NoAnswer,
@@ -449,7 +475,10 @@ impl<'a> Act<'a> {
             }
             LegEvent::Signal(signal) => self.signalled(signal),
             LegEvent::Message { content } => self.program_said(&content).await?,
+            LegEvent::Transfer { to, instead_of } => self.transfer(to, instead_of).await?,
+            LegEvent::Referred { response, notified } => self.referred(response, notified),
             LegEvent::Detected(verdict) => self.detected(verdict),
+            LegEvent::Siprec { siprec, news } => self.on_siprec(siprec, news).await?,
             LegEvent::Stream { stream, news } => self.on_stream(stream, news).await?,
         }
         Ok(())
@@ -486,6 +515,7 @@ impl<'a> Act<'a> {
             return Ok(());
         }
         self.live.answered_by = Some(by);
+        self.stop_early_media();
         self.begin_talk();
         if let Some(digits) = self.call.setup.send_digits.clone() {
             self.order(Order::Play { id: 0, item: Item::Tones { digits } });
@@ -530,8 +560,13 @@ impl<'a> Act<'a> {
         }
     }
 
-    /// Another document replaces whatever goes on.
-    async fn replace(&mut self, source: Source, fallback: Option<Hook>) -> Result<(), Failure> {
+    /// Another document replaces whatever goes on; `params` are told when it is asked for.
+    pub async fn replace(
+        &mut self,
+        source: Source,
+        fallback: Option<Hook>,
+        more: Params,
+    ) -> Result<(), Failure> {
         if self.is_over() {
             return Ok(());
         }
@@ -556,6 +591,11 @@ impl<'a> Act<'a> {
         }
         self.pending.clear();
         self.pending.extend(machine.start(source, fallback));
+        for output in &mut self.pending {
+            if let Output::Fetch { params, .. } = output {
+                params.extend(more.iter().cloned());
+            }
+        }
         self.live.machine = Some(machine);
         self.live.awaits = None;
         Ok(())
@@ -615,7 +655,8 @@ impl<'a> Act<'a> {
         if !self.step(event) {
             return;
         }
-        if let Some(parent) = self.call.parent {
+        self.transfer_failed("canceled");
+        if let Some(parent) = self.call.parent.filter(|_| !self.live.handed_over) {
             let seconds = self.call.started.and(self.call.duration_seconds());
             let news = ChildNews::Ended { status: self.call.status.to_string(), seconds };
             let sid = self.call.sid;
@@ -683,6 +724,8 @@ impl<'a> Act<'a> {
             Output::StartStream { noun, is_bidirectional } => {
                 self.stream_noun(&noun, is_bidirectional).await?;
             }
+            Output::StartSiprec(noun) => self.siprec_noun(&noun),
+            Output::StopSiprec { name } => self.stop_siprecs(name.as_deref()),
             Output::StopStream { name } => self.stop_streams(name.as_deref()),
             Output::StartTranscription(noun) => self.start_transcription(&noun),
             Output::StopTranscription { name } => {
@@ -705,6 +748,7 @@ impl<'a> Act<'a> {
             }
             Output::ClosePay => self.keep_keys(false),
             Output::Dial(plan) => self.dial(*plan).await?,
+            Output::HearDialled => self.hear_dialled(),
             Output::EndDial => self.end_dial(),
             Output::JoinConference(noun) => self.join_conference(noun).await?,
             Output::LeaveConference => {
@@ -729,6 +773,7 @@ impl<'a> Act<'a> {
                 let to = to.unwrap_or_else(|| theirs.clone());
                 self.ask(Ask::Text { from, to, body, status_callback });
             }
+            Output::Refer { to } => self.refer(&to),
             Output::End => {
                 if let Some(parent) = self.call.parent {
                     let sid = self.call.sid;

@@ -15,6 +15,7 @@ use crate::pay::Payment;
 use crate::queue::InQueue;
 use crate::recording::{RecordSetup, Running};
 use crate::sip::SipSetup;
+use crate::siprec::SiprecPlan;
 use crate::stream::StreamPlan;
 
 /// A URL and how it is asked.
@@ -91,6 +92,12 @@ pub(crate) struct Setup {
     pub conference: Option<twiml::voice::Element>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sip: Option<SipSetup>,
+    /// What is asked when nobody of a trunk takes the call.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recovery: Option<Source>,
+    /// The trunk (`TK…`) that it came by or goes to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trunk: Option<Sid>,
     /// What the network adds to every request about the call.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub network: Vec<(String, String)>,
@@ -125,6 +132,8 @@ pub(crate) struct Live {
     pub awaits: Option<Sid>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub streams: Vec<StreamPlan>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub siprecs: Vec<SiprecPlan>,
     /// The session of a ConversationRelay, and since when it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub relay: Option<(Sid, Timestamp)>,
@@ -143,6 +152,12 @@ pub(crate) struct Live {
     /// Who wants to know what is said.
     #[serde(default)]
     pub ears: Ears,
+    /// Whoever transferred this call and waits to hear how it went.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub referrer: Option<Sid>,
+    /// The party of this call goes on with somebody else.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub handed_over: bool,
     /// Since when the relay's words are heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub talking_since: Option<Timestamp>,
@@ -162,12 +177,15 @@ impl Live {
             answered_by: None,
             awaits: None,
             streams: Vec::new(),
+            siprecs: Vec::new(),
             relay: None,
             secrets: None,
             payment: None,
             keys_are_secret: false,
             is_speaking: false,
             ears: Ears::default(),
+            referrer: None,
+            handed_over: false,
             talking_since: None,
         }
     }

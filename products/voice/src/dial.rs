@@ -19,6 +19,8 @@ use crate::sip;
 /// What a dialled call tells who dialled it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ChildNews {
+    /// It is to be heard already.
+    EarlyMedia,
     /// Answered, and screened.
     Ready,
     /// Over; `seconds` is how long it was answered.
@@ -34,6 +36,9 @@ pub(crate) struct Dialling {
     /// Whom to call next.
     next: VecDeque<Target>,
     pub winner: Option<Sid>,
+    /// The one that is heard before it answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    early: Option<Sid>,
     last: Option<Sid>,
     /// The best of what became of those who did not win.
     outcome: Option<String>,
@@ -59,6 +64,14 @@ fn better(known: Option<&str>, new: &str) -> String {
     }
 }
 
+impl Dialling {
+    /// One of the dialled calls has given its party over.
+    pub fn forget(&mut self, call: Sid) {
+        self.calls.retain(|known| *known != call);
+        self.winner = self.winner.filter(|winner| *winner != call);
+    }
+}
+
 impl Act<'_> {
     pub async fn dial(&mut self, plan: DialPlan) -> Result<(), Failure> {
         let mut dialling = Dialling {
@@ -66,6 +79,7 @@ impl Act<'_> {
             plan,
             calls: Vec::new(),
             winner: None,
+            early: None,
             last: None,
             outcome: None,
             queue: None,
@@ -131,7 +145,10 @@ impl Act<'_> {
             },
             TargetKind::Queue => return Ok(Ok(self.call.sid)),
         };
-        if let Some(why) = self.voice.refusal(self.store.account(), &to).await.map_err(retry)? {
+        // To a number of one's own trunk no permission is needed.
+        let is_own = target.noun.get("byoc").is_some_and(|sid| sid.starts_with("TK"));
+        let refusal = self.voice.refusal(self.store.account(), &to).await.map_err(retry)?;
+        if let Some(why) = refusal.filter(|_| !is_own) {
             return Ok(Err(CallerError { code: 13227, why }));
         }
         // Whoever calls in is shown to the one who is dialled.
@@ -197,6 +214,14 @@ impl Act<'_> {
             return Ok(());
         };
         match news {
+            // Of several that ring none is heard before the others.
+            ChildNews::EarlyMedia => {
+                let is_alone = dial.calls == [sid] && dial.winner.is_none();
+                if is_alone && dial.early.is_none() && !self.is_over() {
+                    dial.early = Some(sid);
+                    self.tell(Input::EarlyMedia);
+                }
+            }
             // It came second, or whoever dialled has gone.
             ChildNews::Ready if dial.winner.is_some() || self.is_over() => {
                 self.send(sid, What::Release);
@@ -226,6 +251,11 @@ impl Act<'_> {
                     return Ok(());
                 }
                 dial.outcome = Some(better(dial.outcome.as_deref(), &status));
+                if dial.early.take_if(|early| *early == sid).is_some()
+                    && self.live.room.take().is_some()
+                {
+                    self.order(Order::Leave);
+                }
                 if dial.winner.is_none() && dial.calls.is_empty() && !dial.next.is_empty() {
                     self.live.dial = Some(dial);
                     let sid = self.call.sid;
@@ -239,9 +269,37 @@ impl Act<'_> {
         Ok(())
     }
 
+    /// The called party is heard before it answers; whoever dialled it says whether that is wanted.
+    pub fn early_media(&mut self) {
+        if let Some(parent) = self.call.parent.filter(|_| !self.is_over()) {
+            let sid = self.call.sid;
+            self.send(parent, What::Child { sid, news: ChildNews::EarlyMedia });
+        }
+    }
+
+    /// Whoever is to be screened is not heard yet.
+    pub fn stop_early_media(&mut self) {
+        if self.call.setup.source.is_some() && self.live.room.take().is_some() {
+            self.order(Order::Leave);
+        }
+    }
+
+    /// The one that rings is heard already.
+    pub fn hear_dialled(&mut self) {
+        let Some(early) = self.live.dial.as_ref().and_then(|dial| dial.early) else { return };
+        if self.call.started.is_none() {
+            self.order(Order::Progress);
+        }
+        let room = self.call.sid.to_string();
+        self.join(&room);
+        self.live.room = Some(room.clone());
+        self.send(early, What::Bridge { room });
+    }
+
     /// The two hear each other from here on.
     pub fn talk(&mut self, dial: &mut Dialling, winner: Sid, room: &str) {
         dial.talking_since = Some(self.at);
+        self.transfer_succeeded();
         self.tell(Input::Bridged);
         self.join(room);
         self.live.room = Some(room.to_owned());
@@ -264,6 +322,11 @@ impl Act<'_> {
             return;
         }
         let status = dial.outcome.clone().unwrap_or_else(|| "canceled".to_owned());
+        self.transfer_failed(&status);
+        if let Some(source) = self.call.setup.recovery.take_if(|_| status == "failed") {
+            let (sid, fallback) = (self.call.sid, None);
+            return self.send(sid, What::Replace { source, fallback });
+        }
         let mut params = vec![pair("DialCallStatus", status)];
         params.extend(dial.last.map(|last| pair("DialCallSid", last.to_string())));
         params.push(pair("DialBridged", "false"));

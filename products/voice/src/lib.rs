@@ -18,7 +18,6 @@ mod call;
 mod call_recording;
 mod conference;
 mod conference_recording;
-mod connector;
 mod create;
 mod deliver;
 mod detect;
@@ -38,8 +37,10 @@ mod recording;
 mod relay;
 mod resource;
 mod sip;
+mod siprec;
 mod speaker;
 mod stream;
+mod transfer;
 mod user_message;
 
 use std::sync::{Arc, OnceLock, Weak};
@@ -81,6 +82,8 @@ pub struct Parts {
     pub recogniser: Arc<dyn Recogniser>,
     /// Domains and trunks.
     pub sip: Arc<dyn SipDirectory>,
+    /// Recorders that `<Siprec>` may name.
+    pub siprec_connectors: Vec<String>,
     /// For passwords and keys that rest with calls.
     pub sealer: Sealer,
     /// Who is asked for payments.
@@ -148,7 +151,7 @@ impl Voice {
                 &user_message::MESSAGE,
                 &user_message::SUBSCRIPTION,
                 &pay::PAYMENT,
-                &connector::SIPREC,
+                &siprec::SIPREC,
                 &recording::RECORDING,
                 &stream::STREAM,
                 &listen::LIVE_TRANSCRIPTION,

@@ -120,14 +120,14 @@ impl Voice {
                     setup: setup_of(route),
                 }))
             }
-            CallDoor::Trunk { account, .. } => {
-                let document = onward(&call.from, [("Number", call.to.as_str())].into_iter());
+            CallDoor::Trunk { account, trunk } => {
+                let document = onward(&call.from, &call.to, None);
                 let source = Some(Source::Inline(document));
                 Ok(Some(Taken {
                     account: *account,
                     number: None,
                     direction: "trunking-terminating",
-                    setup: Setup { source, ..Setup::default() },
+                    setup: Setup { source, trunk: Some(*trunk), ..Setup::default() },
                 }))
             }
         }
@@ -140,20 +140,20 @@ impl Voice {
         }
         let account = owner.account;
         if let Some(trunk) = self.parts.sip.trunk_of(account, &call.to).await? {
-            let targets = self.parts.sip.targets(account, trunk).await?;
-            let uris: Vec<String> =
-                targets.iter().filter_map(|target| with_user(&target.uri, &call.to)).collect();
-            // Differs: the disaster recovery URL of a trunk without targets is not asked.
-            if uris.is_empty() {
-                return Ok(None);
-            }
-            let document = onward(&call.from, uris.iter().map(|uri| ("Sip", uri.as_str())));
-            let source = Some(Source::Inline(document));
+            let is_empty = self.parts.sip.targets(account, trunk).await?.is_empty();
+            let recovery = self.parts.sip.recovery_route(account, trunk).await?;
+            let recovery = recovery.and_then(|route| setup_of(route).source);
+            let document = onward(&call.from, &call.to, Some(trunk));
+            let (source, recovery) = match (is_empty, recovery) {
+                (true, None) => return Ok(None),
+                (true, recovery) => (recovery, None),
+                (false, recovery) => (Some(Source::Inline(document)), recovery),
+            };
             return Ok(Some(Taken {
                 account,
                 number: Some(owner.sid),
                 direction: "trunking-originating",
-                setup: Setup { source, ..Setup::default() },
+                setup: Setup { source, recovery, trunk: Some(trunk), ..Setup::default() },
             }));
         }
         let route = self.parts.numbers.call_route(account, owner.sid).await?;
@@ -195,24 +195,17 @@ fn setup_of(route: CallRoute) -> Setup {
     }
 }
 
-/// The number as the user of a trunk's target.
-fn with_user(uri: &str, number: &str) -> Option<String> {
-    let mut uri = sip::Uri::parse(uri).ok()?;
-    uri.user = Some(number.to_owned());
-    Some(uri.to_string())
-}
-
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
 }
 
-/// The document of a call that only goes on: one target after the other.
-fn onward<'a>(from: &str, targets: impl Iterator<Item = (&'static str, &'a str)>) -> String {
-    let nouns: String =
-        targets.map(|(noun, address)| format!("<{noun}>{}</{noun}>", escaped(address))).collect();
-    let caller = escaped(from);
+/// The document of a call that only goes on: to the number, by the trunk that takes its calls.
+fn onward(from: &str, number: &str, trunk: Option<Sid>) -> String {
+    let (caller, number) = (escaped(from), escaped(number));
+    let by = trunk.map(|trunk| format!(" byoc=\"{trunk}\"")).unwrap_or_default();
     format!(
-        "<Response><Dial answerOnBridge=\"true\" sequential=\"true\" callerId=\"{caller}\">{nouns}</Dial></Response>"
+        "<Response><Dial answerOnBridge=\"true\" callerId=\"{caller}\">\
+         <Number{by}>{number}</Number></Dial></Response>"
     )
 }
 
@@ -233,9 +226,10 @@ mod tests {
 
     #[test]
     fn a_trunks_call_goes_on() {
-        let document = onward("+1415", [("Sip", "sip:+1@h?a=1&b=\"")].into_iter());
-        assert!(document.contains("callerId=\"+1415\"><Sip>sip:+1@h?a=1&amp;b=&quot;</Sip>"));
-        let uri = with_user("sip:gw.example:5080;transport=tcp", "+1415");
-        assert_eq!(uri.as_deref(), Some("sip:+1415@gw.example:5080;transport=tcp"));
+        let trunk = Sid::from_parts("TK", 1);
+        let document = onward("sip:a&b", "+1415", Some(trunk));
+        let expected = format!("callerId=\"sip:a&amp;b\"><Number byoc=\"{trunk}\">+1415</Number>");
+        assert!(document.contains(&expected), "{document}");
+        assert!(onward("+1", "+1415", None).contains("<Number>+1415</Number>"));
     }
 }

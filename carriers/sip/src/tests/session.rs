@@ -142,3 +142,22 @@ fn ports_are_even_and_come_back() {
     drop((one, two));
     assert!(few().is_ok());
 }
+
+#[test]
+fn opus_carries_sound_and_keys_too() {
+    let (one, two) = (session(), session());
+    let only = sdp::offer(&local(&one), None).replace(" 0 8 111 ", " 111 ");
+    let offer = sdp::parse(only.as_bytes()).unwrap();
+    let make = |theirs: &sdp::Crypto| new_key(theirs.tag, theirs.suite);
+    let (agreed, text) = sdp::answer(&offer, &local(&two), Srtp::Allowed, make).unwrap();
+    assert_eq!(agreed.codec, (111, Codec::Opus));
+    two.agree(agreed);
+    let answer = sdp::parse(text.as_bytes()).unwrap();
+    one.agree(sdp::accept(&answer, &local(&one), None).unwrap());
+    let (mut a, mut b) = (RtpPort(one), RtpPort(two));
+    let (frames, keys) = ticks(&mut a, &mut b, 60);
+    assert!(frames > 30 && keys.is_empty(), "{frames}");
+    assert!(a.press(Key::new('7').unwrap()));
+    let (_, keys) = ticks(&mut a, &mut b, 40);
+    assert_eq!(keys.iter().map(|key| key.as_char()).collect::<String>(), "7");
+}

@@ -32,7 +32,7 @@ fn the_offerers_first_spoken_codec_is_taken() {
          a=rtpmap:97 Telephone-Event/8000\r\na=fmtp:97 0-15\r\n",
     )
     .unwrap();
-    assert_eq!(agreed.codec, (8, Law::A));
+    assert_eq!(agreed.codec, (8, Codec::G711(Law::A)));
     assert_eq!(agreed.events, Some(97));
     assert_eq!(agreed.remote, Some("192.0.2.9:4000".parse().unwrap()));
     assert_eq!(agreed.rtcp, Some("192.0.2.9:4001".parse().unwrap()));
@@ -119,7 +119,7 @@ fn what_nobody_speaks_is_refused() {
     assert_eq!(answered(other).unwrap_err(), Refusal::NoCodec);
     // A dynamic type that is one of ours, and a static one that is said to be something else.
     let named = "c=IN IP4 192.0.2.9\r\nm=audio 1 RTP/AVP 0 96\r\na=rtpmap:0 G722/8000\r\na=rtpmap:96 pcma/8000/1";
-    assert_eq!(answered(named).unwrap().0.codec, (96, Law::A));
+    assert_eq!(answered(named).unwrap().0.codec, (96, Codec::G711(Law::A)));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn an_offer_of_ours_is_answered() {
     for (offered, own) in [(&plain, None), (&secure, Some(&ours))] {
         let (theirs, text) = answer(offered, &them, Srtp::Allowed, key).unwrap();
         let agreed = accept(&parse(text.as_bytes()).unwrap(), &local(), own).unwrap();
-        assert_eq!((agreed.codec, agreed.events), ((0, Law::Mu), Some(101)));
+        assert_eq!((agreed.codec, agreed.events), ((0, Codec::G711(Law::Mu)), Some(101)));
         assert_eq!(agreed.remote, Some("192.0.2.9:4000".parse().unwrap()));
         assert_eq!(agreed.keys.is_some(), theirs.keys.is_some());
         if let (Some((a, b)), Some((c, d))) = (&agreed.keys, &theirs.keys) {
@@ -170,4 +170,44 @@ proptest::proptest! {
             proptest::prop_assert_eq!(parse(answered.as_bytes()).unwrap().media.len(), read.media.len());
         }
     }
+}
+
+#[test]
+fn opus_is_spoken_with_whom_no_law_is() {
+    let opus = "a=rtpmap:111 opus/48000/2\r\na=rtpmap:101 telephone-event/8000\r\n\
+                a=rtpmap:110 telephone-event/48000\r\n";
+    let offered = |formats: &str| {
+        answered(&format!("c=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP {formats}\r\n{opus}"))
+    };
+    let (agreed, text) = offered("111 101 110").unwrap();
+    assert_eq!((agreed.codec, agreed.events), ((111, Codec::Opus), Some(110)));
+    assert!(
+        text.contains("m=audio 10000 RTP/AVP 111 110\r\na=rtpmap:111 opus/48000/2\r\n"),
+        "{text}"
+    );
+    assert!(text.contains("a=rtpmap:110 telephone-event/48000\r\n"), "{text}");
+    let (agreed, _) = offered("111 101").unwrap();
+    assert_eq!((agreed.codec, agreed.events), ((111, Codec::Opus), Some(101)));
+    let (agreed, text) = offered("111 0 110 101").unwrap();
+    assert_eq!((agreed.codec, agreed.events), ((0, Codec::G711(Law::Mu)), Some(101)));
+    assert!(!text.contains("opus") && agreed.receive.codec(111).is_none());
+    assert!(offer(&local(), None).contains("RTP/AVP 0 8 111 101\r\n"));
+}
+
+#[test]
+fn a_recorder_gets_streams_with_labels() {
+    let second = Local { port: 10_002, ..local() };
+    let text = offer_recording(&[(local(), "1"), (second, "2")]);
+    for part in ["m=audio 10000 RTP/AVP 0 8\r\n", "m=audio 10002 RTP/AVP 0 8\r\n", "a=label:2\r\n"]
+    {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert_eq!(text.matches("a=sendonly\r\n").count(), 2);
+    let answer = "c=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 8\r\na=recvonly\r\n\
+                  m=audio 4002 RTP/AVP 8\r\na=recvonly\r\n";
+    let agreed = accept_recording(&description(answer), 2).unwrap();
+    assert_eq!(agreed[1].remote, Some("192.0.2.9:4002".parse().unwrap()));
+    assert!(agreed.iter().all(|agreed| agreed.direction == Direction::SendOnly));
+    let one = description("c=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 8\r\n");
+    assert_eq!(accept_recording(&one, 2), Err(Refusal::NoAudio));
 }

@@ -37,6 +37,7 @@ impl Machine {
                     }
                 }
                 "Transcription" => out.push(Output::StartTranscription(noun)),
+                "Siprec" => out.push(Output::StartSiprec(noun)),
                 name => out.push(unsupported(name)),
             }
         }
@@ -49,6 +50,7 @@ impl Machine {
                 "Recording" => out.push(Output::StopNamedRecording(name)),
                 "Stream" => out.push(Output::StopStream { name }),
                 "Transcription" => out.push(Output::StopTranscription { name }),
+                "Siprec" => out.push(Output::StopSiprec { name }),
                 other => out.push(unsupported(other)),
             }
         }

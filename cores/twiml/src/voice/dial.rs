@@ -134,6 +134,13 @@ impl Machine {
                 }
                 self.answer(out);
             }
+            Input::EarlyMedia if !dial.bridged && !dial.gone => {
+                // Instead of the ringing that is played.
+                if self.answered {
+                    out.push(Output::Stop);
+                }
+                out.push(Output::HearDialled);
+            }
             Input::Digits(keys) if dial.hangup_on_star && keys.contains('*') => {
                 out.push(Output::EndDial);
             }

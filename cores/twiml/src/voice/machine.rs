@@ -148,6 +148,8 @@ pub enum Input {
     Paid(PayOutcome),
     /// A recording that was asked for has ended; `None`: nothing but silence was in it.
     Recorded(Option<Params>),
+    /// The dialled party is to be heard before it answers.
+    EarlyMedia,
     /// The dialled party and this one hear each other.
     Bridged,
     /// All that was dialled has ended.
@@ -172,6 +174,8 @@ pub enum Input {
     },
     LeftQueue(Params),
     Texted(Params),
+    /// What became of [`Output::Refer`].
+    Referred(Params),
     HungUp,
 }
 
@@ -235,6 +239,11 @@ pub enum Output {
     StopTranscription {
         name: Option<String>,
     },
+    /// The element is `Siprec`.
+    StartSiprec(Element),
+    StopSiprec {
+        name: Option<String>,
+    },
     /// What is said is to be reported, or not any more.
     Listen(Option<Listening>),
     /// The element is `ConversationRelay`.
@@ -256,6 +265,8 @@ pub enum Output {
     /// Keys are no secrets any more.
     ClosePay,
     Dial(Box<DialPlan>),
+    /// Lets this one hear the dialled party, which has not answered yet.
+    HearDialled,
     /// Hangs up what was dialled; its end is told.
     EndDial,
     /// Joins a conference: the element is `Conference`, its URLs absolute.
@@ -279,6 +290,10 @@ pub enum Output {
         body: String,
         status_callback: Option<String>,
     },
+    /// Sends the caller to another address; what became of it is told.
+    Refer {
+        to: String,
+    },
     /// The document of a [`Role`] other than a call's has come to its end.
     End,
 }
@@ -301,6 +316,9 @@ pub(super) enum State {
     Connected(Connect),
     Paying(Box<Pay>),
     Texting {
+        action: Option<Action>,
+    },
+    Referring {
         action: Option<Action>,
     },
     Over,
@@ -445,6 +463,11 @@ impl Machine {
                 (Input::Texted(_), None) => self.step(out),
                 (_, action) => self.state = State::Texting { action },
             },
+            State::Referring { action } => match (input, action) {
+                (Input::Referred(params), Some(action)) => self.request(action, params, out),
+                (Input::Referred(_), None) => self.step(out),
+                (_, action) => self.state = State::Referring { action },
+            },
             // A recording may end after its call.
             other => self.state = other,
         }
@@ -575,12 +598,7 @@ impl Machine {
             "Stop" => self.stop_nouns(&verb, out),
             "Connect" => self.connect(verb, out),
             "Pay" => self.pay(verb, out),
-            "Refer" => {
-                let message = "<Refer> works on SIP legs only, and this is none".to_owned();
-                out.push(alert(13801, message));
-                let failed = ("ReferCallStatus".to_owned(), "failed".to_owned());
-                self.ask_if_told(&verb, vec![failed], out);
-            }
+            "Refer" => self.refer(&verb, out),
             name => out.push(alert(12200, format!("<{name}> is not a verb that can be run"))),
         }
     }
@@ -639,11 +657,14 @@ impl Machine {
         });
     }
 
-    /// Asks the action of a verb that could not run, if it has one.
-    fn ask_if_told(&mut self, verb: &Element, params: Params, out: &mut Vec<Output>) {
-        if let Some(action) = self.action(verb, out) {
-            self.request(action, params, out);
-        }
+    fn refer(&mut self, verb: &Element, out: &mut Vec<Output>) {
+        let noun = verb.children.iter().find(|noun| noun.name == "Sip" && !noun.text.is_empty());
+        let Some(noun) = noun else {
+            return out.push(alert(12200, "<Refer> has no <Sip> with an address".to_owned()));
+        };
+        self.answer(out);
+        self.state = State::Referring { action: self.action(verb, out) };
+        out.push(Output::Refer { to: noun.text.clone() });
     }
 
     pub(super) fn answer(&mut self, out: &mut Vec<Output>) {

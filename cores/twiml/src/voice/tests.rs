@@ -56,6 +56,7 @@ fn words(out: &[Output]) -> Vec<String> {
             Output::Enqueue(plan) => format!("enqueue {}", plan.queue),
             Output::LeaveQueue { result } => format!("leave {result}"),
             Output::Text { body, .. } => format!("text {body}"),
+            Output::Refer { to } => format!("refer {to}"),
             Output::Record(_) => "record".to_owned(),
             Output::StartStream { noun, .. } => {
                 format!("stream {}", noun.get("url").unwrap_or_default())
@@ -117,7 +118,8 @@ fn a_document_begins_with_what_its_first_verb_needs() {
         ("<Enqueue>q</Enqueue>", vec!["answer", "enqueue q"]),
         ("<Enqueue/><Say>x</Say>", vec!["alert 14204", "answer", "say x"]),
         ("<Sms>hi</Sms>", vec!["text hi"]),
-        ("<Refer><Sip>sip:a@b</Sip></Refer>", vec!["alert 13801", "hangup"]),
+        ("<Refer><Sip>sip:a@b</Sip></Refer>", vec!["answer", "refer sip:a@b"]),
+        ("<Refer/><Say>x</Say>", vec!["alert 12200", "answer", "say x"]),
         ("<Echo/>", vec!["alert 12200", "hangup"]),
         (
             "<Connect action=\"/c\"><Stream url=\"wss://x\"/></Connect>",
