@@ -78,29 +78,6 @@ export const stories = {
     await until(async () => (await world.own(`/handsets/${PHONE}`)).when_called === "busy");
   },
 
-  "a call is listened to in the page": async ({ world, page }) => {
-    const says = "<Say>One, two, three, four, five.</Say>".repeat(20);
-    await call(world, `<Response>${says}</Response>`);
-    await page.goto(world.url);
-    // What is decoded is what is heard.
-    await page.addInitScript(() => {
-      globalThis.loudest = 0;
-      const start = AudioBufferSourceNode.prototype.start;
-      AudioBufferSourceNode.prototype.start = function (when) {
-        for (const sample of this.buffer.getChannelData(0)) {
-          globalThis.loudest = Math.max(globalThis.loudest, Math.abs(sample));
-        }
-        start.call(this, when);
-      };
-    });
-    await page.reload();
-    await phone(page).getByRole("button", { name: "Listen" }).click();
-    await phone(page).getByRole("button", { name: "Stop listening" }).waitFor();
-    await until(() => page.evaluate(() => globalThis.loudest > 0.05), 20);
-    await phone(page).getByRole("button", { name: "Hang up" }).click();
-    await phone(page).getByText("1 call before").waitFor();
-  },
-
   "a document is checked while it is typed, and runs on a phone": async ({ world, page }) => {
     await page.goto(`${world.url}/console/playground`);
     const source = page.getByRole("textbox", { name: "TwiML document" });

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use harness::{WebhookSink, World, eventually, worlds};
+use harness::{WebhookSink, World, assert_error, eventually, worlds};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
@@ -280,5 +280,28 @@ async fn what_a_document_starts_is_stopped_by_the_api_or_with_the_call() {
         status(&world, &sid, "completed").await;
         let told = sink.wait("/stream", 2).await;
         assert_eq!(told[1].value("StreamEvent"), "stream-stopped");
+    }
+}
+
+#[tokio::test]
+async fn a_page_listens_by_an_offer_of_sound_to_a_call_that_goes_on() {
+    for world in worlds().await {
+        let sid = placed(&world, "<Response><Pause length=\"60\"/></Response>", &[]).await;
+        status(&world, &sid, "in-progress").await;
+        let place = |number: &str, call: &str| format!("handsets/{number}/calls/{call}/sound");
+        let listen = |place: String, offer: &'static str| {
+            let world = &world;
+            async move { world.own("POST", &place, json!({ "sdp": offer })).await }
+        };
+        let refused = listen(place(USER, &sid), "v=0").await;
+        assert_error(&refused, 20001, 400, "'sdp' is no offer of sound");
+        let refused = listen(place("+14155550199", &sid), "v=0").await;
+        assert_error(&refused, 20404, 404, "no call");
+        let left = world.own("DELETE", &format!("{}/7", place(USER, &sid)), Value::Null).await;
+        assert_eq!(left.status, 204, "who is not there may leave");
+        deed(&world, "hangup", Value::Null).await;
+        status(&world, &sid, "completed").await;
+        let refused = listen(place(USER, &sid), "v=0").await;
+        assert_error(&refused, 20404, 404, "no call");
     }
 }

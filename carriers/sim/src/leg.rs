@@ -1,6 +1,6 @@
 //! A handset's part of a call: a state that orders and deeds change, pure.
 
-use contracts::{AnsweredBy, Ending, Item, LegEvent, Order, Part};
+use contracts::{AnsweredBy, Ending, Item, LegEvent, Listening, Order, Part, Tracks};
 use kernel::{Sid, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -63,8 +63,11 @@ pub struct Heard {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Playing {
     pub id: u32,
-    since: Timestamp,
+    pub since: Timestamp,
     line: Option<usize>,
+    /// For whoever listens later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<Item>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,15 +75,28 @@ pub(crate) struct Recording {
     pub sid: Sid,
     since: Timestamp,
     spoken: String,
+    #[serde(default = "both")]
+    pub tracks: Tracks,
     /// Since when it is paused, and whether that time is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    paused: Option<(Timestamp, bool)>,
+    pub paused: Option<(Timestamp, bool)>,
     /// Time that was left out.
     #[serde(default)]
     skipped_millis: u64,
 }
 
+fn both() -> Tracks {
+    Tracks::Both
+}
+
 impl Recording {
+    /// How long it is until now.
+    pub fn millis(&self, at: Timestamp) -> u64 {
+        let mut known = self.clone();
+        known.resume(at);
+        millis_since(at, known.since).saturating_sub(known.skipped_millis)
+    }
+
     fn resume(&mut self, at: Timestamp) {
         if let Some((since, true)) = self.paused.take() {
             self.skipped_millis = self.skipped_millis.saturating_add(millis_since(at, since));
@@ -88,7 +104,7 @@ impl Recording {
     }
 }
 
-fn millis_since(at: Timestamp, since: Timestamp) -> u64 {
+pub(crate) fn millis_since(at: Timestamp, since: Timestamp) -> u64 {
     u64::try_from(at.since(since).as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -110,6 +126,9 @@ pub struct Leg {
     pub(crate) playing: Option<Playing>,
     pub(crate) room: Option<(String, Part)>,
     pub(crate) recordings: Vec<Recording>,
+    /// How what is said is to be understood, where it is sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listening: Option<Listening>,
     /// The leg of the same platform at the other end.
     pub(crate) other_end: Option<(Sid, Sid)>,
 }
@@ -167,16 +186,18 @@ impl Leg {
                 let (sound, text) = line_of(item);
                 let line =
                     self.hear(Heard { at, sound, text, millis: length_millis(item), cut: false });
-                self.playing = Some(Playing { id: *id, since: at, line });
+                let item = Some(item.clone());
+                self.playing = Some(Playing { id: *id, since: at, line, item });
             }
             Order::Stop => self.cut(at),
             Order::Join { room, part } => self.room = Some((room.clone(), part.clone())),
             Order::Leave => self.room = None,
             // What anybody says is written down, whoever says it.
-            Order::Record { recording, .. } => self.recordings.push(Recording {
+            Order::Record { recording, tracks } => self.recordings.push(Recording {
                 sid: *recording,
                 since: at,
                 spoken: String::new(),
+                tracks: *tracks,
                 paused: None,
                 skipped_millis: 0,
             }),
@@ -197,12 +218,9 @@ impl Leg {
                 let text = content.clone();
                 self.hear(Heard { at, sound: Sound::Message, text, millis: None, cut: false });
             }
-            // What is said is always reported, and who answers is known; sound is the engine's.
-            Order::Beep
-            | Order::Listen(_)
-            | Order::Detect(_)
-            | Order::Stream(_)
-            | Order::StopStream { .. } => {}
+            Order::Listen(how) => self.listening = how.clone(),
+            // Sound is the engine's.
+            Order::Beep | Order::Detect(_) | Order::Stream(_) | Order::StopStream { .. } => {}
         }
         Vec::new()
     }
@@ -254,10 +272,9 @@ impl Leg {
         let Some(found) = self.recordings.iter().position(|recording| recording.sid == sid) else {
             return Vec::new();
         };
-        let mut running = self.recordings.remove(found);
-        running.resume(at);
-        let Recording { sid: recording, since, spoken, skipped_millis, .. } = running;
-        let millis = millis_since(at, since).saturating_sub(skipped_millis);
+        let running = self.recordings.remove(found);
+        let millis = running.millis(at);
+        let Recording { sid: recording, spoken, .. } = running;
         vec![LegEvent::Recorded { recording, millis, spoken, sound: None }]
     }
 
@@ -314,6 +331,7 @@ mod tests {
             playing: None,
             room: None,
             recordings: Vec::new(),
+            listening: None,
             other_end: None,
         }
     }

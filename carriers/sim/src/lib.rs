@@ -13,11 +13,13 @@ mod deliver;
 mod handset;
 mod leg;
 mod line;
+mod line_in;
 mod mailbox;
 mod sound;
 mod subscriber;
 mod voice;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -34,6 +36,7 @@ use sound::Sounds;
 pub use deliver::DELIVER_QUEUE;
 pub use handset::{Behaviour, Handset, ThreadEntry, WhenCalled};
 pub use leg::{Heard, Leg, LegStatus, Sound};
+pub use line_in::NoPage;
 pub use mailbox::{Mail, MailBehaviour, MailFile, Mailbox, Mailboxes, Reaction};
 pub use subscriber::Owner;
 pub use voice::{HandsetCallError, LEG_QUEUE, Legs};
@@ -92,9 +95,10 @@ impl Sim {
         assert!(self.voice.set(sink).is_ok(), "Voice is connected once");
     }
 
-    /// Connects what makes sound; at most once.
-    pub fn connect_sound(&self, engine: Arc<Engine>) {
-        assert!(self.sounds.set(Sounds::new(engine)).is_ok(), "sound is connected once");
+    /// Connects what makes sound, and where pages reach it; at most once.
+    pub fn connect_sound(&self, engine: Arc<Engine>, addresses: Vec<IpAddr>) {
+        let sounds = Sounds::new(engine, addresses);
+        assert!(self.sounds.set(sounds).is_ok(), "sound is connected once");
     }
 
     fn sink(&self) -> &Arc<dyn MessageSink> {

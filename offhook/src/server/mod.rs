@@ -469,13 +469,14 @@ async fn wire(
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     );
     let time = clock.clone();
+    let browsers = clients::addresses(settings, local);
     let clients = Clients::new(client::Parts {
         now: Arc::new(move || time.now()),
         tokens: accounts.clone(),
-        addresses: clients::addresses(settings, local),
+        addresses: browsers.clone(),
         random: Arc::new(rand::random::<u128>),
     });
-    networks.connect_calls(&voice, directory, &sound, &clients, &homes);
+    networks.connect_calls(&voice, directory, &sound, &clients, &homes, browsers);
     let mut senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
