@@ -117,11 +117,11 @@ impl Clients {
         self.state().calls.contains_key(&leg)
     }
 
-    /// Names that can be called now, with how many programs each.
-    pub fn registered(&self, account: Sid) -> Vec<(String, usize)> {
+    /// Names that can be called now, with whose they are and how many programs each has.
+    pub fn registered(&self) -> Vec<(Sid, String, usize)> {
         let state = self.state();
-        let mine = state.registered.iter().filter(|((owner, _), _)| *owner == account);
-        mine.map(|((_, identity), devices)| (identity.clone(), devices.len())).collect()
+        let all = state.registered.iter();
+        all.map(|((owner, name), devices)| (*owner, name.clone(), devices.len())).collect()
     }
 
     async fn report(&self, account: Sid, leg: Sid, event: LegEvent) {

@@ -25,11 +25,12 @@ mod registrar;
 mod reports;
 mod session;
 mod srtp;
+mod state;
 mod targets;
 mod trunks;
 mod wires;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -50,6 +51,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub use config::{Config, Trunk};
+pub use state::{Telephone, TrunkState};
 
 /// What waits for the agent; datagrams beyond are dropped, everything else waits.
 const INPUTS_MAX: usize = 4096;
@@ -80,6 +82,8 @@ pub struct Sip {
     /// Calls that are here.
     pub(crate) legs: Mutex<HashSet<Sid>>,
     pub(crate) registrar: registrar::Registrar,
+    /// Of those that are registered at, by name.
+    pub(crate) trunk_states: Mutex<HashMap<String, TrunkState>>,
     began: Instant,
     inputs: mpsc::Sender<agent::Input>,
     queue: Mutex<Option<mpsc::Receiver<agent::Input>>>,
@@ -123,6 +127,7 @@ impl Sip {
             parts,
             ports: OnceLock::new(),
             legs: Mutex::default(),
+            trunk_states: Mutex::default(),
             began: Instant::now(),
             inputs,
             queue: Mutex::new(Some(queue)),
