@@ -25,9 +25,9 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use contracts::{
-    BoxFuture, CarrierNotes, InboundMedia, InboundMessage, InboundOutcome, MessageCarrier,
-    MessageSink, NotesError, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap, Unavailable,
-    ValidationCalls, VoiceSink,
+    BoxFuture, CarrierNotes, InboundMessage, InboundOutcome, MessageCarrier, MessageSink,
+    NotesError, OutboundMessage, Receipt, ReceiptStatus, Submission, Unavailable, ValidationCalls,
+    VoiceSink,
 };
 use jobs::{NewJob, Queue};
 use media::Engine;
@@ -145,31 +145,20 @@ impl Sim {
         Ok(count)
     }
 
-    /// Somebody types on a handset.
+    /// Somebody types on a handset; whose it is, and what it is called, is added.
     pub async fn send_from(
         &self,
         from: &str,
-        to: &str,
-        body: &str,
-        media: Vec<InboundMedia>,
-        tap: Option<Tap>,
+        mut message: InboundMessage,
     ) -> Result<InboundOutcome, Unavailable> {
         // A handset writes to an address on the channel of that address.
-        let sender = match to.split_once(':') {
+        message.from = match message.to.split_once(':') {
             Some((channel, _)) => format!("{channel}:{from}"),
             None => from.to_owned(),
         };
         let handset = handset::load(&*self.notes, from).await;
         let name = handset.map_err(|error| Unavailable(error.to_string()))?.name;
-        let message = InboundMessage {
-            from: sender,
-            to: to.to_owned(),
-            body: body.to_owned(),
-            media,
-            tap,
-            profile_name: Some(name).filter(|name| !name.is_empty()),
-            place: None,
-        };
+        message.profile_name = Some(name).filter(|name| !name.is_empty());
         let media = message.media.iter().map(|item| item.content_type.clone()).collect();
         let outcome = self.sink().inbound(&message).await?;
         let (sid, account) = match &outcome {
@@ -179,8 +168,8 @@ impl Sim {
         let entry = ThreadEntry {
             sid: sid.to_string(),
             outgoing: true,
-            peer: to.to_owned(),
-            body: body.to_owned(),
+            peer: message.to,
+            body: message.body,
             media,
             at: self.queue.clock().now(),
             failed: matches!(outcome, InboundOutcome::NoSuchNumber),

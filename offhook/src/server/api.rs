@@ -16,7 +16,7 @@ use axum::{Json, Router};
 use base64::Engine;
 use bytes::Bytes;
 use clock::Clock;
-use contracts::{AccountDirectory, AnsweredBy, InboundMedia, InboundOutcome, Tap};
+use contracts::{AccountDirectory, AnsweredBy, InboundMedia, InboundMessage, InboundOutcome, Tap};
 use futures_util::Stream;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, ShortCode};
@@ -313,6 +313,8 @@ struct Typed {
     button: Option<String>,
     /// The id of a row of a list that was chosen; `body` is its text.
     row: Option<String>,
+    /// A document that answers in the application's place.
+    twiml: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -339,6 +341,9 @@ async fn send_from(
     if typed.body.chars().count() > 1600 || typed.media.len() > 10 {
         return Err(bad("At most 1600 characters in 'body' and 10 items in 'media'"));
     }
+    if typed.twiml.as_ref().is_some_and(|document| document.len() > twiml::BODY_BYTES_MAX) {
+        return Err(bad(format!("'twiml' may have {} octets", twiml::BODY_BYTES_MAX)));
+    }
     let mut media = Vec::with_capacity(typed.media.len());
     for item in typed.media {
         let bytes = base64::engine::general_purpose::STANDARD
@@ -348,7 +353,15 @@ async fn send_from(
     }
     let tapped = typed.button.map(|id| (id, false)).or(typed.row.map(|id| (id, true)));
     let tap = tapped.map(|(payload, is_row)| Tap { text: typed.body.clone(), payload, is_row });
-    let sent = app.sim.send_from(&from, &typed.to, &typed.body, media, tap).await;
+    let message = InboundMessage {
+        to: typed.to.clone(),
+        body: typed.body,
+        media,
+        tap,
+        document: typed.twiml,
+        ..InboundMessage::default()
+    };
+    let sent = app.sim.send_from(&from, message).await;
     match sent.map_err(unavailable)? {
         InboundOutcome::Received { account, sid } => Ok((
             StatusCode::CREATED,
