@@ -2,7 +2,7 @@
 
 import type { QueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
-import { type Event, own, ownRaw, Refusal } from "./api";
+import { type Answer, type Event, own, ownRaw, Refusal } from "./api";
 
 /** Events kept in the page; older ones are read when asked for. */
 const KEPT_MAX = 5000;
@@ -77,7 +77,7 @@ export async function start(signal: AbortSignal, onOver: () => void) {
   while (!signal.aborted) {
     try {
       if (!live.started) {
-        const { events } = await own<{ events: Event[] }>(`/events?limit=${FIRST_READ}`);
+        const { events } = await own<Answer<"/events">>(`/events?limit=${FIRST_READ}`);
         publish({ events, started: true });
       }
       wait = 250;

@@ -6,7 +6,7 @@ import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { loudest, recording } from "./sound.mjs";
-import { browser, until } from "./support.mjs";
+import { browser, screen, until } from "./support.mjs";
 
 const SDK = createRequire(import.meta.url).resolve("@twilio/voice-sdk");
 const BUNDLE = join(dirname(SDK), "..", "dist", "twilio.min.js");
@@ -129,9 +129,15 @@ export const stories = {
     await end();
   },
 
-  "a browser is called, is heard, and hangs up": async ({ world, app }) => {
+  "a browser is called, is heard, and hangs up": async ({ world, app, page: desk }) => {
     const { page, happened, end } = await phone(world, app, "bob");
     await page.evaluate(() => device.register());
+    // The operator sees who can be called.
+    await desk.goto(`${world.url}/console/set-up`);
+    const registered = desk.getByRole("table", { name: "Registered" });
+    await registered.getByRole("row", { name: /browser phone bob .* 1 page/ }).waitFor();
+    await registered.scrollIntoViewIfNeeded();
+    await screen(desk, "registered");
     const [number] = (await world.wire("/_/api/2010-04-01/Accounts/{A}/IncomingPhoneNumbers.json"))
       .incoming_phone_numbers;
     await world.wire(`/_/api/2010-04-01/Accounts/{A}/IncomingPhoneNumbers/${number.sid}.json`, {
@@ -144,7 +150,10 @@ export const stories = {
     await page.evaluate(() => call.accept());
     await happened("accept");
     // Programs at either end send each other JSON.
-    const [leg] = (await calls(world)).filter((one) => one.to === "client:bob");
+    const leg = await until(async () => {
+      const found = (await calls(world)).find((one) => one.to === "client:bob");
+      return found?.status === "in-progress" && found;
+    }, 20);
     const path = `/_/api/2010-04-01/Accounts/{A}/Calls/${leg.sid}`;
     await world.wire(`${path}/UserDefinedMessageSubscriptions.json`, {
       Callback: `${app.url}/said`,

@@ -99,6 +99,21 @@ export const stories = {
     await page.getByRole("combobox", { name: "For" }).selectOption("messaging");
     await source.fill("<Response><Dial>+14155550100</Dial></Response>");
     await page.getByRole("link", { name: "14110" }).waitFor();
+    // A mistake leads to its place; what is right answers what somebody types on the phone.
+    await source.fill("<Response>\n  <Message>Good day, Ada</Message>\n  <Mesage/>\n</Response>");
+    await page.getByRole("button", { name: "line 3, column 3" }).click();
+    assert.equal(
+      await source.evaluate((area) => area.value.slice(area.selectionStart)),
+      "<Mesage/>\n</Response>",
+    );
+    await page.getByRole("textbox", { name: "types" }).fill("Anybody there?");
+    await page.getByRole("button", { name: "Answer a text with this" }).click();
+    const thread = phone(page).getByRole("log");
+    await thread.getByText("Anybody there?").waitFor();
+    await thread.getByText("Good day, Ada").waitFor();
+    await screen(page, "playground-message");
+    await page.goto(`${world.url}/console/debugger`);
+    await page.getByRole("link", { name: "12200" }).first().waitFor();
   },
 
   "a program's faulty document shows its mistake at the line": async ({ world, app, page }) => {

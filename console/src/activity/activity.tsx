@@ -5,7 +5,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useDeferredValue, useMemo, useRef, useState } from "react";
 import { Button, Input, Label, TextField } from "react-aria-components";
-import { type Attempt, type Event, own } from "../api";
+import { type Answer, type Attempt, type Event, own } from "../api";
 import { useLive } from "../live";
 import { At, Badge, Empty, Inert } from "../ui";
 import { Timeline } from "./timeline";
@@ -74,7 +74,7 @@ export function Activity() {
   };
   const more = async () => {
     const before = all[0]?.seq ?? Number.MAX_SAFE_INTEGER;
-    const { events: read } = await own<{ events: Event[] }>(
+    const { events: read } = await own<Answer<"/events">>(
       `/events?before=${before}&limit=${OLDER}`,
     );
     setAtStart(read.length < OLDER);
@@ -153,7 +153,7 @@ function Detail({ sid, close }: { sid: string; close: () => void }) {
   const newest = events.findLast((event) => event.sid === sid)?.seq ?? 0;
   const timeline = useQuery({
     queryKey: ["timeline", sid, newest],
-    queryFn: () => own<{ events: Event[] }>(`/events?sid=${sid}&after=0&limit=1000`),
+    queryFn: () => own<Answer<"/events">>(`/events?sid=${sid}&after=0&limit=1000`),
     placeholderData: (before, query) => (query?.queryKey[1] === sid ? before : undefined),
   });
   return (

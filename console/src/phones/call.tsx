@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { Button, Form, Input, Label, TextField } from "react-aria-components";
-import { type Call, type Heard, loadEnv, own } from "../api";
+import { type Answer, type Call, type Heard, loadEnv, own } from "../api";
 import { At, Inert, Problem, pretty } from "../ui";
 import { Sound } from "./sound";
 
@@ -32,7 +32,7 @@ export function Calls({ number, at, mayAct }: Props) {
   const client = useQueryClient();
   const calls = useQuery({
     queryKey: ["thread", number, "calls"],
-    queryFn: () => own<{ calls: Call[] }>(at(`/calls?limit=${SHOWN}`)),
+    queryFn: () => own<Answer<"/handsets/{number}/calls">>(at(`/calls?limit=${SHOWN}`)),
     refetchInterval: ({ state }) =>
       state.data?.calls.some((one) => !isOver(one)) ? LIVE_MS : false,
   });

@@ -4,8 +4,10 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { Button, Input, Label, TextField } from "react-aria-components";
 import {
+  type Answer,
   BEHAVIOURS,
   type Behaviour,
+  type Clock,
   type Handset,
   type Line,
   own,
@@ -42,7 +44,8 @@ export function Phone({ number, onClose }: { number: string; onClose?: () => voi
   // Newest first, as it is told.
   const thread = useQuery({
     queryKey: ["thread", number],
-    queryFn: () => own<{ messages: Line[] }>(at(number, `/messages?limit=${THREAD}`)),
+    queryFn: () =>
+      own<Answer<"/handsets/{number}/messages">>(at(number, `/messages?limit=${THREAD}`)),
   });
   const standing = useQuery({
     queryKey: ["thread", number, "standing"],
@@ -182,7 +185,7 @@ function Thread({ lines, onTap }: { lines: Line[]; onTap: (tapped: Tapped) => vo
 function Facts({ peer, standing }: { peer: string; standing: Standing | undefined }) {
   const clock = useQuery({
     queryKey: ["clock"],
-    queryFn: () => own<{ now: string }>("/clock"),
+    queryFn: () => own<Clock>("/clock"),
     refetchInterval: 30_000,
   });
   if (!standing || !peer) return null;

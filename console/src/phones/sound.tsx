@@ -3,7 +3,7 @@
 
 import { useEffect, useRef, useState } from "react";
 import { Button } from "react-aria-components";
-import { own } from "../api";
+import { type Answer, own } from "../api";
 import { Problem } from "../ui";
 
 /** How often the level of what is heard is shown. */
@@ -49,7 +49,11 @@ async function open(place: string, onLost: () => void): Promise<Line> {
     const { sender } = peer.addTransceiver("audio", { direction: "sendrecv" });
     await peer.setLocalDescription();
     const sdp = peer.localDescription?.sdp;
-    const answer = await own<{ page: number; sdp: string }>(place, "POST", { sdp });
+    const answer = await own<Answer<"/handsets/{number}/calls/{call}/sound", "post">>(
+      place,
+      "POST",
+      { sdp },
+    );
     page = answer.page;
     await peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
     const level = () => {

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use base64::Engine;
 use bytes::Bytes;
@@ -28,10 +28,7 @@ use tokio::sync::watch;
 use whatsapp::WebhookError;
 
 use super::access::{self, Visitor};
-use super::{
-    Platform, calls, check, clients, console, health, links, mailboxes, networks, people, proxy,
-    quiet_hours, views,
-};
+use super::{Platform, clients, console, health, links, mailboxes, own, proxy, views};
 
 pub(super) type App = Arc<Platform>;
 
@@ -65,50 +62,16 @@ pub struct Env {
 
 /// Pages and API as one router.
 pub fn router(platform: App) -> Router {
-    let api = Router::new()
-        .route("/env", get(env))
-        .route("/handsets", get(handsets))
-        .route("/handsets/{number}", get(handset).put(set_handset).post(set_handset))
-        .route("/handsets/{number}/messages", get(thread).post(send_from))
-        .route("/handsets/{number}/read", post(look))
-        .route("/handsets/{number}/owner", get(owner).put(set_owner))
-        .route("/handsets/{number}/calls", get(calls::list).post(calls::call))
-        .route("/handsets/{number}/calls/{call}/sound", post(calls::listen))
-        .route("/handsets/{number}/calls/{call}/sound/{page}", delete(calls::leave))
-        .route("/handsets/{number}/answer", post(calls::answer))
-        .route("/handsets/{number}/reject", post(calls::reject))
-        .route("/handsets/{number}/hangup", post(calls::hang_up))
-        .route("/handsets/{number}/digits", post(calls::press))
-        .route("/handsets/{number}/speak", post(calls::speak))
-        .route("/handsets/{number}/user-messages", post(calls::message))
-        .route("/events", get(events))
-        .route("/events/stream", get(stream))
-        .route("/events/{seq}/replay", post(views::replay))
-        .route("/clock", get(clock_now).post(move_clock))
-        .route("/short-codes", post(add_short_code))
-        .route("/link-domains", get(links::domains).post(links::add_domain))
-        .route("/link-domains/{domain}", delete(links::remove_domain))
-        .route("/quiet-hours", get(quiet_hours::show).put(quiet_hours::set).post(quiet_hours::set))
-        .route("/sandbox", get(sandbox))
-        .merge(mailboxes::routes())
-        .route("/handsets/{number}/standing", get(views::standing))
-        .route("/opt-outs", get(views::opt_outs))
-        .route("/networks", get(networks::show))
-        .route("/delivery-rates", get(networks::delivery_rates))
-        .route("/twiml", post(check::twiml))
-        .route("/wire/{product}/{*path}", any(proxy::pass))
-        .merge(people::routes())
-        .route("/errors/{code}", get(console::error_page))
-        .route("/profile", get(health::profile))
-        .route("/dead-jobs", get(dead_jobs))
-        .route("/dead-jobs/{id}/replay", post(replay));
+    // The resources describe themselves.
+    let wire = Router::new().route("/wire/{product}/{*path}", any(proxy::pass));
+    let api = own::routes(own::operations()).merge(wire);
     Router::new()
-        .nest("/_offhook/v1", api)
+        .nest(own::BASE, api)
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(platform.clone(), access::guard))
         .route("/_offhook/openapi.json", get(openapi))
         .route("/_offhook/ca.pem", get(authority))
-        .merge(people::door())
+        .nest(own::BASE, own::routes(own::door()))
         // Readers of mails follow these.
         .merge(mailboxes::links())
         // Browsers sign in with tokens of the accounts.
@@ -202,7 +165,7 @@ impl Platform {
 }
 
 /// Who may change nothing learns no token.
-async fn env(
+pub(super) async fn env(
     State(app): State<App>,
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Json<Value>, Refusal> {
@@ -223,12 +186,12 @@ pub(super) fn number_of(text: &str) -> Result<String, Refusal> {
     }
 }
 
-async fn handsets(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn handsets(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     let handsets = app.sim.handsets(1000).await.map_err(unavailable)?;
     Ok(Json(json!({ "handsets": handsets })))
 }
 
-async fn handset(
+pub(super) async fn handset(
     State(app): State<App>,
     Path(number): Path<String>,
 ) -> Result<Json<Handset>, Refusal> {
@@ -236,7 +199,10 @@ async fn handset(
 }
 
 /// The handset's owner looks at it.
-async fn look(State(app): State<App>, Path(number): Path<String>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn look(
+    State(app): State<App>,
+    Path(number): Path<String>,
+) -> Result<Json<Value>, Refusal> {
     let count = app.sim.read(&number_of(&number)?).await.map_err(unavailable)?;
     Ok(Json(json!({ "read": count })))
 }
@@ -251,7 +217,7 @@ struct HandsetChange {
     answered_by: Option<AnsweredBy>,
 }
 
-async fn set_handset(
+pub(super) async fn set_handset(
     State(app): State<App>,
     Path(number): Path<String>,
     body: String,
@@ -271,11 +237,11 @@ async fn set_handset(
 }
 
 #[derive(Deserialize)]
-struct ThreadQuery {
+pub(super) struct ThreadQuery {
     limit: Option<u32>,
 }
 
-async fn thread(
+pub(super) async fn thread(
     State(app): State<App>,
     Path(number): Path<String>,
     Query(query): Query<ThreadQuery>,
@@ -325,7 +291,7 @@ struct TypedMedia {
     data: String,
 }
 
-async fn send_from(
+pub(super) async fn send_from(
     State(app): State<App>,
     Path(number): Path<String>,
     body: String,
@@ -374,7 +340,7 @@ async fn send_from(
     }
 }
 
-async fn events(
+pub(super) async fn events(
     State(app): State<App>,
     Query(query): Query<views::EventsQuery>,
 ) -> Result<Json<Value>, Refusal> {
@@ -419,12 +385,12 @@ async fn event_json(store: &Store, row: &Row) -> Value {
 }
 
 #[derive(Deserialize)]
-struct StreamQuery {
+pub(super) struct StreamQuery {
     after: Option<i64>,
 }
 
 /// Events as they are committed; `?after=` or `Last-Event-ID` resumes without a gap.
-async fn stream(
+pub(super) async fn stream(
     State(app): State<App>,
     Query(query): Query<StreamQuery>,
     Extension(visitor): Extension<Visitor>,
@@ -504,7 +470,7 @@ async fn clock_json(store: &Store, clock: &Clock) -> Result<Json<Value>, Refusal
     })))
 }
 
-async fn clock_now(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn clock_now(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     clock_json(&app.store, &app.clock).await
 }
 
@@ -517,7 +483,10 @@ struct Move {
     resume: bool,
 }
 
-async fn move_clock(State(app): State<App>, body: String) -> Result<Json<Value>, Refusal> {
+pub(super) async fn move_clock(
+    State(app): State<App>,
+    body: String,
+) -> Result<Json<Value>, Refusal> {
     let moved = match read::<Move>(&body)? {
         Move { advance_seconds: Some(seconds), set: None, resume: false } => {
             if !(0.0..=ADVANCE_MAX).contains(&seconds) {
@@ -570,7 +539,7 @@ struct NewShortCode {
     account_sid: Option<Sid>,
 }
 
-async fn add_short_code(
+pub(super) async fn add_short_code(
     State(app): State<App>,
     body: String,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
@@ -592,12 +561,15 @@ async fn add_short_code(
 }
 
 /// Who the phone belongs to, as Lookup tells it.
-async fn owner(State(app): State<App>, Path(number): Path<String>) -> Result<Json<Owner>, Refusal> {
+pub(super) async fn owner(
+    State(app): State<App>,
+    Path(number): Path<String>,
+) -> Result<Json<Owner>, Refusal> {
     let owner = app.sim.owner(&number_of(&number)?).await.map_err(unavailable)?;
     Ok(Json(owner.unwrap_or_default()))
 }
 
-async fn set_owner(
+pub(super) async fn set_owner(
     State(app): State<App>,
     Path(number): Path<String>,
     body: String,
@@ -609,12 +581,12 @@ async fn set_owner(
 }
 
 #[derive(Deserialize)]
-struct OfAccount {
+pub(super) struct OfAccount {
     account_sid: Option<Sid>,
 }
 
 /// The WhatsApp sandbox of an account, by default the main one.
-async fn sandbox(
+pub(super) async fn sandbox(
     State(app): State<App>,
     Query(query): Query<OfAccount>,
 ) -> Result<Json<Value>, Refusal> {
@@ -634,7 +606,7 @@ async fn sandbox(
     })))
 }
 
-async fn dead_jobs(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn dead_jobs(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     let sql = "SELECT id, account_sid, queue, payload, attempt, last_error, died_at FROM dead_job
                ORDER BY died_at DESC LIMIT 1000";
     let rows = app.store.query(sql, vec![]).await?;
@@ -653,7 +625,10 @@ async fn dead_jobs(State(app): State<App>) -> Result<Json<Value>, Refusal> {
 }
 
 /// A dead job becomes a fresh one.
-async fn replay(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn replay(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
     let batch = jobs::replay(&id, app.clock.now());
     match app.store.commit(batch).await {
         Ok(_) => Ok(Json(json!({"id": id, "replayed": true}))),
@@ -679,7 +654,7 @@ async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
 }
 
 async fn openapi(State(app): State<App>) -> Json<Value> {
-    Json(rest::openapi(app.router.tables()))
+    Json(own::describe(rest::openapi(app.router.tables())))
 }
 
 /// The certificate authority's certificate, for programs in other containers.

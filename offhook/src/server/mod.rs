@@ -15,6 +15,7 @@ mod links;
 mod mailboxes;
 mod networks;
 mod otlp;
+mod own;
 mod people;
 mod ports;
 mod proxy;
@@ -72,6 +73,7 @@ pub use clients::Config as ClientConfig;
 pub use cluster::LimitsConfig;
 pub use front::Front;
 pub use otlp::Config as TraceConfig;
+pub use own::description as own_description;
 pub use speech::Config as SpeechConfig;
 
 /// Everything `offhook up` decides.
