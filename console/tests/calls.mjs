@@ -29,8 +29,13 @@ function token(account, key, identity, application) {
   return `${head}.${body}.${mac}`;
 }
 
-/** A page with the SDK, in a browser whose names of Twilio's are this platform. */
-async function phone(world, app, identity, options = {}) {
+/** Names of Twilio's are this platform. */
+const byName = (host) => `--host-resolver-rules=MAP *.twilio.com ${host}`;
+/** The platform is the browser's proxy. */
+const byProxy = (host) => `--proxy-server=${host}`;
+
+/** A page with the SDK, in a browser that finds the platform. */
+async function phone(world, app, identity, options = {}, found = byName) {
   const key = await world.wire("/_/api/2010-04-01/Accounts/{A}/Keys.json", { FriendlyName: "k" });
   const application = await world.wire("/_/api/2010-04-01/Accounts/{A}/Applications.json", {
     FriendlyName: "phone",
@@ -38,7 +43,7 @@ async function phone(world, app, identity, options = {}) {
   });
   const { host } = new URL(world.url);
   const chrome = await browser([
-    `--host-resolver-rules=MAP *.twilio.com ${host}`,
+    found(host),
     "--ignore-certificate-errors",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
@@ -115,9 +120,12 @@ export const stories = {
     await end();
   },
 
-  "a browser that wants Opus gets it, and hears": async ({ world, app }) => {
+  "a browser whose proxy is the platform wants Opus, gets it, and hears": async ({
+    world,
+    app,
+  }) => {
     const preferences = { codecPreferences: ["opus", "pcmu"] };
-    const { page, happened, end } = await phone(world, app, "dee", preferences);
+    const { page, happened, end } = await phone(world, app, "dee", preferences, byProxy);
     app.answer = "<Response><Enqueue>waiting</Enqueue></Response>";
     await page.evaluate(async () => {
       follow(await device.connect({ params: {} }));
