@@ -305,3 +305,19 @@ async fn a_page_listens_by_an_offer_of_sound_to_a_call_that_goes_on() {
         assert_error(&refused, 20404, 404, "no call");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_answers_a_phone_is_judged_by_sound_where_it_says_so() {
+    for world in worlds().await {
+        let path = format!("handsets/{USER}");
+        let told = world.own("PUT", &path, json!({"answered_by": "somebody"})).await;
+        assert_eq!(told.status, 200, "{told:?}");
+        let more = [("MachineDetection", "Enable"), ("MachineDetectionSilenceTimeout", "2000")];
+        let sid = placed(&world, "<Response><Pause length=\"60\"/></Response>", &more).await;
+        eventually("silence is judged", || async {
+            let call = world.get(&world.path(&format!("Calls/{sid}.json"))).await.json();
+            (call["answered_by"] == "unknown").then_some(())
+        })
+        .await;
+    }
+}

@@ -4,6 +4,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { Button, Input, Label, TextField } from "react-aria-components";
 import {
+  ANSWERED_BY,
   type Answer,
   BEHAVIOURS,
   type Behaviour,
@@ -98,6 +99,20 @@ export function Phone({ number, onClose }: { number: string; onClose?: () => voi
           {WHEN_CALLED.map((one) => (
             <option key={one} value={one}>
               {one === "answer" ? "answers" : one === "ring" ? "rings" : one}
+            </option>
+          ))}
+        </select>
+        <select
+          aria-label={`Who answers ${number}`}
+          value={handset.data?.answered_by ?? "human"}
+          disabled={!mayAct}
+          onChange={(event) =>
+            void act(() => own(at(number), "PUT", { answered_by: event.target.value }))
+          }
+        >
+          {Object.entries(ANSWERED_BY).map(([by, words]) => (
+            <option key={by} value={by}>
+              {words}
             </option>
           ))}
         </select>
