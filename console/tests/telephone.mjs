@@ -152,9 +152,10 @@ export const stories = {
     });
     await page.goto(`${world.url}/console/activity?sid=${started.sid}`);
     const timeline = page.getByRole("region", { name: "Timeline" });
-    for (const kind of ["verify.pending", "verify.approved"]) {
+    for (const kind of ["verify.pending", "verify.sent", "verify.delivered", "verify.approved"]) {
       await timeline.getByText(kind, { exact: true }).waitFor();
     }
+    await timeline.getByText("channel sms").first().waitFor();
     await screen(page, "verification");
   },
 
