@@ -111,10 +111,6 @@ export async function ownText(path: string): Promise<string> {
   return (await request(`/_offhook/v1${path}`)).text();
 }
 
-/** Our own API as a stream that stays open, or as anything but JSON. */
-export const ownRaw = (path: string, signal?: AbortSignal) =>
-  request(`/_offhook/v1${path}`, signal ? { signal } : {});
-
 export const signIn = (user: string, password: string) =>
   own<Session>("/sign-in", "POST", { user, password });
 

@@ -59,7 +59,7 @@ export function Networks() {
                   {one.of ? (
                     <>
                       {" "}
-                      <small className="code">{one.of}</small>
+                      <code>{one.of}</code>
                     </>
                   ) : null}
                 </td>

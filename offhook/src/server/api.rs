@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
@@ -38,6 +39,8 @@ const EVENTS_MAX: i64 = 1000;
 const THREAD_MAX: u32 = 1000;
 /// How often a stream sees whether its session goes on.
 const SESSION_CHECK: Duration = Duration::from_secs(5);
+/// How often it is seen that a page is still there.
+const PING: Duration = Duration::from_secs(15);
 /// How long a handset may ring before somebody answers.
 const RING_MILLIS_MAX: u64 = 600_000;
 /// Seconds the clock may be advanced by at once: a hundred years.
@@ -397,24 +400,52 @@ pub(super) async fn stream(
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
     let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    let after = match query.after.or(resumed) {
-        Some(after) => after,
-        None => {
-            let newest = app.store.point("SELECT max(seq) FROM event", vec![]).await?;
-            newest.and_then(|row| row.opt_int(0)).unwrap_or(0)
-        }
-    };
-    let wakes = app.store.bus().wakes(bus::Topic::Events);
-    let stopped = app.stop.subscribe();
-    let checked = Instant::now();
-    let watcher = Watcher { app, visitor, checked, after, wakes, stopped, ready: VecDeque::new() };
+    let watcher = Watcher::behind(app, visitor, query.after.or(resumed)).await?;
     let events = futures_util::stream::unfold(watcher, |mut watcher| async move {
         let row = watcher.next().await?;
-        let json = watcher.visitor.shown(event_json(&watcher.app.store, &row).await);
-        let event = Event::default().id(row.int(0).to_string()).data(json.to_string());
+        let json = watcher.shown(&row).await;
+        let event = Event::default().id(row.int(0).to_string()).data(json);
         Some((Ok(event), watcher))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+/// The same by WebSocket, of which a browser has enough for every tab.
+pub(super) async fn socket(
+    State(app): State<App>,
+    Query(query): Query<StreamQuery>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refusal> {
+    // No page of others reads along with a person's cookie.
+    if visitor.session.is_some() {
+        access::check_origin(&app.url, &headers).map_err(Refusal)?;
+    }
+    let watcher = Watcher::behind(app, visitor, query.after).await?;
+    Ok(upgrade.on_upgrade(|socket| tell(watcher, socket)))
+}
+
+/// Until either side is done.
+async fn tell(mut watcher: Watcher, mut socket: WebSocket) {
+    let mut alive = tokio::time::interval(PING);
+    loop {
+        let sent = tokio::select! {
+            row = watcher.next() => match row {
+                Some(row) => socket.send(Message::text(watcher.shown(&row).await)).await,
+                None => break,
+            },
+            received = socket.recv() => match received {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => continue,
+            },
+            _ = alive.tick() => socket.send(Message::Ping(Bytes::new())).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+    let _ = socket.send(Message::Close(None)).await;
 }
 
 /// Reads the events behind `after` as they come.
@@ -430,6 +461,26 @@ struct Watcher {
 }
 
 impl Watcher {
+    /// Of what comes behind `after`, or from now on.
+    async fn behind(app: App, visitor: Visitor, after: Option<i64>) -> Result<Self, Refusal> {
+        let after = match after {
+            Some(after) => after,
+            None => {
+                let newest = app.store.point("SELECT max(seq) FROM event", vec![]).await?;
+                newest.and_then(|row| row.opt_int(0)).unwrap_or(0)
+            }
+        };
+        let wakes = app.store.bus().wakes(bus::Topic::Events);
+        let stopped = app.stop.subscribe();
+        let checked = Instant::now();
+        Ok(Self { app, visitor, checked, after, wakes, stopped, ready: VecDeque::new() })
+    }
+
+    /// An event as the visitor's role sees it.
+    async fn shown(&self, row: &Row) -> String {
+        self.visitor.shown(event_json(&self.app.store, row).await).to_string()
+    }
+
     /// The next event; none when the platform stops, which does not wait for who looks on, and
     /// when the session is over.
     async fn next(&mut self) -> Option<Row> {

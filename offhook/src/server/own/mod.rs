@@ -34,6 +34,8 @@ enum Gives {
     Json(u16, &'static Shape),
     /// Of this content type.
     Other(&'static str),
+    /// A WebSocket.
+    Socket,
 }
 
 impl Operation {
@@ -82,6 +84,11 @@ impl Operation {
         self
     }
 
+    fn upgrades(mut self) -> Self {
+        self.gives = Gives::Socket;
+        self
+    }
+
     fn described(&self, verb: &str, all: &mut Map<String, Value>) -> Value {
         let named = self.path.split('{').skip(1).filter_map(|part| part.split_once('}'));
         let named = named.map(|(name, _)| {
@@ -93,6 +100,7 @@ impl Operation {
             Gives::Json(status, shape) => {
                 (status, json!({"content": {"application/json": {"schema": shape.refer(all)}}}))
             }
+            Gives::Socket => (101, json!({})),
             Gives::Other(kind) => (200, json!({"content": {kind: {"schema": {"type": "string"}}}})),
         };
         answer["description"] = self.what.into();

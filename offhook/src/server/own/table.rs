@@ -151,6 +151,9 @@ fn what_happens() -> Vec<Operation> {
         get("/events/stream", "Events as they are committed, without a gap.", api::stream)
             .query(is::AFTER)
             .sends("text/event-stream"),
+        get("/events/socket", "The same by WebSocket: one event a message.", api::socket)
+            .query(is::AFTER)
+            .upgrades(),
         post("/events/{seq}/replay", "Makes a webhook's request once more.", views::replay)
             .answers(202, &is::REPLAYED),
         get("/dead-jobs", "What was tried in vain.", api::dead_jobs).gives(&is::DEAD_JOBS),
