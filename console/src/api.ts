@@ -56,21 +56,6 @@ export const BEHAVIOURS = [
   "landline",
 ] as const satisfies Behaviour[];
 
-/** Who answers, as machines are told from people; `somebody` is judged by sound. */
-export const ANSWERED_BY = {
-  human: "a person",
-  machine: "a machine",
-  fax: "a fax",
-  somebody: "judged by sound",
-} satisfies Record<Handset["answered_by"], string>;
-
-export const WHEN_CALLED = [
-  "answer",
-  "ring",
-  "busy",
-  "reject",
-] as const satisfies Handset["when_called"][];
-
 /** An error as the platform tells it. */
 export class Refusal extends Error {
   constructor(

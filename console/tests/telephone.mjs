@@ -74,6 +74,13 @@ export const stories = {
     await phone(page).getByText("You called").waitFor();
     await phone(page)
       .getByRole("combobox", { name: /When .* is called/ })
+      .selectOption("rings, judged by sound");
+    await until(async () => {
+      const told = await world.own(`/handsets/${PHONE}`);
+      return told.when_called === "ring" && told.answered_by === "somebody";
+    });
+    await phone(page)
+      .getByRole("combobox", { name: /When .* is called/ })
       .selectOption("busy");
     await until(async () => (await world.own(`/handsets/${PHONE}`)).when_called === "busy");
   },
