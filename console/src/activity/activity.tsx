@@ -20,6 +20,9 @@ export function summary({ kind, data }: Event): string {
     const attempt = data as unknown as Attempt;
     return `${attempt.status ?? attempt.error}: ${attempt.method} ${attempt.url} in ${attempt.duration_ms} ms`;
   }
+  if (kind.startsWith("job.")) {
+    return `${text("last_error")} (${text("queue")}, attempt ${text("attempt")})`;
+  }
   if (kind === "alert") return `${text("code")} ${text("message")}`;
   if (data.from || data.to) return `${text("from")} → ${text("to")}  ${text("body")}`;
   const words = Object.entries(data).filter(([, value]) => typeof value !== "object");
