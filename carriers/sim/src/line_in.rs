@@ -159,6 +159,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn so_many_pages_listen_to_a_call_and_who_leaves_makes_room() {
+        let here = IpAddr::from([127, 0, 0, 1]);
+        let (pages, line) = (Pages::new(vec![here]), LineIn::default());
+        // Browsers are no ICE-lite.
+        let offer = Peer::offer(&[here]).await.unwrap().sdp.replace("a=ice-lite\r\n", "");
+        for id in 0..PAGES_OF_CALL_MAX as u64 {
+            let answer = pages.connect(&line, id, &offer).await.unwrap();
+            assert!(answer.starts_with("v=0"), "{answer}");
+        }
+        assert_eq!(pages.connect(&line, 9, &offer).await, Err(NoPage::TooMany));
+        line.leave(9);
+        line.leave(2);
+        pages.connect(&line, 9, &offer).await.unwrap();
+        // With the call all of them end.
+        drop(line);
+        assert_eq!(pages.places.available_permits(), PAGES_MAX);
+    }
+
+    #[tokio::test]
     async fn a_page_that_offers_nothing_has_no_place() {
         let pages = Pages::new(vec![IpAddr::from([127, 0, 0, 1])]);
         let line = LineIn::default();
