@@ -33,12 +33,16 @@ export default defineConfig({
         {
           target: platform,
           changeOrigin: true,
-          configure: (proxy) =>
-            proxy.on("proxyReq", (request) => {
-              if (request.getHeader("origin") === "http://localhost:4011") {
-                request.setHeader("origin", platform);
-              }
-            }),
+          ws: true,
+          configure: (proxy) => {
+            for (const event of ["proxyReq", "proxyReqWs"]) {
+              proxy.on(event, (request) => {
+                if (request.getHeader("origin") === "http://localhost:4011") {
+                  request.setHeader("origin", platform);
+                }
+              });
+            }
+          },
         },
       ]),
     ),

@@ -1,24 +1,49 @@
-// The platform's own API and its wire API, from this page's origin.
+// The platform's own API and its wire API, from this page's origin. The types of the former are made of
+// its description, openapi.json.
 
-/** Who looks on, and what the role may do. */
-export interface Session {
-  user: string | null;
-  role: "owner" | "developer" | "support" | "billing" | "auditor";
-  may: Need[];
-  signed_in: boolean;
-  sees_bodies: boolean;
-}
-export type Need = "nothing" | "usage" | "read" | "replay" | "change" | "users";
+import type { components, paths } from "../generated/own";
 
-/** What a program needs to know of this instance; who may change nothing learns no token. */
-export interface Env {
-  account_sid: string;
-  auth_token: string | null;
-  phone_number: string;
-  test_account_sid: string;
-  test_auth_token: string | null;
-  url: string;
-}
+type Schemas = components["schemas"];
+export type Session = Schemas["Session"];
+export type Need = Session["may"][number];
+export type Env = Schemas["Env"];
+export type User = Schemas["User"];
+export type Handset = Schemas["Handset"];
+export type Behaviour = Handset["behaviour"];
+export type Line = Schemas["Line"];
+export type Rich = Schemas["Rich"];
+export type Button = Schemas["Button"];
+export type ListRow = Schemas["ListRow"];
+export type Slide = Schemas["Slide"];
+export type Standing = Schemas["Standing"];
+export type OptOut = Schemas["OptOut"];
+export type Call = Schemas["Call"];
+export type Heard = Schemas["Heard"];
+export type Event = Schemas["Event"];
+export type Attempt = Schemas["Attempt"];
+export type DeadJob = Schemas["DeadJob"];
+export type Clock = Schemas["Clock"];
+export type Mailbox = Schemas["Mailbox"];
+export type Mail = Schemas["Mail"];
+export type Network = Schemas["Network"];
+export type Route = Schemas["Route"];
+export type Diagnostic = Schemas["Diagnostic"];
+export type Checked = Schemas["Checked"];
+
+type Paths = keyof paths;
+/** The answer of an operation of our own API, by its path below the base. */
+export type Answer<
+  P extends string,
+  M extends string = "get",
+> = `/_offhook/v1${P}` extends infer Whole extends Paths
+  ? paths[Whole] extends { [method in M]: { responses: infer All } }
+    ? {
+        [status in keyof All]: All[status] extends { content: { "application/json": infer Body } }
+          ? Body
+          : never;
+      }[keyof All]
+    : never
+  : never;
 
 export const BEHAVIOURS = [
   "on",
@@ -29,192 +54,7 @@ export const BEHAVIOURS = [
   "full",
   "unknown",
   "landline",
-] as const;
-export type Behaviour = (typeof BEHAVIOURS)[number];
-
-export const WHEN_CALLED = ["answer", "ring", "busy", "reject"] as const;
-
-export interface Handset {
-  number: string;
-  name: string;
-  behaviour: Behaviour;
-  when_called: (typeof WHEN_CALLED)[number];
-}
-
-/** What a phone heard in a call, or did in it. */
-export interface Heard {
-  at: string;
-  sound: string;
-  text: string;
-  milliseconds: number | null;
-  cut: boolean;
-}
-
-/** A phone's part of a call. */
-export interface Call {
-  sid: string;
-  direction: "incoming" | "outgoing";
-  peer: string;
-  status: "placed" | "ringing" | "in-progress" | "ended";
-  began: string;
-  answered: string | null;
-  ended: string | null;
-  heard: Heard[];
-}
-
-/** What is wrong with a TwiML document, and where. */
-export interface Diagnostic {
-  code: number;
-  title: string | null;
-  line: number;
-  column: number;
-  message: string;
-}
-
-export interface Checked {
-  verbs: { name: string; text?: string }[];
-  diagnostics: Diagnostic[];
-  fatal: boolean;
-}
-
-export interface Mailbox {
-  address: string;
-  behaviour: string;
-}
-
-/** A mail as its mailbox shows it. */
-export interface Mail {
-  id: string;
-  at: string;
-  from: string;
-  to: string;
-  cc: string;
-  subject: string;
-  headers: string;
-  text: string | null;
-  html: string | null;
-  files: { filename: string; content_type: string; size: number }[];
-  links: string[];
-  unsubscribe: string | null;
-}
-
-export interface User {
-  name: string;
-  role: string;
-  date_created: string;
-}
-
-export interface Network {
-  kind: string;
-  name: string;
-  what: string;
-  state: string;
-  up: boolean;
-}
-
-export interface Route {
-  to: string;
-  from: string;
-  carriers: { name: string; share?: number }[];
-}
-
-export interface Button {
-  type: "reply" | "url" | "phone" | "copy_code" | "call" | "catalog" | "flow";
-  title?: string;
-  id?: string;
-  url?: string;
-  phone?: string;
-  code?: string;
-}
-
-export interface ListRow {
-  id: string;
-  title: string;
-  description: string;
-}
-
-export interface Slide {
-  media: string;
-  title: string;
-  body: string;
-  buttons: Button[];
-}
-
-/** A message as WhatsApp shows it. */
-export interface Rich {
-  header?: { type: string; text?: string; url?: string; label?: string; address?: string };
-  body: string;
-  footer?: string;
-  buttons?: Button[];
-  list?: { button: string; rows: ListRow[] };
-  carousel?: Slide[];
-}
-
-/** A line of a handset's thread. */
-export interface Line {
-  sid: string;
-  direction: "sent" | "received";
-  peer: string;
-  body: string;
-  media: string[];
-  at: string;
-  failed: boolean;
-  read: boolean;
-  rich: Rich | null;
-}
-
-export interface Event {
-  seq: number;
-  account_sid: string;
-  kind: string;
-  sid: string;
-  at: string;
-  data: Record<string, unknown>;
-}
-
-/** The `data` of an event of the kind `webhook`: one attempt, as it went over the wire. */
-export interface Attempt {
-  url: string;
-  method: string;
-  request_headers: [string, string][];
-  request_body: string;
-  status: number | null;
-  response_headers: [string, string][];
-  response_body: string;
-  started: string;
-  duration_ms: number;
-  error: string | null;
-}
-
-export interface DeadJob {
-  id: string;
-  account_sid: string;
-  queue: string;
-  payload: unknown;
-  attempt: number;
-  last_error: string | null;
-  died_at: string;
-}
-
-export interface Clock {
-  now: string;
-  offset_seconds: number;
-  movable: boolean;
-  next_timer: string | null;
-}
-
-export interface OptOut {
-  account_sid: string;
-  scope: string;
-  address: string;
-  source: string;
-  at: string;
-}
-
-export interface Standing {
-  opt_outs: OptOut[];
-  windows: { sender: string; ends: string }[];
-}
+] as const satisfies Behaviour[];
 
 /** An error as the platform tells it. */
 export class Refusal extends Error {
@@ -255,10 +95,6 @@ export async function own<T>(path: string, method = "GET", body?: unknown): Prom
 export async function ownText(path: string): Promise<string> {
   return (await request(`/_offhook/v1${path}`)).text();
 }
-
-/** Our own API as a stream that stays open, or as anything but JSON. */
-export const ownRaw = (path: string, signal?: AbortSignal) =>
-  request(`/_offhook/v1${path}`, signal ? { signal } : {});
 
 export const signIn = (user: string, password: string) =>
   own<Session>("/sign-in", "POST", { user, password });

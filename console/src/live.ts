@@ -1,8 +1,8 @@
-// Everything that happens, as it happens: one stream that resumes by sequence number.
+// Everything that happens, as it happens: one WebSocket that resumes by sequence number.
 
 import type { QueryClient } from "@tanstack/react-query";
 import { useSyncExternalStore } from "react";
-import { type Event, own, ownRaw, Refusal } from "./api";
+import { type Answer, type Event, loadSession, own, Refusal } from "./api";
 
 /** Events kept in the page; older ones are read when asked for. */
 const KEPT_MAX = 5000;
@@ -50,25 +50,21 @@ function take(event: Event) {
 
 const newest = () => gathered.at(-1)?.seq ?? live.events.at(-1)?.seq ?? 0;
 
-/** Reads server-sent events; `fetch` instead of `EventSource` because that does not tell a session
- *  that is over from a server that is away. */
-async function follow(signal: AbortSignal) {
-  const response = await ownRaw(`/events/stream?after=${newest()}`, signal);
-  publish({ connected: true });
-  const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  while (reader) {
-    const { done, value } = await reader.read();
-    if (done) return;
-    rest += value;
-    const blocks = rest.split("\n\n");
-    rest = blocks.pop() ?? "";
-    for (const block of blocks) {
-      const data = block.split("\n").filter((line) => line.startsWith("data:"));
-      if (data.length > 0) take(JSON.parse(data.map((line) => line.slice(5)).join("\n")));
-    }
-  }
-}
+/** Hears of events over a WebSocket, behind the newest that is known, until it is closed. */
+const follow = (signal: AbortSignal) =>
+  new Promise<void>((over) => {
+    const address = new URL(`/_offhook/v1/events/socket?after=${newest()}`, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    const socket = new WebSocket(address);
+    const leave = () => socket.close();
+    signal.addEventListener("abort", leave);
+    socket.onopen = () => publish({ connected: true });
+    socket.onmessage = ({ data }) => take(JSON.parse(data));
+    socket.onclose = () => {
+      signal.removeEventListener("abort", leave);
+      over();
+    };
+  });
 
 /** Follows until the page is left; a server that goes away is looked for until it is back, and who
  *  is not signed in any more is told so. */
@@ -77,9 +73,11 @@ export async function start(signal: AbortSignal, onOver: () => void) {
   while (!signal.aborted) {
     try {
       if (!live.started) {
-        const { events } = await own<{ events: Event[] }>(`/events?limit=${FIRST_READ}`);
+        const { events } = await own<Answer<"/events">>(`/events?limit=${FIRST_READ}`);
         publish({ events, started: true });
       }
+      // A socket does not tell a session that is over from a server that is away.
+      await loadSession();
       wait = 250;
       await follow(signal);
     } catch (error) {

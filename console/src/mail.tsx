@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useState } from "react";
 import { Button, Form, Input, Label, TextField } from "react-aria-components";
-import { type Event, type Mail, type Mailbox, own } from "./api";
+import { type Answer, type Mail, type Mailbox, own } from "./api";
 import { useLive } from "./live";
 import { useMay } from "./session";
 import { At, Badge, Code, Empty, Inert, Problem } from "./ui";
@@ -36,14 +36,15 @@ export function MailView() {
   const newest = useNewest();
   const boxes = useQuery({
     queryKey: ["mailboxes", newest],
-    queryFn: () => own<{ mailboxes: Mailbox[] }>("/mailboxes"),
+    queryFn: () => own<Answer<"/mailboxes">>("/mailboxes"),
     placeholderData: (before) => before,
   });
   const all = boxes.data?.mailboxes ?? [];
   const open = box ?? all[0]?.address;
   const mails = useQuery({
     queryKey: ["mails", open, newest],
-    queryFn: () => own<{ mails: Mail[] }>(at(open ?? "", `/mails?limit=${SHOWN}`)),
+    queryFn: () =>
+      own<Answer<"/mailboxes/{address}/mails">>(at(open ?? "", `/mails?limit=${SHOWN}`)),
     placeholderData: (before, query) => (query?.queryKey[1] === open ? before : undefined),
     enabled: open !== undefined,
   });
@@ -160,7 +161,7 @@ function Shown({ mail, address, newest }: { mail: Mail; address: string; newest:
   const [error, setError] = useState<unknown>(null);
   const events = useQuery({
     queryKey: ["timeline", mail.id, newest],
-    queryFn: () => own<{ events: Event[] }>(`/events?sid=${encodeURIComponent(mail.id)}&after=0`),
+    queryFn: () => own<Answer<"/events">>(`/events?sid=${encodeURIComponent(mail.id)}&after=0`),
     placeholderData: (before) => before,
   });
   const react = async (reaction: string) => {

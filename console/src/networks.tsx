@@ -1,18 +1,20 @@
 // Where messages and calls leave the platform, and how many of them arrive.
 
 import { useQuery } from "@tanstack/react-query";
-import { type Network, own, type Route } from "./api";
-import { Badge, Empty, Inert, Panel, Problem } from "./ui";
+import { type Answer, own } from "./api";
+import { At, Badge, Empty, Inert, Panel, Problem } from "./ui";
 
 const EVERY_MS = 5000;
+const KINDS = { sip: "telephone", browser: "browser phone", smpp: "application" };
 
 export function Networks() {
   const found = useQuery({
     queryKey: ["networks"],
-    queryFn: () => own<{ networks: Network[]; routes: Route[] }>("/networks"),
+    queryFn: () => own<Answer<"/networks">>("/networks"),
     refetchInterval: EVERY_MS,
   });
   const routes = found.data?.routes ?? [];
+  const registered = found.data?.registered ?? [];
   return (
     <Panel title="Carriers and routes">
       <Problem error={found.error} />
@@ -40,6 +42,36 @@ export function Networks() {
           ))}
         </tbody>
       </table>
+      {registered.length > 0 ? (
+        <table aria-label="Registered">
+          <thead>
+            <tr>
+              <th>Registered</th>
+              <th>Where</th>
+              <th>Until</th>
+            </tr>
+          </thead>
+          <tbody>
+            {registered.map((one) => (
+              <tr key={`${one.kind} ${one.of} ${one.name} ${one.what}`}>
+                <td>
+                  {KINDS[one.kind]} <Inert text={one.name} />
+                  {one.of ? (
+                    <>
+                      {" "}
+                      <code>{one.of}</code>
+                    </>
+                  ) : null}
+                </td>
+                <td>
+                  <Inert text={one.what} />
+                </td>
+                <td>{one.expires ? <At time={one.expires} /> : "it leaves"}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      ) : null}
       {routes.length > 0 ? (
         <table>
           <thead>
@@ -74,10 +106,7 @@ export function Networks() {
 export function DeliveryRates() {
   const found = useQuery({
     queryKey: ["delivery-rates"],
-    queryFn: () =>
-      own<{ delivery_rates: { account_sid: string; sender: string; share: number }[] }>(
-        "/delivery-rates",
-      ),
+    queryFn: () => own<Answer<"/delivery-rates">>("/delivery-rates"),
     refetchInterval: EVERY_MS,
   });
   const rates = found.data?.delivery_rates ?? [];

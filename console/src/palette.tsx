@@ -15,7 +15,7 @@ import {
   SearchField,
   useFilter,
 } from "react-aria-components";
-import { type Handset, own, Refusal } from "./api";
+import { type Answer, own, Refusal } from "./api";
 import { listsOf, openapi } from "./resources/openapi";
 import { VIEWS } from "./router";
 import { sees, useSession } from "./session";
@@ -66,7 +66,7 @@ function Entries({ close }: { close: () => void }) {
   const [said, setSaid] = useState<string | null>(null);
   const handsets = useQuery({
     queryKey: ["handsets"],
-    queryFn: () => own<{ handsets: Handset[] }>("/handsets"),
+    queryFn: () => own<Answer<"/handsets">>("/handsets"),
   });
   const description = useQuery(openapi);
   const session = useSession().data;

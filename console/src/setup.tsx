@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { Button, Tab, TabList, TabPanel, Tabs } from "react-aria-components";
-import { type Clock, type Env, loadEnv, type OptOut, own, page } from "./api";
+import { type Answer, type Clock, type Env, loadEnv, own, page } from "./api";
 import { DeliveryRates, Networks } from "./networks";
 import { useMay } from "./session";
 import { At, Code, Copy, Empty, Inert, Panel, Problem } from "./ui";
@@ -209,7 +209,7 @@ function span(seconds: number): string {
 function WhatsApp() {
   const sandbox = useQuery({
     queryKey: ["sandbox"],
-    queryFn: () => own<{ number: string; join: string }>("/sandbox"),
+    queryFn: () => own<Answer<"/sandbox">>("/sandbox"),
     staleTime: Number.POSITIVE_INFINITY,
   });
   return (
@@ -348,7 +348,7 @@ function Days({ sid }: { sid: string }) {
 function OptOuts() {
   const outs = useQuery({
     queryKey: ["opt-outs"],
-    queryFn: () => own<{ opt_outs: OptOut[] }>("/opt-outs"),
+    queryFn: () => own<Answer<"/opt-outs">>("/opt-outs"),
     refetchInterval: 10_000,
   });
   const all = outs.data?.opt_outs ?? [];

@@ -3,7 +3,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Button, Form, Input, Label, TextField } from "react-aria-components";
-import { own, type User } from "./api";
+import { type Answer, own } from "./api";
 import { At, Empty, Inert, Panel, Problem } from "./ui";
 
 const ROLES = ["owner", "developer", "support", "billing", "auditor"];
@@ -15,7 +15,7 @@ export function Users() {
   const [error, setError] = useState<unknown>(null);
   const users = useQuery({
     queryKey: ["users"],
-    queryFn: () => own<{ users: User[] }>("/users"),
+    queryFn: () => own<Answer<"/users">>("/users"),
   });
   const act = async (what: () => Promise<unknown>) => {
     try {

@@ -73,7 +73,7 @@ export const stories = {
     const world = await platform("--config", config);
     try {
       await carrier.stop();
-      await world.send({ To: PHONE, Body: "better late than never" });
+      const { sid } = await world.send({ To: PHONE, Body: "better late than never" });
       // Tries are further and further apart: the clock takes us to the end of them.
       await until(async () => {
         await world.own("/clock", "POST", { advance_seconds: 600 });
@@ -83,6 +83,17 @@ export const stories = {
       const again = page.getByRole("button", { name: "Replay", exact: true });
       await again.waitFor();
       await screen(page, "dead-letters");
+      // What was tried in vain is in its timeline.
+      await page.goto(`${world.url}/console/activity?sid=${sid}`);
+      const timeline = page.getByRole("region", { name: "Timeline" });
+      await timeline.getByText("job.failed", { exact: true }).first().waitFor();
+      await timeline.getByText("job.dead", { exact: true }).waitFor();
+      await timeline
+        .getByText(/connection refused/)
+        .first()
+        .waitFor();
+      await screen(page, "timeline-failed");
+      await page.goto(`${world.url}/console/dead-letters`);
       await carrier.start();
       await again.click();
       await page.getByText("Nothing has failed for good").waitFor();

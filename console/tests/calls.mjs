@@ -5,7 +5,8 @@ import { createHmac } from "node:crypto";
 import { createServer } from "node:http";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
-import { browser, until } from "./support.mjs";
+import { loudest, recording } from "./sound.mjs";
+import { browser, screen, until } from "./support.mjs";
 
 const SDK = createRequire(import.meta.url).resolve("@twilio/voice-sdk");
 const BUNDLE = join(dirname(SDK), "..", "dist", "twilio.min.js");
@@ -28,8 +29,13 @@ function token(account, key, identity, application) {
   return `${head}.${body}.${mac}`;
 }
 
-/** A page with the SDK, in a browser whose names of Twilio's are this platform. */
-async function phone(world, app, identity, options = {}) {
+/** Names of Twilio's are this platform. */
+const byName = (host) => `--host-resolver-rules=MAP *.twilio.com ${host}`;
+/** The platform is the browser's proxy. */
+const byProxy = (host) => `--proxy-server=${host}`;
+
+/** A page with the SDK, in a browser that finds the platform. */
+async function phone(world, app, identity, options = {}, found = byName) {
   const key = await world.wire("/_/api/2010-04-01/Accounts/{A}/Keys.json", { FriendlyName: "k" });
   const application = await world.wire("/_/api/2010-04-01/Accounts/{A}/Applications.json", {
     FriendlyName: "phone",
@@ -37,7 +43,7 @@ async function phone(world, app, identity, options = {}) {
   });
   const { host } = new URL(world.url);
   const chrome = await browser([
-    `--host-resolver-rules=MAP *.twilio.com ${host}`,
+    found(host),
     "--ignore-certificate-errors",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
@@ -114,9 +120,12 @@ export const stories = {
     await end();
   },
 
-  "a browser that wants Opus gets it, and hears": async ({ world, app }) => {
+  "a browser whose proxy is the platform wants Opus, gets it, and hears": async ({
+    world,
+    app,
+  }) => {
     const preferences = { codecPreferences: ["opus", "pcmu"] };
-    const { page, happened, end } = await phone(world, app, "dee", preferences);
+    const { page, happened, end } = await phone(world, app, "dee", preferences, byProxy);
     app.answer = "<Response><Enqueue>waiting</Enqueue></Response>";
     await page.evaluate(async () => {
       follow(await device.connect({ params: {} }));
@@ -128,22 +137,31 @@ export const stories = {
     await end();
   },
 
-  "a browser is called, is heard, and hangs up": async ({ world, app }) => {
+  "a browser is called, is heard, and hangs up": async ({ world, app, page: desk }) => {
     const { page, happened, end } = await phone(world, app, "bob");
     await page.evaluate(() => device.register());
+    // The operator sees who can be called.
+    await desk.goto(`${world.url}/console/set-up`);
+    const registered = desk.getByRole("table", { name: "Registered" });
+    await registered.getByRole("row", { name: /browser phone bob .* 1 page/ }).waitFor();
+    await registered.scrollIntoViewIfNeeded();
+    await screen(desk, "registered");
     const [number] = (await world.wire("/_/api/2010-04-01/Accounts/{A}/IncomingPhoneNumbers.json"))
       .incoming_phone_numbers;
     await world.wire(`/_/api/2010-04-01/Accounts/{A}/IncomingPhoneNumbers/${number.sid}.json`, {
       VoiceUrl: `${app.url}/in`,
     });
-    app.answer = `<Response><Dial action="/over"><Client><Identity>bob</Identity>\
+    app.answer = `<Response><Dial record="record-from-answer" action="/over"><Client><Identity>bob</Identity>\
 <Parameter name="order" value="7"/></Client></Dial></Response>`;
-    const dialled = await world.own(`/handsets/${encodeURIComponent(PHONE)}/calls`, "POST", {});
+    await world.own(`/handsets/${encodeURIComponent(PHONE)}/calls`, "POST", {});
     await happened(`incoming ${PHONE} 7`);
     await page.evaluate(() => call.accept());
     await happened("accept");
     // Programs at either end send each other JSON.
-    const [leg] = (await calls(world)).filter((one) => one.to === "client:bob");
+    const leg = await until(async () => {
+      const found = (await calls(world)).find((one) => one.to === "client:bob");
+      return found?.status === "in-progress" && found;
+    }, 20);
     const path = `/_/api/2010-04-01/Accounts/{A}/Calls/${leg.sid}`;
     await world.wire(`${path}/UserDefinedMessageSubscriptions.json`, {
       Callback: `${app.url}/said`,
@@ -160,17 +178,14 @@ export const stories = {
     });
     await happened("sent");
     await until(async () => app.heard.find((one) => one.path === "/said"), 20);
-    // What the browser's microphone makes is heard on the phone.
-    const sound = `${world.url}/_offhook/v1/handsets/${encodeURIComponent(PHONE)}/calls/${dialled.sid}/sound`;
-    await until(async () => {
-      const file = Buffer.from(await (await fetch(sound)).arrayBuffer());
-      const samples = new Int16Array(file.buffer, 44, Math.floor((file.length - 44) / 2));
-      return samples.some((sample) => Math.abs(sample) > 2000);
-    }, 20);
+    // What the browser's microphone makes is in the recording of the phone's call.
+    await page.waitForTimeout(3000);
     app.answer = "<Response><Hangup/></Response>";
     await page.evaluate(() => call.disconnect());
     const over = await until(async () => app.heard.find((one) => one.path === "/over"), 20);
     assert.equal(over.DialCallStatus, "completed");
+    const { samples } = await recording(world);
+    assert.ok(loudest(samples) > 2000, "the microphone is heard");
     await end();
   },
 

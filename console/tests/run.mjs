@@ -10,6 +10,7 @@ import { stories as phones } from "./phones.mjs";
 import { stories as resources } from "./resources.mjs";
 import { stories as roles } from "./roles.mjs";
 import { stories as serving } from "./serving.mjs";
+import { stories as sound } from "./sound.mjs";
 import { browser, platform, program, screen, tab } from "./support.mjs";
 import { stories as telephone } from "./telephone.mjs";
 
@@ -19,6 +20,7 @@ const all = {
   ...roles,
   ...phones,
   ...telephone,
+  ...sound,
   ...calls,
   ...activity,
   ...resources,

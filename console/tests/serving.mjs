@@ -69,5 +69,15 @@ export const stories = {
     const { statusCode } = await raw(path, { Origin: "http://evil.example" });
     assert.equal(statusCode, 403);
     assert.equal((await raw(path, { Host: "rebound.example" })).statusCode, 403);
+    // Nor listen.
+    const upgrade = {
+      Connection: "Upgrade",
+      Upgrade: "websocket",
+      "Sec-WebSocket-Version": "13",
+      "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+      Origin: "http://evil.example",
+    };
+    const socket = await raw(`${world.url}/_offhook/v1/events/socket`, upgrade);
+    assert.equal(socket.statusCode, 403);
   },
 };

@@ -85,6 +85,8 @@ pub struct InboundMessage {
     pub profile_name: Option<String>,
     /// Where its user is, if that is what it tells.
     pub place: Option<Place>,
+    /// TwiML that answers it in the application's place: of a simulated handset, to try a document.
+    pub document: Option<String>,
 }
 
 /// A place on the map.

@@ -356,3 +356,31 @@ async fn stop_start_and_help_are_obeyed() {
         world.stop().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_that_comes_with_a_text_answers_it() {
+    for world in worlds().await {
+        let sink = WebhookSink::start().await;
+        world.configure(&[("SmsUrl", &sink.at("/sms"))]).await;
+        let answer =
+            |document: &str| json!({"to": world.number, "body": "Hello?", "twiml": document});
+        let path = format!("handsets/{USER}/messages");
+        let typed = world
+            .own(
+                "POST",
+                &path,
+                answer("<Response>\n  <Message>Good day</Message>\n  <Sya>x</Sya>\n</Response>"),
+            )
+            .await;
+        assert_eq!(typed.status, 201, "{typed:?}");
+        assert_eq!(world.bodies(USER, 1).await, ["Good day"]);
+        let alert = world.alert(&typed.text_of("sid"), 12200).await;
+        assert!(alert["data"].to_string().contains("line 3:"), "{alert}");
+        let typed = world.own("POST", &path, answer("<Response>")).await;
+        let alert = world.alert(&typed.text_of("sid"), 12100).await;
+        assert!(alert["data"].to_string().contains("line 1:"), "{alert}");
+        let long = world.own("POST", &path, answer(&"x".repeat(70_000))).await;
+        assert_error(&long, 20001, 400, "'twiml'");
+        assert!(sink.seen("/sms").is_empty(), "the application was not asked");
+    }
+}

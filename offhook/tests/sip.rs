@@ -255,6 +255,15 @@ async fn registered_telephones_ring_together() {
                     .any(|c| c.ends_with("expires=600") || c.ends_with("expires=599"))
             );
         }
+        let known = world.own("GET", "networks", Value::Null).await.json();
+        let known = known["registered"].as_array().unwrap().clone();
+        for phone in &phones {
+            let address = phone.address().to_string();
+            let is_it = |one: &&Value| one["what"].as_str().unwrap().ends_with(&address);
+            let one = known.iter().find(is_it).expect("it is shown");
+            assert!(one["kind"] == "sip" && one["name"] == "ann", "{one}");
+            assert!(one["expires"].is_string());
+        }
         // Where telephones are survives a restart; its port may be another then.
         let again = domains.clone();
         world.restart(&move |settings| settings.sip_directory = Some(again.clone())).await;
@@ -571,6 +580,14 @@ async fn connections_that_break_off_hold_nobody_up() {
     }
 }
 
+/// What the operator is shown of the trunk.
+async fn trunk_of(world: &World) -> (String, bool) {
+    let known = world.own("GET", "networks", Value::Null).await.json();
+    let all = known["networks"].as_array().unwrap();
+    let one = all.iter().find(|one| one["name"] == "north").unwrap();
+    (one["state"].as_str().unwrap().to_owned(), one["up"] == true)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operators_trunk_is_registered_at_and_takes_its_numbers() {
     let phones = std::sync::Mutex::new(std::collections::VecDeque::new());
@@ -597,6 +614,8 @@ async fn an_operators_trunk_is_registered_at_and_takes_its_numbers() {
         let platform = telephone(&world).await.platform;
         (first.platform, second.platform) = (platform, platform);
         let register = first.asked(Method::Register).await;
+        let (state, is_up) = trunk_of(&world).await;
+        assert!(state.contains("no answer yet") && !is_up, "{state}");
         let mut challenge = register.response(401, "", Some("r"));
         challenge.headers.add("WWW-Authenticate", "Digest realm=\"r\", nonce=\"n\", algorithm=MD5");
         first.say(challenge.write()).await;
@@ -611,6 +630,11 @@ async fn an_operators_trunk_is_registered_at_and_takes_its_numbers() {
         assert!(again.headers.get("Authorization").unwrap().contains("username=\"ann\""));
         assert_eq!(register.headers.call_id(), again.headers.call_id());
         first.answer(&again, 200, None).await;
+        harness::eventually("it is registered", || async {
+            let (state, is_up) = trunk_of(&world).await;
+            (state.starts_with("registered until") && is_up).then_some(())
+        })
+        .await;
         // The first host is overloaded: the second is tried.
         let sid = placed(&world, &[("To", "+493012345678"), ("Twiml", "<Response/>")]).await;
         let invite = first.asked(Method::Invite).await;

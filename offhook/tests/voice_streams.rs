@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use harness::{WebhookSink, World, eventually, worlds, worlds_with};
+use harness::{WebhookSink, World, assert_error, eventually, worlds, worlds_with};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_tungstenite::tungstenite::Message;
@@ -319,5 +319,44 @@ async fn a_virtual_agent_is_an_application_that_a_connector_names() {
         assert_eq!(over.value("VirtualAgentStatus"), "failed");
         assert_eq!(over.value("VirtualAgentErrorCode"), "32602");
         world.alert(&sid, 32602).await;
+    }
+}
+
+#[tokio::test]
+async fn a_page_listens_by_an_offer_of_sound_to_a_call_that_goes_on() {
+    for world in worlds().await {
+        let sid = placed(&world, "<Response><Pause length=\"60\"/></Response>", &[]).await;
+        status(&world, &sid, "in-progress").await;
+        let place = |number: &str, call: &str| format!("handsets/{number}/calls/{call}/sound");
+        let listen = |place: String, offer: &'static str| {
+            let world = &world;
+            async move { world.own("POST", &place, json!({ "sdp": offer })).await }
+        };
+        let refused = listen(place(USER, &sid), "v=0").await;
+        assert_error(&refused, 20001, 400, "'sdp' is no offer of sound");
+        let refused = listen(place("+14155550199", &sid), "v=0").await;
+        assert_error(&refused, 20404, 404, "no call");
+        let left = world.own("DELETE", &format!("{}/7", place(USER, &sid)), Value::Null).await;
+        assert_eq!(left.status, 204, "who is not there may leave");
+        deed(&world, "hangup", Value::Null).await;
+        status(&world, &sid, "completed").await;
+        let refused = listen(place(USER, &sid), "v=0").await;
+        assert_error(&refused, 20404, 404, "no call");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_answers_a_phone_is_judged_by_sound_where_it_says_so() {
+    for world in worlds().await {
+        let path = format!("handsets/{USER}");
+        let told = world.own("PUT", &path, json!({"answered_by": "somebody"})).await;
+        assert_eq!(told.status, 200, "{told:?}");
+        let more = [("MachineDetection", "Enable"), ("MachineDetectionSilenceTimeout", "2000")];
+        let sid = placed(&world, "<Response><Pause length=\"60\"/></Response>", &more).await;
+        eventually("silence is judged", || async {
+            let call = world.get(&world.path(&format!("Calls/{sid}.json"))).await.json();
+            (call["answered_by"] == "unknown").then_some(())
+        })
+        .await;
     }
 }

@@ -6,8 +6,15 @@ use std::time::SystemTime;
 use crate::{Outcome, needs, run};
 
 /// What the built console is made of, below `console/`.
-const SOURCES: &[&str] =
-    &["src", "public", "index.html", "package.json", "package-lock.json", "vite.config.js"];
+const SOURCES: &[&str] = &[
+    "src",
+    "public",
+    "index.html",
+    "package.json",
+    "package-lock.json",
+    "vite.config.js",
+    "openapi.json",
+];
 
 fn npm(args: &[&str]) -> Outcome {
     run::command("npm", &[&["--prefix", "console"], args].concat())
@@ -24,6 +31,13 @@ pub fn build() -> Outcome {
 pub fn check() -> Outcome {
     packages()?;
     npm(&["run", "check"])
+}
+
+/// Writes down what our own API is, of which the types are made.
+pub fn types() -> Outcome {
+    let test = ["test", "-q", "-p", "offhook", "--lib", "the_console_knows_our_api"];
+    let outcome = run::tee(&run::cargo_path(), &test, &[("OFFHOOK_WRITE", "1".to_owned())]);
+    outcome.map(|_| ()).map_err(|(why, _)| why)
 }
 
 /// Makes docs/images/console.png.

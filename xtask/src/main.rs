@@ -51,6 +51,7 @@ fn main() -> ExitCode {
         ["up", rest @ ..] => up(rest),
         ["console"] => console::build(),
         ["console", "picture"] => console::picture(),
+        ["console", "types"] => console::types(),
         ["test", steps @ ..] => test::run(steps),
         ["tidy"] => tidy::run(false),
         ["tidy", "--write"] => tidy::run(true),

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use audio::dtmf::Key;
 use contracts::{CallDoor, ClientGrant, Ending, InboundCall, LegEvent};
 use kernel::Sid;
+use media::Peer;
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::Sender;
 
 use crate::message::{error, message, pairs};
-use crate::peer::Peer;
 use crate::{Call, Clients, Registered};
 
 /// A message of a program, in bytes.
@@ -180,7 +180,7 @@ impl Device {
             }
         };
         let sdp = payload["sdp"].as_str().unwrap_or_default();
-        let (peer, answer) = match Peer::answer(sdp, &self.clients.parts.addresses).await {
+        let (peer, answer) = match Peer::answer(sdp, &self.clients.parts.addresses, None).await {
             Ok(made) => made,
             Err(why) => {
                 tracing::warn!(why, "a browser's offer is not understood");

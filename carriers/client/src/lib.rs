@@ -2,12 +2,11 @@
 //! and their sound over WebRTC.
 //!
 //! A [`Device`] is one socket of one program; the binary brings its messages and takes the answers.
-//! A call of a device is a leg: its signalling is here, its packets are a [`peer`]'s, its sound is the
+//! A call of a device is a leg: its signalling is here, its packets are a [`Peer`]'s, its sound is the
 //! engine's.
 
 mod device;
 mod message;
-mod peer;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -18,13 +17,12 @@ use contracts::{
     OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
 };
 use kernel::{Sid, Timestamp};
-use media::Engine;
+use media::{Engine, Offered, Peer};
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::Sender;
 
 pub use device::Device;
 use message::{escape, message};
-use peer::{Offered, Peer};
 
 /// Programs of one name that ring at once.
 const DEVICES_MAX: usize = 10;
@@ -109,11 +107,11 @@ impl Clients {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Names that can be called now, with how many programs each.
-    pub fn registered(&self, account: Sid) -> Vec<(String, usize)> {
+    /// Names that can be called now, with whose they are and how many programs each has.
+    pub fn registered(&self) -> Vec<(Sid, String, usize)> {
         let state = self.state();
-        let mine = state.registered.iter().filter(|((owner, _), _)| *owner == account);
-        mine.map(|((_, identity), devices)| (identity.clone(), devices.len())).collect()
+        let all = state.registered.iter();
+        all.map(|((owner, name), devices)| (*owner, name.clone(), devices.len())).collect()
     }
 
     async fn report(&self, account: Sid, leg: Sid, event: LegEvent) {

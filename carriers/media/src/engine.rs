@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use audio::dtmf::Key;
-use contracts::{Order, Recogniser, Speaker, Utterance, VoiceSink};
+use contracts::{Item, Order, Recogniser, Speaker, Tracks, Utterance, VoiceSink};
 use kernel::{Sid, Timestamp};
 use outbound::Client;
 
@@ -80,7 +80,7 @@ impl Engine {
         self.add(Leg::new(account, leg, port, true))
     }
 
-    /// A leg whose network reports keys, words and ends itself: it is only heard and hears.
+    /// A leg whose network reports keys and ends of what is played itself.
     pub fn open_silent(&self, account: Sid, leg: Sid, port: Box<dyn Port>) -> Result<(), Full> {
         self.add(Leg::new(account, leg, port, false))
     }
@@ -149,7 +149,7 @@ impl Engine {
         let order = match order {
             Order::Play { id, item } => {
                 let sound = self.shared.fetcher.sound(item, &self.shared.runtime);
-                Note::Play { leg, id: *id, sound }
+                Note::Play { leg, id: *id, sound, skipped_millis: 0 }
             }
             order => Note::Order { leg, order: Box::new(order.clone()) },
         };
@@ -160,25 +160,39 @@ impl Engine {
     /// A leg's sound goes elsewhere too, from now on until the leg ends or [`Engine::unfork`]. Of a leg
     /// that is not here the fork is dropped.
     pub fn fork(&self, leg: Sid, id: Sid, fork: Box<dyn Fork>) {
-        let homes = self.homes();
-        if let Some(home) = homes.get(&leg) {
-            self.send(*home, Note::Fork { leg, id, fork });
-        }
+        self.note(leg, Note::Fork { leg, id, fork });
     }
 
     pub fn unfork(&self, leg: Sid, id: Sid) {
+        self.note(leg, Note::Unfork { leg, id });
+    }
+
+    /// Plays what began before the leg had sound, from where it is by now.
+    pub fn play_on(&self, leg: Sid, id: u32, item: &Item, skipped_millis: u64) {
+        let sound = self.shared.fetcher.sound(item, &self.shared.runtime);
+        self.note(leg, Note::Play { leg, id, sound, skipped_millis });
+    }
+
+    /// Goes on with a recording that began before the leg had sound; until now it is silent.
+    pub fn record_on(&self, leg: Sid, recording: Sid, tracks: Tracks, missed_millis: u64) {
+        self.note(leg, Note::Record { leg, recording, tracks, missed_millis });
+    }
+
+    /// The words of a recording that is about to end are known, and reported with its sound.
+    pub fn said_in(&self, leg: Sid, recording: Sid, words: String) {
+        self.note(leg, Note::SaidIn { leg, recording, words });
+    }
+
+    fn note(&self, leg: Sid, note: Note) {
         let homes = self.homes();
         if let Some(home) = homes.get(&leg) {
-            self.send(*home, Note::Unfork { leg, id });
+            self.send(*home, note);
         }
     }
 
     /// A key that came by signalling (SIP INFO).
     pub fn key(&self, leg: Sid, key: Key) {
-        let homes = self.homes();
-        if let Some(home) = homes.get(&leg) {
-            self.send(*home, Note::Key { leg, key });
-        }
+        self.note(leg, Note::Key { leg, key });
     }
 
     fn homes(&self) -> MutexGuard<'_, HashMap<Sid, usize>> {

@@ -38,6 +38,20 @@ pub(crate) enum Note {
         leg: Sid,
         id: u32,
         sound: Sound,
+        /// Of its beginning, what is over already.
+        skipped_millis: u64,
+    },
+    /// [`Order::Record`] of a recording that began before the leg had sound.
+    Record {
+        leg: Sid,
+        recording: Sid,
+        tracks: Tracks,
+        missed_millis: u64,
+    },
+    SaidIn {
+        leg: Sid,
+        recording: Sid,
+        words: String,
     },
     Order {
         leg: Sid,
@@ -65,6 +79,8 @@ impl Note {
             Self::Close(leg)
             | Self::Move { leg, .. }
             | Self::Play { leg, .. }
+            | Self::Record { leg, .. }
+            | Self::SaidIn { leg, .. }
             | Self::Order { leg, .. }
             | Self::Key { leg, .. }
             | Self::Fork { leg, .. }
@@ -178,9 +194,19 @@ impl Lane {
                     leg.end(&self.shared);
                 }
             }
-            Note::Play { id, sound, .. } => {
+            Note::Play { id, sound, skipped_millis, .. } => {
                 if let Some(leg) = self.legs.get_mut(&sid) {
-                    leg.play(id, sound);
+                    leg.play(id, sound, skipped_millis);
+                }
+            }
+            Note::Record { recording, tracks, missed_millis, .. } => {
+                if let Some(leg) = self.legs.get_mut(&sid) {
+                    leg.record(recording, tracks, missed_millis, &self.shared);
+                }
+            }
+            Note::SaidIn { recording, words, .. } => {
+                if let Some(leg) = self.legs.get_mut(&sid) {
+                    leg.said_in(recording, words);
                 }
             }
             Note::Order { order, .. } => self.follow(sid, *order),

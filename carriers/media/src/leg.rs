@@ -64,30 +64,21 @@ impl Leg {
         *self = Self { port, keys, reports, ..old };
     }
 
-    pub fn play(&mut self, id: u32, sound: Sound) {
-        self.player = Some(Player::new(id, sound));
+    pub fn play(&mut self, id: u32, sound: Sound, skipped_millis: u64) {
+        self.player = Some(Player::new(id, sound, skipped_millis));
     }
 
     pub fn follow(&mut self, order: Order, shared: &Shared) {
         match order {
             Order::Stop => self.player = None,
-            Order::Record { recording, tracks } => {
-                if self.tapes.iter().all(|tape| tape.recording != recording) {
-                    self.tapes.push(shared.recorder.tape(
-                        self.account,
-                        self.sid,
-                        recording,
-                        tracks,
-                    ));
-                }
-            }
+            Order::Record { recording, tracks } => self.record(recording, tracks, 0, shared),
             order @ (Order::StopRecording { .. }
             | Order::PauseRecording { .. }
             | Order::ResumeRecording { .. }) => {
                 recorder::follow(&mut self.tapes, &order, &shared.recorder);
             }
-            Order::Listen(how) => self.ear = how.filter(|_| self.reports).map(Ear::new),
-            Order::Detect(how) => self.judge = self.reports.then(|| Judge::new(how)),
+            Order::Listen(how) => self.ear = how.map(Ear::new),
+            Order::Detect(how) => self.judge = Some(Judge::new(how)),
             Order::Stream(setup) => {
                 if self.taps.iter().all(|tap| tap.stream != setup.stream) {
                     self.taps.push(shared.streams.open(
@@ -118,6 +109,22 @@ impl Leg {
         }
     }
 
+    /// A recording begins; with silence for the time before the leg had sound.
+    pub fn record(&mut self, recording: Sid, tracks: Tracks, missed_millis: u64, shared: &Shared) {
+        if self.tapes.iter().all(|tape| tape.recording != recording) {
+            let mut tape = shared.recorder.tape(self.account, self.sid, recording, tracks);
+            tape.skip(missed_millis, &shared.recorder);
+            self.tapes.push(tape);
+        }
+    }
+
+    /// The words of a recording are known without its sound.
+    pub fn said_in(&mut self, recording: Sid, words: String) {
+        if let Some(tape) = self.tapes.iter_mut().find(|tape| tape.recording == recording) {
+            tape.spoken = words;
+        }
+    }
+
     /// The first half of a tick: what comes of the network.
     pub fn hear(&mut self, now: Instant, shared: &Shared) -> Frame {
         let heard = self.port.hear(now);
@@ -135,7 +142,7 @@ impl Leg {
                 self.pressed(key, shared);
             }
         }
-        if let Some(ear) = &mut self.ear {
+        if let Some(ear) = self.ear.as_mut().filter(|_| !self.port.is_told()) {
             ear.put(&frame, self.account, self.sid, shared);
         }
         if let Some(judge) = &mut self.judge

@@ -3,7 +3,8 @@
 //! A carrier opens a leg with its [`Port`] and passes on the orders that are about sound; the
 //! [`Engine`] plays, mixes, records and listens, and reports to Voice what Voice waits for
 //! (`Played`, `Digits`, `Speech`, `Recorded` …). Signalling is the carrier's own: the engine knows
-//! no packet.
+//! no packet. Of browsers alone the packets are here, too ([`Peer`]), as more than one carrier has
+//! them.
 //!
 //! Legs live on lanes: threads that tick every 20 ms. Legs of one room are on one lane, so a tick
 //! takes no lock. Whatever may wait (files, voices, recognition, sockets) happens in tasks beside.
@@ -15,6 +16,7 @@ mod leg;
 mod listen;
 mod load;
 mod opus;
+mod peer;
 mod player;
 mod port;
 mod recorder;
@@ -24,4 +26,5 @@ mod stream;
 pub use engine::{Engine, Full, Parts};
 pub use load::{BOUNDS_MICROS, Load};
 pub use opus::Opus;
+pub use peer::{Offered, Peer};
 pub use port::{Fork, Heard, Port, Wire, WireEnd};

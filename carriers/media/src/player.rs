@@ -11,6 +11,8 @@ use crate::fetch::{Ready, Sound};
 pub(crate) struct Player {
     pub id: u32,
     sound: Sound,
+    /// Of its beginning, what is over already.
+    skipped_millis: u64,
     now: Option<Now>,
 }
 
@@ -33,8 +35,8 @@ enum Now {
 }
 
 impl Player {
-    pub fn new(id: u32, sound: Sound) -> Self {
-        Self { id, sound, now: None }
+    pub fn new(id: u32, sound: Sound, skipped_millis: u64) -> Self {
+        Self { id, sound, skipped_millis, now: None }
     }
 
     /// The next 20 ms; `None` when it has been heard to its end.
@@ -42,12 +44,7 @@ impl Player {
         if self.now.is_none() {
             // It is still being fetched or spoken.
             let Some(ready) = self.sound.ready() else { return Some(SILENCE) };
-            self.now = Some(match ready {
-                Ready::Samples { samples, loops } => Now::Samples { samples, at: 0, loops },
-                Ready::Endless(tone) => Now::Endless(tone),
-                Ready::Silence { millis } => Now::Silence(millis.div_ceil(20)),
-                Ready::Keys(steps) => Now::Keys { steps: steps.into(), pause: 0, tones: None },
-            });
+            self.now = Some(begin(ready, self.skipped_millis));
         }
         match self.now.as_mut()? {
             Now::Samples { samples, at, loops } => {
@@ -76,6 +73,26 @@ impl Player {
     }
 }
 
+fn begin(ready: Ready, skipped_millis: u64) -> Now {
+    match ready {
+        Ready::Samples { samples, loops } => {
+            let skipped = usize::try_from(skipped_millis.saturating_mul(8)).unwrap_or(usize::MAX);
+            let length = samples.len().max(1);
+            let gone = u32::try_from(skipped / length).unwrap_or(u32::MAX);
+            Now::Samples { samples, at: skipped % length, loops: loops.saturating_sub(gone) }
+        }
+        Ready::Endless(tone) => Now::Endless(tone),
+        Ready::Silence { millis } => {
+            Now::Silence(millis.saturating_sub(skipped_millis).div_ceil(20))
+        }
+        // Half of a number is none.
+        Ready::Keys(steps) => {
+            let steps = if skipped_millis == 0 { steps.into() } else { VecDeque::new() };
+            Now::Keys { steps, pause: 0, tones: None }
+        }
+    }
+}
+
 fn keys(
     steps: &mut VecDeque<Step>,
     pause: &mut u64,
@@ -98,6 +115,28 @@ fn keys(
             Step::Wait(time) => *pause = frames(time),
             Step::Key(key) if port.press(key) => *pause = frames(dtmf::ON + dtmf::OFF),
             step => *tones = Some(Generator::new(vec![step])),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_over_already_is_not_played() {
+        let samples: std::sync::Arc<[i16]> = (0..1600).map(|at| at as i16).collect();
+        for (skipped, loops, expected) in
+            [(0, 1, Some(0)), (20, 1, Some(160)), (220, 2, Some(160)), (200, 1, None)]
+        {
+            let ready = Ready::Samples { samples: samples.clone(), loops };
+            let now = begin(ready, skipped);
+            let first = match now {
+                Now::Samples { loops: 0, .. } => None,
+                Now::Samples { samples, at, .. } => Some(samples[at]),
+                _ => panic!("samples stay samples"),
+            };
+            assert_eq!(first, expected, "{skipped} of {loops}");
         }
     }
 }

@@ -23,6 +23,11 @@ pub trait Port: Send {
         false
     }
 
+    /// What it gave last is known by its words: nobody needs to understand it.
+    fn is_told(&self) -> bool {
+        false
+    }
+
     /// Keys come beside the sound, so they are not searched for in it.
     fn has_key_events(&self) -> bool {
         false

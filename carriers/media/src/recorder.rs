@@ -31,7 +31,18 @@ pub(crate) struct Recorder(SyncSender<Piece>);
 
 enum Piece {
     Samples { recording: Sid, channels: u16, samples: Vec<i16> },
-    End { account: Sid, leg: Sid, recording: Sid, channels: u16, frames: u64 },
+    Silence { recording: Sid, channels: u16, frames: u64 },
+    End(Ended),
+}
+
+/// What is known of a recording that has ended.
+struct Ended {
+    account: Sid,
+    leg: Sid,
+    recording: Sid,
+    channels: u16,
+    frames: u64,
+    spoken: String,
 }
 
 /// A recording that runs on a leg.
@@ -44,6 +55,8 @@ pub(crate) struct Tape {
     frames: u64,
     /// Nothing is kept meanwhile; with `true` the time is left out, too.
     pub paused: Option<bool>,
+    /// What was said in it, where that is known.
+    pub spoken: String,
     piece: Vec<i16>,
 }
 
@@ -68,6 +81,7 @@ impl Recorder {
             tracks,
             frames: 0,
             paused: None,
+            spoken: String::new(),
             piece: Vec::with_capacity(PIECE),
         }
     }
@@ -76,6 +90,17 @@ impl Recorder {
 impl Tape {
     fn channels(&self) -> u16 {
         if self.tracks == Tracks::Dual { 2 } else { 1 }
+    }
+
+    /// Silence for what was missed.
+    pub fn skip(&mut self, millis: u64, recorder: &Recorder) {
+        let frames = (millis / 20).min(SAMPLES_MAX / audio::FRAME as u64);
+        let (recording, channels) = (self.recording, self.channels());
+        let silence = Piece::Silence { recording, channels, frames };
+        // Without it the recording is shorter, no more.
+        if frames > 0 && recorder.0.try_send(silence).is_ok() {
+            self.frames += frames;
+        }
     }
 
     pub fn put(&mut self, inbound: &Frame, outbound: &Frame, recorder: &Recorder) {
@@ -105,15 +130,16 @@ impl Tape {
 
     pub fn end(&mut self, recorder: &Recorder) {
         self.flush(recorder);
-        let end = Piece::End {
+        let end = Ended {
             account: self.account,
             leg: self.leg,
             recording: self.recording,
             channels: self.channels(),
             frames: self.frames,
+            spoken: std::mem::take(&mut self.spoken),
         };
         // Its end must not be lost: it is waited for.
-        let _ = recorder.0.send(end);
+        let _ = recorder.0.send(Piece::End(end));
     }
 }
 
@@ -158,10 +184,20 @@ impl Writer {
                         tracing::error!(%error, %recording, "a second of a recording is lost");
                     }
                 }
-                Piece::End { account, leg, recording, channels, frames } => {
-                    let file = self.finish(recording, channels);
-                    let path = self.path(recording);
-                    self.hand_over(account, leg, recording, frames * 20, file, path);
+                Piece::Silence { recording, channels, frames } => {
+                    let second = vec![0; usize::from(channels) * RATE as usize];
+                    let mut left = frames * audio::FRAME as u64 * u64::from(channels);
+                    while left > 0 {
+                        let count = left.min(second.len() as u64) as usize;
+                        if let Err(error) = self.write(recording, channels, &second[..count]) {
+                            tracing::error!(%error, %recording, "a recording's silence is lost");
+                        }
+                        left -= count as u64;
+                    }
+                }
+                Piece::End(ended) => {
+                    let file = self.finish(ended.recording, ended.channels);
+                    self.hand_over(ended, file);
                 }
             }
         }
@@ -199,15 +235,9 @@ impl Writer {
     }
 
     /// Keeps it and says that it is there; until then the file stays.
-    fn hand_over(
-        &self,
-        account: Sid,
-        leg: Sid,
-        recording: Sid,
-        millis: u64,
-        file: io::Result<Vec<u8>>,
-        path: PathBuf,
-    ) {
+    fn hand_over(&self, ended: Ended, file: io::Result<Vec<u8>>) {
+        let Ended { account, leg, recording, frames, spoken, .. } = ended;
+        let (path, millis) = (self.path(recording), frames * 20);
         let (sink, reporter) = (self.sink.clone(), self.reporter.clone());
         self.runtime.spawn(async move {
             let sound = match file {
@@ -225,7 +255,6 @@ impl Writer {
                     None
                 }
             };
-            let spoken = String::new();
             reporter.report(account, leg, LegEvent::Recorded { recording, millis, spoken, sound });
             if let Err(error) = tokio::fs::remove_file(&path).await {
                 tracing::debug!(%error, "the spooled recording is left");

@@ -1,6 +1,6 @@
 //! A handset's part of a call: a state that orders and deeds change, pure.
 
-use contracts::{AnsweredBy, Ending, Item, LegEvent, Order, Part};
+use contracts::{AnsweredBy, Ending, Item, LegEvent, Listening, Order, Part, Tracks};
 use kernel::{Sid, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -63,8 +63,11 @@ pub struct Heard {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Playing {
     pub id: u32,
-    since: Timestamp,
+    pub since: Timestamp,
     line: Option<usize>,
+    /// For whoever listens later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item: Option<Item>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,17 +75,30 @@ pub(crate) struct Recording {
     pub sid: Sid,
     since: Timestamp,
     spoken: String,
+    #[serde(default = "both")]
+    pub tracks: Tracks,
     /// Since when it is paused, and whether that time is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    paused: Option<(Timestamp, bool)>,
+    pub paused: Option<(Timestamp, bool)>,
     /// Time that was left out.
     #[serde(default)]
     skipped_millis: u64,
 }
 
+fn both() -> Tracks {
+    Tracks::Both
+}
+
 impl Recording {
-    pub fn new(sid: Sid, since: Timestamp) -> Self {
-        Self { sid, since, spoken: String::new(), paused: None, skipped_millis: 0 }
+    pub fn new(sid: Sid, since: Timestamp, tracks: Tracks) -> Self {
+        Self { sid, since, spoken: String::new(), tracks, paused: None, skipped_millis: 0 }
+    }
+
+    /// How long it is until now.
+    pub fn millis(&self, at: Timestamp) -> u64 {
+        let mut known = self.clone();
+        known.resume(at);
+        millis_since(at, known.since).saturating_sub(known.skipped_millis)
     }
 
     pub fn pause(&mut self, at: Timestamp, skip: bool) {
@@ -114,7 +130,7 @@ impl Recording {
     }
 }
 
-fn millis_since(at: Timestamp, since: Timestamp) -> u64 {
+pub(crate) fn millis_since(at: Timestamp, since: Timestamp) -> u64 {
     u64::try_from(at.since(since).as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -136,6 +152,9 @@ pub struct Leg {
     pub(crate) playing: Option<Playing>,
     pub(crate) room: Option<(String, Part)>,
     pub(crate) recordings: Vec<Recording>,
+    /// How what is said is to be understood, where it is sound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listening: Option<Listening>,
     /// The leg of the same platform at the other end.
     pub(crate) other_end: Option<(Sid, Sid)>,
     /// What is pressed is not written down.
@@ -204,13 +223,16 @@ impl Leg {
                 let (sound, text) = line_of(item);
                 let line =
                     self.hear(Heard { at, sound, text, millis: length_millis(item), cut: false });
-                self.playing = Some(Playing { id: *id, since: at, line });
+                let item = Some(item.clone());
+                self.playing = Some(Playing { id: *id, since: at, line, item });
             }
             Order::Stop => self.cut(at),
             Order::Join { room, part } => self.room = Some((room.clone(), part.clone())),
             Order::Leave => self.room = None,
             // What anybody says is written down, whoever says it.
-            Order::Record { recording, .. } => self.recordings.push(Recording::new(*recording, at)),
+            Order::Record { recording, tracks } => {
+                self.recordings.push(Recording::new(*recording, at, *tracks));
+            }
             Order::StopRecording { recording } => return self.stop_recording(*recording, at),
             Order::PauseRecording { recording, skip } => {
                 let found = self.recordings.iter_mut().find(|known| known.sid == *recording);
@@ -238,10 +260,10 @@ impl Leg {
                 let text = content.clone();
                 self.hear(Heard { at, sound: Sound::Message, text, millis: None, cut: false });
             }
-            // What is said is always reported, and who answers is known; sound is the engine's.
+            Order::Listen(how) => self.listening = how.clone(),
+            // Sound is the engine's.
             Order::Progress
             | Order::Beep
-            | Order::Listen(_)
             | Order::Detect(_)
             | Order::RecordRoom { .. }
             | Order::Stream(_)
@@ -352,6 +374,7 @@ mod tests {
             playing: None,
             room: None,
             recordings: Vec::new(),
+            listening: None,
             other_end: None,
             keys_are_secret: false,
         }

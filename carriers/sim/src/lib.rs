@@ -13,20 +13,22 @@ mod deliver;
 mod handset;
 mod leg;
 mod line;
+mod line_in;
 mod mailbox;
 mod sound;
 mod subscriber;
 mod tape;
 mod voice;
 
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use contracts::{
-    BoxFuture, CarrierNotes, InboundMedia, InboundMessage, InboundOutcome, MessageCarrier,
-    MessageSink, NotesError, OutboundMessage, Receipt, ReceiptStatus, Submission, Tap, Unavailable,
-    ValidationCalls, VoiceSink,
+    BoxFuture, CarrierNotes, InboundMessage, InboundOutcome, MessageCarrier, MessageSink,
+    NotesError, OutboundMessage, Receipt, ReceiptStatus, Submission, Unavailable, ValidationCalls,
+    VoiceSink,
 };
 use jobs::{NewJob, Queue};
 use media::Engine;
@@ -35,6 +37,7 @@ use sound::Sounds;
 pub use deliver::DELIVER_QUEUE;
 pub use handset::{Behaviour, Handset, ThreadEntry, WhenCalled};
 pub use leg::{Heard, Leg, LegStatus, Sound};
+pub use line_in::NoPage;
 pub use mailbox::{Mail, MailBehaviour, MailFile, Mailbox, Mailboxes, Reaction};
 pub use subscriber::Owner;
 pub use voice::{HandsetCallError, LEG_QUEUE, Legs};
@@ -93,9 +96,10 @@ impl Sim {
         assert!(self.voice.set(sink).is_ok(), "Voice is connected once");
     }
 
-    /// Connects what makes sound; at most once.
-    pub fn connect_sound(&self, engine: Arc<Engine>) {
-        assert!(self.sounds.set(Sounds::new(engine)).is_ok(), "sound is connected once");
+    /// Connects what makes sound, and where pages reach it; at most once.
+    pub fn connect_sound(&self, engine: Arc<Engine>, addresses: Vec<IpAddr>) {
+        let sounds = Sounds::new(engine, addresses);
+        assert!(self.sounds.set(sounds).is_ok(), "sound is connected once");
     }
 
     fn sink(&self) -> &Arc<dyn MessageSink> {
@@ -142,31 +146,20 @@ impl Sim {
         Ok(count)
     }
 
-    /// Somebody types on a handset.
+    /// Somebody types on a handset; whose it is, and what it is called, is added.
     pub async fn send_from(
         &self,
         from: &str,
-        to: &str,
-        body: &str,
-        media: Vec<InboundMedia>,
-        tap: Option<Tap>,
+        mut message: InboundMessage,
     ) -> Result<InboundOutcome, Unavailable> {
         // A handset writes to an address on the channel of that address.
-        let sender = match to.split_once(':') {
+        message.from = match message.to.split_once(':') {
             Some((channel, _)) => format!("{channel}:{from}"),
             None => from.to_owned(),
         };
         let handset = handset::load(&*self.notes, from).await;
         let name = handset.map_err(|error| Unavailable(error.to_string()))?.name;
-        let message = InboundMessage {
-            from: sender,
-            to: to.to_owned(),
-            body: body.to_owned(),
-            media,
-            tap,
-            profile_name: Some(name).filter(|name| !name.is_empty()),
-            place: None,
-        };
+        message.profile_name = Some(name).filter(|name| !name.is_empty());
         let media = message.media.iter().map(|item| item.content_type.clone()).collect();
         let outcome = self.sink().inbound(&message).await?;
         let (sid, account) = match &outcome {
@@ -176,8 +169,8 @@ impl Sim {
         let entry = ThreadEntry {
             sid: sid.to_string(),
             outgoing: true,
-            peer: to.to_owned(),
-            body: body.to_owned(),
+            peer: message.to,
+            body: message.body,
             media,
             at: self.queue.clock().now(),
             failed: matches!(outcome, InboundOutcome::NoSuchNumber),

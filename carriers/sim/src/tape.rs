@@ -43,7 +43,7 @@ impl Sim {
         at: Timestamp,
     ) -> Result<(), NotesError> {
         let Some((room, _)) = &leg.room else { return Ok(()) };
-        let recording = Recording::new(recording, at);
+        let recording = Recording::new(recording, at, contracts::Tracks::Both);
         let tape = Tape { account: leg.account, leg: leg.sid, recording };
         self.keep_tape(room, &tape).await
     }

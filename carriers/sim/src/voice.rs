@@ -12,6 +12,8 @@ use kernel::{Sid, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::leg::{self, Heard, Leg, LegStatus, Sound};
+use crate::line_in::NoPage;
+use crate::sound::Sounds;
 use crate::{Sim, handset};
 
 /// Queue of what happens on legs by itself.
@@ -45,6 +47,8 @@ pub enum HandsetCallError {
     /// It is not in a call that allows it.
     NoSuchCall,
     NobodyOwns,
+    /// A page cannot listen.
+    NoPage(NoPage),
     Unavailable(Unavailable),
 }
 
@@ -197,10 +201,11 @@ impl Sim {
         at: Timestamp,
     ) -> Result<(), Unavailable> {
         let room = leg.room.as_ref().map(|(room, _)| room.clone());
-        let after = leg.end(at);
+        let mut after = leg.end(at);
         self.keep(leg).await.map_err(unavailable)?;
         self.has_left(leg, room, at).await?;
         if let Some(sounds) = self.sounds.get() {
+            sounds.take_over(leg.sid, &mut after);
             sounds.end(leg.sid);
         }
         self.report(leg, at, LegEvent::Ended(ending)).await?;
@@ -271,10 +276,16 @@ impl Sim {
 
     /// Somebody with sound is in a room: the handsets in it hear, and are heard.
     async fn begin_sound_in(&self, room: &str) -> Result<(), Unavailable> {
-        let Some(sounds) = self.sounds.get().filter(|sounds| !sounds.is_in(room)) else {
+        if self.sounds.get().is_none_or(|sounds| sounds.is_in(room)) {
             return Ok(());
-        };
+        }
         let _turn = self.turn().await?;
+        self.fill(room).await
+    }
+
+    /// The handsets in a room get sound.
+    async fn fill(&self, room: &str) -> Result<(), Unavailable> {
+        let Some(sounds) = self.sounds.get() else { return Ok(()) };
         sounds.begin_in(room);
         let at = self.queue.clock().now();
         let found = self.notes.newest(&format!("room/{room}/"), ROOM_MAX).await;
@@ -287,22 +298,30 @@ impl Sim {
         Ok(())
     }
 
-    /// What a handset has heard of late behind a frame of 20 ms, in a call that has sound: 8 kHz,
-    /// mono; and how many frames there were.
-    pub fn sound_of(&self, leg: Sid, after: u64) -> Option<(Vec<i16>, u64)> {
-        self.sounds.get()?.heard(leg, after)
-    }
-
-    /// Somebody wants to hear what a handset hears: from now on its call has sound.
-    pub async fn listen(&self, leg: Sid) -> Result<(), HandsetCallError> {
-        let _guard = self.legs.lock().await;
-        let found = self.leg(leg).await.map_err(unavailable)?;
+    /// Connects a page to a call: it hears what the handset hears, and what it sends is said on the
+    /// handset. The answer to its offer (SDP). `page` is a number of its own, to leave with.
+    pub async fn listen(&self, leg: Sid, page: u64, sdp: &str) -> Result<String, HandsetCallError> {
+        let _turn = self.turn().await?;
+        let found = self.leg(leg).await?;
         let found = found.filter(|leg| leg.status == LegStatus::InProgress);
         let leg = found.ok_or(HandsetCallError::NoSuchCall)?;
-        if let Some(sounds) = self.sounds.get() {
-            sounds.begin(&leg, self.queue.clock().now());
+        let none = || Unavailable("there is no sound left for this call".to_owned());
+        let sounds = self.sounds.get().ok_or_else(none)?;
+        sounds.begin(&leg, self.queue.clock().now());
+        if let Some((room, _)) = &leg.room
+            && !sounds.is_in(room)
+        {
+            self.fill(room).await?;
         }
-        Ok(())
+        let line = sounds.of(leg.sid).ok_or_else(none)?;
+        sounds.pages.connect(&line, page, sdp).await.map_err(HandsetCallError::NoPage)
+    }
+
+    /// A page leaves a call.
+    pub fn leave(&self, leg: Sid, page: u64) {
+        if let Some(line) = self.sounds.get().and_then(|sounds| sounds.of(leg)) {
+            line.leave(page);
+        }
     }
 
     /// The legs that hear what is said on this one.
@@ -349,9 +368,10 @@ impl Sim {
             leg = self.leg(sid).await.map_err(unavailable)?.unwrap_or(leg);
         }
         let was_over = leg.status == LegStatus::Ended;
-        let events = leg.follow(order, at);
+        let mut events = leg.follow(order, at);
         self.keep(&leg).await.map_err(unavailable)?;
         if let Some(sounds) = self.sounds.get().filter(|_| !was_over) {
+            sounds.take_over(leg.sid, &mut events);
             sounds.follow(&leg, at, order);
             if leg.status == LegStatus::Ended {
                 sounds.end(leg.sid);
@@ -363,6 +383,10 @@ impl Sim {
             if let Some(room) = &now {
                 let key = format!("room/{room}/{}", leg.sid.hex());
                 self.notes.put(&key, leg.sid.to_string()).await.map_err(unavailable)?;
+                let has_sound = |sounds: &&Sounds| sounds.of(sid).is_some() && !sounds.is_in(room);
+                if self.sounds.get().as_ref().is_some_and(has_sound) {
+                    self.fill(room).await?;
+                }
             }
         }
         if let Some(room) = &now {
@@ -530,6 +554,7 @@ fn new_leg(
         playing: None,
         room: None,
         recordings: Vec::new(),
+        listening: None,
         other_end: None,
         keys_are_secret: false,
     }

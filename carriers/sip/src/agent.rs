@@ -477,7 +477,7 @@ impl Agent {
         match self.asked.remove(&id) {
             Some(Asked::Invite { leg }) => self.on_invite_timeout(leg, id).await,
             Some(Asked::Reinvite { leg }) => self.on_refresh_failed(leg).await,
-            Some(Asked::Register { trunk }) => self.registrations.failed(trunk, self.sip.elapsed()),
+            Some(Asked::Register { trunk }) => self.register_failed(trunk),
             Some(Asked::Options { peer }) => self.note_peer(peer, false),
             Some(Asked::Siprec { siprec }) => self.on_siprec_timeout(siprec).await,
             Some(Asked::Refer { leg }) => self.refer_over(leg, Some(408), None).await,

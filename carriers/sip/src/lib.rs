@@ -29,12 +29,13 @@ mod session;
 mod siprec;
 mod socket;
 mod srtp;
+mod state;
 mod targets;
 mod transfer;
 mod trunks;
 mod wires;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -55,6 +56,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 pub use config::{Config, Recorder, Trunk};
+pub use state::{Telephone, TrunkState};
 
 /// What waits for the agent; datagrams beyond are dropped, everything else waits.
 const INPUTS_MAX: usize = 4096;
@@ -87,6 +89,8 @@ pub struct Sip {
     pub(crate) registrar: registrar::Registrar,
     /// Hosts of trunks that do not answer.
     pub(crate) silent: Mutex<HashSet<String>>,
+    /// Of those that are registered at, by name.
+    pub(crate) trunk_states: Mutex<HashMap<String, TrunkState>>,
     began: Instant,
     inputs: mpsc::Sender<agent::Input>,
     queue: Mutex<Option<mpsc::Receiver<agent::Input>>>,
@@ -132,6 +136,7 @@ impl Sip {
             ports: OnceLock::new(),
             legs: Mutex::default(),
             silent: Mutex::default(),
+            trunk_states: Mutex::default(),
             began: Instant::now(),
             inputs,
             queue: Mutex::new(Some(queue)),

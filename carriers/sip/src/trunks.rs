@@ -10,6 +10,7 @@ use sip::{Method, NameAddr, Uri};
 use crate::agent::{Agent, Asked, Input, token};
 use crate::config::Config;
 use crate::outbound::Target;
+use crate::state::TrunkState;
 use crate::targets::resolve_by_operator;
 
 /// Seconds that are asked for, and until another try after a failure.
@@ -46,7 +47,7 @@ impl Registrations {
         Self(made.collect())
     }
 
-    pub(crate) fn failed(&mut self, trunk: usize, now: Duration) {
+    fn failed(&mut self, trunk: usize, now: Duration) {
         if let Some(Some(registration)) = self.0.get_mut(trunk) {
             registration.due = now + RETRY;
             registration.answering = false;
@@ -77,10 +78,19 @@ impl Agent {
                         let _ = sip.inputs.send(Input::Found { trunk, target }).await;
                     }
                     Err(miss) => {
+                        sip.note_trunk(&config.name, TrunkState::Silent);
                         tracing::warn!(trunk = config.name, ?miss, "a SIP trunk is unknown");
                     }
                 }
             });
+        }
+    }
+
+    /// It said nothing.
+    pub(crate) fn register_failed(&mut self, trunk: usize) {
+        self.registrations.failed(trunk, self.sip.elapsed());
+        if let Some(config) = self.sip.config.trunks.get(trunk) {
+            self.sip.note_trunk(&config.name, TrunkState::Silent);
         }
     }
 
@@ -150,6 +160,7 @@ impl Agent {
                 let seconds = given.or(expires).unwrap_or(registration.expires).max(60);
                 registration.answering = false;
                 registration.due = now + Duration::from_secs(seconds) * 4 / 5;
+                self.sip.note_registered(&name, seconds);
                 tracing::info!(trunk = name, seconds, "registered at a SIP trunk");
             }
             (401 | 407, Some((username, password))) if !registration.answering => {
@@ -182,6 +193,7 @@ impl Agent {
             (code, _) => {
                 registration.answering = false;
                 registration.due = now + RETRY;
+                self.sip.note_trunk(&name, TrunkState::Refused(code));
                 tracing::warn!(trunk = name, code, "a SIP trunk refuses the registration");
             }
         }

@@ -138,6 +138,11 @@ impl Smpp {
         self.binds.iter().map(|bind| (bind.config.name.clone(), bind.connections_up())).collect()
     }
 
+    /// Applications that are bound to the listeners, by name, with how many sessions each has.
+    pub async fn bound(&self) -> Vec<(String, u32)> {
+        self.hub.bound().await
+    }
+
     /// Connects the carrier to the platform; once, before it runs.
     pub fn connect(&self, sink: Arc<dyn MessageSink>) {
         assert!(self.shared.sink.set(sink).is_ok(), "the carrier is connected once");

@@ -76,6 +76,14 @@ impl Hub {
         self.ports.get().expect("the binary connects the listeners before they run")
     }
 
+    pub(crate) async fn bound(&self) -> Vec<(String, u32)> {
+        let applications = self.applications.lock().await;
+        let sessions = applications
+            .iter()
+            .map(|(name, one)| (name.clone(), one.sessions.load(Ordering::Relaxed)));
+        sessions.filter(|(_, count)| *count > 0).collect()
+    }
+
     /// Listens until `stop`, then waits for the sessions to end.
     pub(crate) async fn run(self: Arc<Self>, stop: watch::Receiver<bool>) {
         let mut tasks = JoinSet::new();

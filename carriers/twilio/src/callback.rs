@@ -76,6 +76,7 @@ impl Twilio {
             tap: tap(params),
             profile_name: optional(params, "ProfileName"),
             place: place(params),
+            document: None,
         };
         if self.sink().inbound(&message).await? == InboundOutcome::NoSuchNumber {
             tracing::warn!(to = %kernel::Redacted(&message.to),

@@ -5,7 +5,7 @@ import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useDeferredValue, useMemo, useRef, useState } from "react";
 import { Button, Input, Label, TextField } from "react-aria-components";
-import { type Attempt, type Event, own } from "../api";
+import { type Answer, type Attempt, type Event, own } from "../api";
 import { useLive } from "../live";
 import { At, Badge, Empty, Inert } from "../ui";
 import { Timeline } from "./timeline";
@@ -19,6 +19,9 @@ export function summary({ kind, data }: Event): string {
   if (kind === "webhook") {
     const attempt = data as unknown as Attempt;
     return `${attempt.status ?? attempt.error}: ${attempt.method} ${attempt.url} in ${attempt.duration_ms} ms`;
+  }
+  if (kind.startsWith("job.")) {
+    return `${text("last_error")} (${text("queue")}, attempt ${text("attempt")})`;
   }
   if (kind === "alert") return `${text("code")} ${text("message")}`;
   if (data.from || data.to) return `${text("from")} → ${text("to")}  ${text("body")}`;
@@ -74,7 +77,7 @@ export function Activity() {
   };
   const more = async () => {
     const before = all[0]?.seq ?? Number.MAX_SAFE_INTEGER;
-    const { events: read } = await own<{ events: Event[] }>(
+    const { events: read } = await own<Answer<"/events">>(
       `/events?before=${before}&limit=${OLDER}`,
     );
     setAtStart(read.length < OLDER);
@@ -153,7 +156,7 @@ function Detail({ sid, close }: { sid: string; close: () => void }) {
   const newest = events.findLast((event) => event.sid === sid)?.seq ?? 0;
   const timeline = useQuery({
     queryKey: ["timeline", sid, newest],
-    queryFn: () => own<{ events: Event[] }>(`/events?sid=${sid}&after=0&limit=1000`),
+    queryFn: () => own<Answer<"/events">>(`/events?sid=${sid}&after=0&limit=1000`),
     placeholderData: (before, query) => (query?.queryKey[1] === sid ? before : undefined),
   });
   return (

@@ -3,7 +3,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { Button } from "react-aria-components";
-import { type DeadJob, own } from "../api";
+import { type Answer, own } from "../api";
 import { At, Code, Empty, Inert, Panel, Problem } from "../ui";
 
 export function DeadLetters() {
@@ -11,7 +11,7 @@ export function DeadLetters() {
   const [error, setError] = useState<unknown>(null);
   const jobs = useQuery({
     queryKey: ["dead-jobs"],
-    queryFn: () => own<{ dead_jobs: DeadJob[] }>("/dead-jobs"),
+    queryFn: () => own<Answer<"/dead-jobs">>("/dead-jobs"),
     refetchInterval: 5000,
   });
   const dead = jobs.data?.dead_jobs ?? [];

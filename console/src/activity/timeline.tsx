@@ -21,7 +21,9 @@ interface Props {
 /** How long after the first event this one came. */
 function since(first: Event | undefined, event: Event): string {
   const seconds = first ? (Date.parse(event.at) - Date.parse(first.at)) / 1000 : 0;
-  return seconds >= 1 ? `+${seconds.toFixed(0)} s` : "";
+  if (seconds < 1) return "";
+  if (seconds < 120) return `+${seconds.toFixed(0)} s`;
+  return seconds < 7200 ? `+${(seconds / 60).toFixed(0)} min` : `+${(seconds / 3600).toFixed(1)} h`;
 }
 
 export function Timeline({ sid, events, error, close }: Props) {

@@ -4,9 +4,9 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { useEffect, useRef, useState } from "react";
 import { Button, Form, Input, Label, TextField } from "react-aria-components";
-import { type Call, type Heard, loadEnv, own } from "../api";
+import { type Answer, type Call, type Heard, loadEnv, own } from "../api";
 import { At, Inert, Problem, pretty } from "../ui";
-import { Listen } from "./listen";
+import { Sound } from "./sound";
 
 const SHOWN = 10;
 /** How often a call that goes on is read: what is heard has no events. */
@@ -32,7 +32,7 @@ export function Calls({ number, at, mayAct }: Props) {
   const client = useQueryClient();
   const calls = useQuery({
     queryKey: ["thread", number, "calls"],
-    queryFn: () => own<{ calls: Call[] }>(at(`/calls?limit=${SHOWN}`)),
+    queryFn: () => own<Answer<"/handsets/{number}/calls">>(at(`/calls?limit=${SHOWN}`)),
     refetchInterval: ({ state }) =>
       state.data?.calls.some((one) => !isOver(one)) ? LIVE_MS : false,
   });
@@ -128,6 +128,7 @@ function Screen({ call, at, act, mayAct }: ScreenProps) {
         <>
           {talks ? <Keypad act={act} /> : null}
           {talks ? <Speak act={act} /> : null}
+          {talks ? <Sound key={call.sid} place={at(`/calls/${call.sid}/sound`)} /> : null}
           <div className="row">
             {rings ? <Button onPress={() => act("/answer")}>Answer</Button> : null}
             {rings ? (
@@ -139,7 +140,6 @@ function Screen({ call, at, act, mayAct }: ScreenProps) {
                 Hang up
               </Button>
             )}
-            {talks ? <Listen place={at(`/calls/${call.sid}/sound`)} /> : null}
           </div>
         </>
       ) : null}

@@ -4,13 +4,14 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState } from "react";
 import { Button, Input, Label, TextField } from "react-aria-components";
 import {
+  type Answer,
   BEHAVIOURS,
   type Behaviour,
+  type Clock,
   type Handset,
   type Line,
   own,
   type Standing,
-  WHEN_CALLED,
 } from "../api";
 import { bare } from "../live";
 import { useMay } from "../session";
@@ -20,6 +21,38 @@ import { Calls } from "./call";
 import { Composer, type Typed } from "./composer";
 
 const THREAD = 200;
+
+/** What a phone does when it is called, and who is heard then; of `by sound` that is judged. */
+const WHEN_CALLED: { name: string; words: string; does: Partial<Handset> }[] = [
+  { name: "answer", words: "answers", does: { when_called: "answer", answered_by: "human" } },
+  {
+    name: "machine",
+    words: "a machine answers",
+    does: { when_called: "answer", answered_by: "machine" },
+  },
+  { name: "fax", words: "a fax answers", does: { when_called: "answer", answered_by: "fax" } },
+  {
+    name: "answer-by-sound",
+    words: "answers, judged by sound",
+    does: { when_called: "answer", answered_by: "somebody" },
+  },
+  { name: "ring", words: "rings", does: { when_called: "ring", answered_by: "human" } },
+  {
+    name: "ring-by-sound",
+    words: "rings, judged by sound",
+    does: { when_called: "ring", answered_by: "somebody" },
+  },
+  { name: "busy", words: "is busy", does: { when_called: "busy" } },
+  { name: "reject", words: "rejects", does: { when_called: "reject" } },
+];
+
+function whenCalled(handset: Handset | undefined): string {
+  const fits = ({ does }: (typeof WHEN_CALLED)[number]) =>
+    does.when_called === handset?.when_called &&
+    (does.answered_by ?? handset?.answered_by) === handset?.answered_by;
+  const found = WHEN_CALLED.find(fits);
+  return found?.name ?? handset?.when_called ?? "answer";
+}
 
 const at = (number: string, rest = "") => `/handsets/${encodeURIComponent(number)}${rest}`;
 
@@ -42,7 +75,8 @@ export function Phone({ number, onClose }: { number: string; onClose?: () => voi
   // Newest first, as it is told.
   const thread = useQuery({
     queryKey: ["thread", number],
-    queryFn: () => own<{ messages: Line[] }>(at(number, `/messages?limit=${THREAD}`)),
+    queryFn: () =>
+      own<Answer<"/handsets/{number}/messages">>(at(number, `/messages?limit=${THREAD}`)),
   });
   const standing = useQuery({
     queryKey: ["thread", number, "standing"],
@@ -86,15 +120,16 @@ export function Phone({ number, onClose }: { number: string; onClose?: () => voi
         </div>
         <select
           aria-label={`When ${number} is called`}
-          value={handset.data?.when_called ?? "answer"}
+          value={whenCalled(handset.data)}
           disabled={!mayAct}
-          onChange={(event) =>
-            void act(() => own(at(number), "PUT", { when_called: event.target.value }))
-          }
+          onChange={(event) => {
+            const one = WHEN_CALLED.find(({ name }) => name === event.target.value);
+            void act(() => own(at(number), "PUT", one?.does));
+          }}
         >
-          {WHEN_CALLED.map((one) => (
-            <option key={one} value={one}>
-              {one === "answer" ? "answers" : one === "ring" ? "rings" : one}
+          {WHEN_CALLED.map(({ name, words }) => (
+            <option key={name} value={name}>
+              {words}
             </option>
           ))}
         </select>
@@ -182,7 +217,7 @@ function Thread({ lines, onTap }: { lines: Line[]; onTap: (tapped: Tapped) => vo
 function Facts({ peer, standing }: { peer: string; standing: Standing | undefined }) {
   const clock = useQuery({
     queryKey: ["clock"],
-    queryFn: () => own<{ now: string }>("/clock"),
+    queryFn: () => own<Clock>("/clock"),
     refetchInterval: 30_000,
   });
   if (!standing || !peer) return null;

@@ -4,7 +4,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import { Button, Form, Input, Label, TextField, ToggleButton } from "react-aria-components";
-import { type Env, type Event, type Handset, loadEnv, own } from "../api";
+import { type Answer, type Env, type Event, type Handset, loadEnv, own } from "../api";
 import { bare, useLive } from "../live";
 import { useMay } from "../session";
 import { Badge, Code, Empty, Inert, Problem, pretty } from "../ui";
@@ -32,7 +32,7 @@ export function Phones() {
   const mayAct = useMay("change");
   const handsets = useQuery({
     queryKey: ["handsets"],
-    queryFn: () => own<{ handsets: Handset[] }>("/handsets"),
+    queryFn: () => own<Answer<"/handsets">>("/handsets"),
   });
   const [search, setSearch] = useState("");
   const sorted = useMemo(() => {

@@ -110,7 +110,8 @@ const parent = (template: string) => template.replaceAll("{AccountSid}", "").inc
 export function listsOf(description: Description): ListEntry[] {
   const entries: ListEntry[] = [];
   for (const [template, item] of Object.entries(description.paths)) {
-    if (parent(template) || !(item.get || item.post)) continue;
+    // Our own API is no resource.
+    if (!template.startsWith("/_/") || parent(template) || !(item.get || item.post)) continue;
     const [, , product = "", ...rest] = template.split("/");
     const from = product === "api" ? rest.indexOf("{AccountSid}") + 1 || 1 : 1;
     const name = rest

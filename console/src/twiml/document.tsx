@@ -2,6 +2,7 @@
 
 import { useQuery } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
+import { Button } from "react-aria-components";
 import { type Checked, type Diagnostic, own } from "../api";
 import { Badge, Inert, Problem } from "../ui";
 
@@ -17,7 +18,14 @@ export const useCheck = (kind: Kind, document: string, contentType?: string) =>
     placeholderData: (before) => before,
   });
 
-export function Diagnostics({ all, isFatal }: { all: Diagnostic[]; isFatal: boolean }) {
+interface DiagnosticsProps {
+  all: Diagnostic[];
+  isFatal: boolean;
+  /** Goes where a mistake is, where there is a way. */
+  onGo?: (line: number, column: number) => void;
+}
+
+export function Diagnostics({ all, isFatal, onGo }: DiagnosticsProps) {
   return (
     <ul className="diagnostics">
       {all.map((one) => (
@@ -25,7 +33,14 @@ export function Diagnostics({ all, isFatal }: { all: Diagnostic[]; isFatal: bool
           <Link to="/console/debugger" search={{ code: String(one.code) }}>
             <Badge as={isFatal ? "bad" : "wait"}>{String(one.code)}</Badge>
           </Link>{" "}
-          line {one.line}, column {one.column}: <Inert text={one.message} />
+          {onGo ? (
+            <Button className="quiet" onPress={() => onGo(one.line, one.column)}>
+              line {one.line}, column {one.column}
+            </Button>
+          ) : (
+            `line ${one.line}, column ${one.column}`
+          )}
+          : <Inert text={one.message} />
         </li>
       ))}
     </ul>

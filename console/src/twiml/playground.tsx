@@ -1,9 +1,9 @@
 // TwiML as it is typed: what is wrong, what it would do, and how it sounds on a phone.
 
-import { useQuery } from "@tanstack/react-query";
-import { useDeferredValue, useState } from "react";
+import { useQueryClient } from "@tanstack/react-query";
+import { useDeferredValue, useRef, useState } from "react";
 import { Button, Form, Input, Label, TextField } from "react-aria-components";
-import { loadEnv, own, wire } from "../api";
+import { type Handset, loadEnv, own, wire } from "../api";
 import { Phone } from "../phones/phone";
 import { Badge, Empty, Inert, Panel, Problem } from "../ui";
 import { Diagnostics, type Kind, useCheck } from "./document";
@@ -21,7 +21,6 @@ const SAMPLES: Record<Kind, string> = {
   <Message>Thanks for your message!</Message>
 </Response>`,
 };
-const CHARACTERS_MAX = 4000;
 
 export function Playground() {
   const [kind, setKind] = useState<Kind>("voice");
@@ -31,6 +30,14 @@ export function Playground() {
   const found = checked.data;
   const [phone, setPhone] = useState("+14155550123");
   const [shown, setShown] = useState<string | null>(null);
+  const source = useRef<HTMLTextAreaElement>(null);
+  /** Puts the cursor where a mistake is. */
+  const go = (line: number, column: number) => {
+    const before = text.split("\n").slice(0, line - 1);
+    const at = before.reduce((sum, one) => sum + one.length + 1, 0) + column - 1;
+    source.current?.focus();
+    source.current?.setSelectionRange(at, at);
+  };
   return (
     <div className={shown ? "split open" : "split"}>
       <section className="panel">
@@ -47,6 +54,7 @@ export function Playground() {
         </header>
         <textarea
           className="source"
+          ref={source}
           aria-label="TwiML document"
           spellCheck={false}
           rows={16}
@@ -58,16 +66,17 @@ export function Playground() {
           {found && found.diagnostics.length === 0 ? (
             <p className="hint">Nothing is wrong.</p>
           ) : null}
-          {found ? <Diagnostics all={found.diagnostics} isFatal={found.fatal} /> : null}
+          {found ? <Diagnostics all={found.diagnostics} isFatal={found.fatal} onGo={go} /> : null}
         </div>
         <Verbs verbs={found?.verbs ?? []} />
-        {kind === "voice" ? (
-          <Run text={text} phone={phone} setPhone={setPhone} onRun={setShown} />
-        ) : (
-          <p className="hint">
-            A number whose SmsUrl answers with this does it when somebody writes: see Numbers.
-          </p>
-        )}
+        <Run
+          key={kind}
+          does={kind === "voice" ? call : write}
+          text={text}
+          phone={phone}
+          setPhone={setPhone}
+          onRun={setShown}
+        />
       </section>
       {shown ? <Phone key={shown} number={shown} onClose={() => setShown(null)} /> : null}
     </div>
@@ -90,23 +99,57 @@ function Verbs({ verbs }: { verbs: { name: string; text?: string }[] }) {
   );
 }
 
+/** How a document is run on a phone. */
+interface Does {
+  charactersMax: number;
+  button: string;
+  tooLong: string;
+  /** What the phone's owner types, where that is asked. */
+  said?: string;
+  run: (number: string, document: string, said: string) => Promise<unknown>;
+}
+
+const call: Does = {
+  charactersMax: 4000,
+  button: "Call it with this",
+  tooLong: "A call takes 4000 characters of TwiML.",
+  run: async (number, document) => {
+    const { account_sid, phone_number } = await loadEnv();
+    const calls = `/_/api/2010-04-01/Accounts/${account_sid}/Calls.json`;
+    return wire(calls, "POST", { To: number, From: phone_number, Twiml: document });
+  },
+};
+
+const write: Does = {
+  charactersMax: 64 * 1024,
+  button: "Answer a text with this",
+  tooLong: "An answer has 64 kB.",
+  said: "Hello",
+  run: async (number, document, said) => {
+    const { phone_number } = await loadEnv();
+    const typed = { to: phone_number, body: said, twiml: document };
+    return own(`/handsets/${encodeURIComponent(number)}/messages`, "POST", typed);
+  },
+};
+
 interface RunProps {
+  does: Does;
   text: string;
   phone: string;
   setPhone: (phone: string) => void;
   onRun: (phone: string) => void;
 }
 
-/** Calls a phone with the document. */
-function Run({ text, phone, setPhone, onRun }: RunProps) {
+/** Calls a phone with the document, or answers with it what somebody types there. */
+function Run({ does, text, phone, setPhone, onRun }: RunProps) {
   const [error, setError] = useState<unknown>(null);
-  const env = useQuery({ queryKey: ["env"], queryFn: loadEnv });
+  const [said, setSaid] = useState(does.said ?? "");
+  const client = useQueryClient();
   const run = async () => {
     try {
-      const { account_sid, phone_number } = env.data ?? (await loadEnv());
-      const { number } = await own<{ number: string }>(`/handsets/${encodeURIComponent(phone)}`);
-      const calls = `/_/api/2010-04-01/Accounts/${account_sid}/Calls.json`;
-      await wire(calls, "POST", { To: number, From: phone_number, Twiml: text });
+      const { number } = await own<Handset>(`/handsets/${encodeURIComponent(phone)}`);
+      await does.run(number, text, said);
+      await client.invalidateQueries({ queryKey: ["thread", number] });
       setError(null);
       onRun(number);
     } catch (failure) {
@@ -124,12 +167,15 @@ function Run({ text, phone, setPhone, onRun }: RunProps) {
       <TextField value={phone} onChange={setPhone} isRequired>
         <Label>Phone</Label> <Input inputMode="tel" />
       </TextField>
-      <Button type="submit" isDisabled={text.length > CHARACTERS_MAX}>
-        Call it with this
+      {does.said === undefined ? null : (
+        <TextField value={said} onChange={setSaid} isRequired>
+          <Label>types</Label> <Input />
+        </TextField>
+      )}
+      <Button type="submit" isDisabled={text.length > does.charactersMax}>
+        {does.button}
       </Button>
-      {text.length > CHARACTERS_MAX ? (
-        <span className="hint">A call takes {CHARACTERS_MAX} characters of TwiML.</span>
-      ) : null}
+      {text.length > does.charactersMax ? <span className="hint">{does.tooLong}</span> : null}
       <Problem error={error} />
     </Form>
   );

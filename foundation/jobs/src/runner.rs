@@ -11,6 +11,7 @@ use bus::Topic;
 use clock::Clock;
 use futures_util::FutureExt;
 use kernel::{Sid, Timestamp};
+use serde_json::{Value, json};
 use store::{AccountBatch, AccountStore, Batch, Leases, Store, StoreError};
 use telemetry::trace::{self, Kind};
 use tokio::sync::{Semaphore, watch};
@@ -417,6 +418,11 @@ impl Runner {
             lane::rejoin(&mut batch, job);
         }
         batch.wakes_jobs();
+        if let Some(why) = why
+            && let Ok(told) = self.told(job, "job.failed", why).into_batch()
+        {
+            batch.extend(told);
+        }
         if let Err(error) = self.store.commit(batch).await {
             // Its lease runs out and it is claimed again.
             tracing::error!(job = %job.id, %error, "a job could not be postponed");
@@ -444,6 +450,17 @@ impl Runner {
         }
     }
 
+    /// An attempt has failed: told of what the job is about, where it names that.
+    fn told(&self, job: &Job, kind: &str, why: &str) -> AccountBatch {
+        let about: Value = serde_json::from_str(&job.payload).unwrap_or_default();
+        let sid = about["sid"].as_str().unwrap_or(&job.id);
+        let body = json!({"queue": job.queue, "attempt": job.attempt, "job": job.id,
+            "last_error": why});
+        let mut batch = self.store.account(job.account).batch();
+        batch.event(kind, sid, self.clock.now(), body.to_string());
+        batch
+    }
+
     async fn bury(&self, job: &Job, why: &str) {
         tracing::error!(job = %job.id, queue = %job.queue, %why, "a job is dead");
         let store = self.store.account(job.account);
@@ -467,12 +484,13 @@ impl Runner {
             "DELETE FROM job WHERE account_sid = $1 AND id = $2",
             vec![job.id.as_str().into()],
         );
-        batch.event("job.dead", &job.id, now, format!("{{\"queue\":\"{}\"}}", job.queue));
-        let whole = batch.into_batch().map(|batch| {
+        let told = self.told(job, "job.dead", why);
+        let whole = batch.into_batch().and_then(|batch| {
             let mut whole = Batch::new();
             whole.extend(batch);
+            whole.extend(told.into_batch()?);
             lane::leave(&mut whole, job, now);
-            whole
+            Ok(whole)
         });
         let buried = match whole {
             Ok(whole) => self.store.commit(whole).await.map(drop),

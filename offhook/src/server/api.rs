@@ -6,17 +6,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{Extension, Path, Query, Request, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, get, post};
 use axum::{Json, Router};
 use base64::Engine;
 use bytes::Bytes;
 use clock::Clock;
-use contracts::{AccountDirectory, AnsweredBy, InboundMedia, InboundOutcome, Tap};
+use contracts::{AccountDirectory, AnsweredBy, InboundMedia, InboundMessage, InboundOutcome, Tap};
 use futures_util::Stream;
 use kernel::{ApiError, Sid, Timestamp};
 use numbering::{Address, ShortCode};
@@ -28,10 +29,7 @@ use tokio::sync::watch;
 use whatsapp::WebhookError;
 
 use super::access::{self, Visitor};
-use super::{
-    Platform, calls, check, clients, console, health, links, mailboxes, networks, people, proxy,
-    quiet_hours, views,
-};
+use super::{Platform, clients, console, health, links, mailboxes, own, proxy, views};
 
 pub(super) type App = Arc<Platform>;
 
@@ -41,6 +39,8 @@ const EVENTS_MAX: i64 = 1000;
 const THREAD_MAX: u32 = 1000;
 /// How often a stream sees whether its session goes on.
 const SESSION_CHECK: Duration = Duration::from_secs(5);
+/// How often it is seen that a page is still there.
+const PING: Duration = Duration::from_secs(15);
 /// How long a handset may ring before somebody answers.
 const RING_MILLIS_MAX: u64 = 600_000;
 /// Seconds the clock may be advanced by at once: a hundred years.
@@ -68,49 +68,16 @@ pub struct Env {
 
 /// Pages and API as one router.
 pub fn router(platform: App) -> Router {
-    let api = Router::new()
-        .route("/env", get(env))
-        .route("/handsets", get(handsets))
-        .route("/handsets/{number}", get(handset).put(set_handset).post(set_handset))
-        .route("/handsets/{number}/messages", get(thread).post(send_from))
-        .route("/handsets/{number}/read", post(look))
-        .route("/handsets/{number}/owner", get(owner).put(set_owner))
-        .route("/handsets/{number}/calls", get(calls::list).post(calls::call))
-        .route("/handsets/{number}/calls/{call}/sound", get(calls::sound).post(calls::listen))
-        .route("/handsets/{number}/answer", post(calls::answer))
-        .route("/handsets/{number}/reject", post(calls::reject))
-        .route("/handsets/{number}/hangup", post(calls::hang_up))
-        .route("/handsets/{number}/digits", post(calls::press))
-        .route("/handsets/{number}/speak", post(calls::speak))
-        .route("/handsets/{number}/user-messages", post(calls::message))
-        .route("/events", get(events))
-        .route("/events/stream", get(stream))
-        .route("/events/{seq}/replay", post(views::replay))
-        .route("/clock", get(clock_now).post(move_clock))
-        .route("/short-codes", post(add_short_code))
-        .route("/link-domains", get(links::domains).post(links::add_domain))
-        .route("/link-domains/{domain}", delete(links::remove_domain))
-        .route("/quiet-hours", get(quiet_hours::show).put(quiet_hours::set).post(quiet_hours::set))
-        .route("/sandbox", get(sandbox))
-        .merge(mailboxes::routes())
-        .route("/handsets/{number}/standing", get(views::standing))
-        .route("/opt-outs", get(views::opt_outs))
-        .route("/networks", get(networks::show))
-        .route("/delivery-rates", get(networks::delivery_rates))
-        .route("/twiml", post(check::twiml))
-        .route("/wire/{product}/{*path}", any(proxy::pass))
-        .merge(people::routes())
-        .route("/errors/{code}", get(console::error_page))
-        .route("/profile", get(health::profile))
-        .route("/dead-jobs", get(dead_jobs))
-        .route("/dead-jobs/{id}/replay", post(replay));
+    // The resources describe themselves.
+    let wire = Router::new().route("/wire/{product}/{*path}", any(proxy::pass));
+    let api = own::routes(own::operations()).merge(wire);
     Router::new()
-        .nest("/_offhook/v1", api)
+        .nest(own::BASE, api)
         .route("/metrics", get(metrics))
         .layer(middleware::from_fn_with_state(platform.clone(), access::guard))
         .route("/_offhook/openapi.json", get(openapi))
         .route("/_offhook/ca.pem", get(authority))
-        .merge(people::door())
+        .nest(own::BASE, own::routes(own::door()))
         // Readers of mails follow these.
         .merge(mailboxes::links())
         // Browsers sign in with tokens of the accounts.
@@ -205,7 +172,7 @@ impl Platform {
 }
 
 /// Who may change nothing learns no token.
-async fn env(
+pub(super) async fn env(
     State(app): State<App>,
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Json<Value>, Refusal> {
@@ -226,12 +193,12 @@ pub(super) fn number_of(text: &str) -> Result<String, Refusal> {
     }
 }
 
-async fn handsets(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn handsets(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     let handsets = app.sim.handsets(1000).await.map_err(unavailable)?;
     Ok(Json(json!({ "handsets": handsets })))
 }
 
-async fn handset(
+pub(super) async fn handset(
     State(app): State<App>,
     Path(number): Path<String>,
 ) -> Result<Json<Handset>, Refusal> {
@@ -239,7 +206,10 @@ async fn handset(
 }
 
 /// The handset's owner looks at it.
-async fn look(State(app): State<App>, Path(number): Path<String>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn look(
+    State(app): State<App>,
+    Path(number): Path<String>,
+) -> Result<Json<Value>, Refusal> {
     let count = app.sim.read(&number_of(&number)?).await.map_err(unavailable)?;
     Ok(Json(json!({ "read": count })))
 }
@@ -254,7 +224,7 @@ struct HandsetChange {
     answered_by: Option<AnsweredBy>,
 }
 
-async fn set_handset(
+pub(super) async fn set_handset(
     State(app): State<App>,
     Path(number): Path<String>,
     body: String,
@@ -274,11 +244,11 @@ async fn set_handset(
 }
 
 #[derive(Deserialize)]
-struct ThreadQuery {
+pub(super) struct ThreadQuery {
     limit: Option<u32>,
 }
 
-async fn thread(
+pub(super) async fn thread(
     State(app): State<App>,
     Path(number): Path<String>,
     Query(query): Query<ThreadQuery>,
@@ -316,6 +286,8 @@ struct Typed {
     button: Option<String>,
     /// The id of a row of a list that was chosen; `body` is its text.
     row: Option<String>,
+    /// A document that answers in the application's place.
+    twiml: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -326,7 +298,7 @@ struct TypedMedia {
     data: String,
 }
 
-async fn send_from(
+pub(super) async fn send_from(
     State(app): State<App>,
     Path(number): Path<String>,
     body: String,
@@ -342,6 +314,9 @@ async fn send_from(
     if typed.body.chars().count() > 1600 || typed.media.len() > 10 {
         return Err(bad("At most 1600 characters in 'body' and 10 items in 'media'"));
     }
+    if typed.twiml.as_ref().is_some_and(|document| document.len() > twiml::BODY_BYTES_MAX) {
+        return Err(bad(format!("'twiml' may have {} octets", twiml::BODY_BYTES_MAX)));
+    }
     let mut media = Vec::with_capacity(typed.media.len());
     for item in typed.media {
         let bytes = base64::engine::general_purpose::STANDARD
@@ -351,7 +326,15 @@ async fn send_from(
     }
     let tapped = typed.button.map(|id| (id, false)).or(typed.row.map(|id| (id, true)));
     let tap = tapped.map(|(payload, is_row)| Tap { text: typed.body.clone(), payload, is_row });
-    let sent = app.sim.send_from(&from, &typed.to, &typed.body, media, tap).await;
+    let message = InboundMessage {
+        to: typed.to.clone(),
+        body: typed.body,
+        media,
+        tap,
+        document: typed.twiml,
+        ..InboundMessage::default()
+    };
+    let sent = app.sim.send_from(&from, message).await;
     match sent.map_err(unavailable)? {
         InboundOutcome::Received { account, sid } => Ok((
             StatusCode::CREATED,
@@ -364,7 +347,7 @@ async fn send_from(
     }
 }
 
-async fn events(
+pub(super) async fn events(
     State(app): State<App>,
     Query(query): Query<views::EventsQuery>,
 ) -> Result<Json<Value>, Refusal> {
@@ -409,36 +392,64 @@ async fn event_json(store: &Store, row: &Row) -> Value {
 }
 
 #[derive(Deserialize)]
-struct StreamQuery {
+pub(super) struct StreamQuery {
     after: Option<i64>,
 }
 
 /// Events as they are committed; `?after=` or `Last-Event-ID` resumes without a gap.
-async fn stream(
+pub(super) async fn stream(
     State(app): State<App>,
     Query(query): Query<StreamQuery>,
     Extension(visitor): Extension<Visitor>,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Refusal> {
     let resumed = headers.get("last-event-id").and_then(|value| value.to_str().ok()?.parse().ok());
-    let after = match query.after.or(resumed) {
-        Some(after) => after,
-        None => {
-            let newest = app.store.point("SELECT max(seq) FROM event", vec![]).await?;
-            newest.and_then(|row| row.opt_int(0)).unwrap_or(0)
-        }
-    };
-    let wakes = app.store.bus().wakes(bus::Topic::Events);
-    let stopped = app.stop.subscribe();
-    let checked = Instant::now();
-    let watcher = Watcher { app, visitor, checked, after, wakes, stopped, ready: VecDeque::new() };
+    let watcher = Watcher::behind(app, visitor, query.after.or(resumed)).await?;
     let events = futures_util::stream::unfold(watcher, |mut watcher| async move {
         let row = watcher.next().await?;
-        let json = watcher.visitor.shown(event_json(&watcher.app.store, &row).await);
-        let event = Event::default().id(row.int(0).to_string()).data(json.to_string());
+        let json = watcher.shown(&row).await;
+        let event = Event::default().id(row.int(0).to_string()).data(json);
         Some((Ok(event), watcher))
     });
     Ok(Sse::new(events).keep_alive(KeepAlive::default()))
+}
+
+/// The same by WebSocket, of which a browser has enough for every tab.
+pub(super) async fn socket(
+    State(app): State<App>,
+    Query(query): Query<StreamQuery>,
+    Extension(visitor): Extension<Visitor>,
+    headers: HeaderMap,
+    upgrade: WebSocketUpgrade,
+) -> Result<Response, Refusal> {
+    // No page of others reads along with a person's cookie.
+    if visitor.session.is_some() {
+        access::check_origin(&app.url, &headers).map_err(Refusal)?;
+    }
+    let watcher = Watcher::behind(app, visitor, query.after).await?;
+    Ok(upgrade.on_upgrade(|socket| tell(watcher, socket)))
+}
+
+/// Until either side is done.
+async fn tell(mut watcher: Watcher, mut socket: WebSocket) {
+    let mut alive = tokio::time::interval(PING);
+    loop {
+        let sent = tokio::select! {
+            row = watcher.next() => match row {
+                Some(row) => socket.send(Message::text(watcher.shown(&row).await)).await,
+                None => break,
+            },
+            received = socket.recv() => match received {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                Some(Ok(_)) => continue,
+            },
+            _ = alive.tick() => socket.send(Message::Ping(Bytes::new())).await,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+    let _ = socket.send(Message::Close(None)).await;
 }
 
 /// Reads the events behind `after` as they come.
@@ -454,6 +465,26 @@ struct Watcher {
 }
 
 impl Watcher {
+    /// Of what comes behind `after`, or from now on.
+    async fn behind(app: App, visitor: Visitor, after: Option<i64>) -> Result<Self, Refusal> {
+        let after = match after {
+            Some(after) => after,
+            None => {
+                let newest = app.store.point("SELECT max(seq) FROM event", vec![]).await?;
+                newest.and_then(|row| row.opt_int(0)).unwrap_or(0)
+            }
+        };
+        let wakes = app.store.bus().wakes(bus::Topic::Events);
+        let stopped = app.stop.subscribe();
+        let checked = Instant::now();
+        Ok(Self { app, visitor, checked, after, wakes, stopped, ready: VecDeque::new() })
+    }
+
+    /// An event as the visitor's role sees it.
+    async fn shown(&self, row: &Row) -> String {
+        self.visitor.shown(event_json(&self.app.store, row).await).to_string()
+    }
+
     /// The next event; none when the platform stops, which does not wait for who looks on, and
     /// when the session is over.
     async fn next(&mut self) -> Option<Row> {
@@ -494,7 +525,7 @@ async fn clock_json(store: &Store, clock: &Clock) -> Result<Json<Value>, Refusal
     })))
 }
 
-async fn clock_now(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn clock_now(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     clock_json(&app.store, &app.clock).await
 }
 
@@ -507,7 +538,10 @@ struct Move {
     resume: bool,
 }
 
-async fn move_clock(State(app): State<App>, body: String) -> Result<Json<Value>, Refusal> {
+pub(super) async fn move_clock(
+    State(app): State<App>,
+    body: String,
+) -> Result<Json<Value>, Refusal> {
     let moved = match read::<Move>(&body)? {
         Move { advance_seconds: Some(seconds), set: None, resume: false } => {
             if !(0.0..=ADVANCE_MAX).contains(&seconds) {
@@ -560,7 +594,7 @@ struct NewShortCode {
     account_sid: Option<Sid>,
 }
 
-async fn add_short_code(
+pub(super) async fn add_short_code(
     State(app): State<App>,
     body: String,
 ) -> Result<(StatusCode, Json<Value>), Refusal> {
@@ -582,12 +616,15 @@ async fn add_short_code(
 }
 
 /// Who the phone belongs to, as Lookup tells it.
-async fn owner(State(app): State<App>, Path(number): Path<String>) -> Result<Json<Owner>, Refusal> {
+pub(super) async fn owner(
+    State(app): State<App>,
+    Path(number): Path<String>,
+) -> Result<Json<Owner>, Refusal> {
     let owner = app.sim.owner(&number_of(&number)?).await.map_err(unavailable)?;
     Ok(Json(owner.unwrap_or_default()))
 }
 
-async fn set_owner(
+pub(super) async fn set_owner(
     State(app): State<App>,
     Path(number): Path<String>,
     body: String,
@@ -599,12 +636,12 @@ async fn set_owner(
 }
 
 #[derive(Deserialize)]
-struct OfAccount {
+pub(super) struct OfAccount {
     account_sid: Option<Sid>,
 }
 
 /// The WhatsApp sandbox of an account, by default the main one.
-async fn sandbox(
+pub(super) async fn sandbox(
     State(app): State<App>,
     Query(query): Query<OfAccount>,
 ) -> Result<Json<Value>, Refusal> {
@@ -624,7 +661,7 @@ async fn sandbox(
     })))
 }
 
-async fn dead_jobs(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn dead_jobs(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     let sql = "SELECT id, account_sid, queue, payload, attempt, last_error, died_at FROM dead_job
                ORDER BY died_at DESC LIMIT 1000";
     let rows = app.store.query(sql, vec![]).await?;
@@ -643,7 +680,10 @@ async fn dead_jobs(State(app): State<App>) -> Result<Json<Value>, Refusal> {
 }
 
 /// A dead job becomes a fresh one.
-async fn replay(State(app): State<App>, Path(id): Path<String>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn replay(
+    State(app): State<App>,
+    Path(id): Path<String>,
+) -> Result<Json<Value>, Refusal> {
     let batch = jobs::replay(&id, app.clock.now());
     match app.store.commit(batch).await {
         Ok(_) => Ok(Json(json!({"id": id, "replayed": true}))),
@@ -669,7 +709,7 @@ async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
 }
 
 async fn openapi(State(app): State<App>) -> Json<Value> {
-    Json(rest::openapi(app.router.tables()))
+    Json(own::describe(rest::openapi(app.router.tables())))
 }
 
 /// The certificate authority's certificate, for programs in other containers.

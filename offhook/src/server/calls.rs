@@ -3,12 +3,10 @@
 use axum::Json;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use axum::http::header::{CONTENT_TYPE, HeaderName};
-use axum::response::IntoResponse;
 use kernel::{ApiError, Sid};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use sim::{HandsetCallError, Leg};
+use sim::{HandsetCallError, Leg, NoPage};
 
 use super::api::{App, Refusal, bad, number_of, read, unavailable};
 
@@ -19,6 +17,8 @@ const SENTENCE_CHARS_MAX: usize = 1000;
 const KEYS_MAX: usize = 64;
 /// Characters of a program's message.
 const MESSAGE_CHARS_MAX: usize = 10_000;
+/// Octets of a page's offer.
+const SDP_BYTES_MAX: usize = 64 * 1024;
 
 impl From<HandsetCallError> for Refusal {
     fn from(error: HandsetCallError) -> Self {
@@ -31,6 +31,13 @@ impl From<HandsetCallError> for Refusal {
                 20404,
                 "No account owns the number; buy it or call from it once",
             )),
+            HandsetCallError::NoPage(NoPage::TooMany) => {
+                let why = "As many pages listen as may: 4 to one call, 64 to all";
+                Self(ApiError::new(20429, why))
+            }
+            HandsetCallError::NoPage(NoPage::NotUnderstood(why)) => {
+                bad(format!("'sdp' is no offer of sound: {why}"))
+            }
             HandsetCallError::Unavailable(error) => unavailable(error),
         }
     }
@@ -104,15 +111,6 @@ pub(super) async fn call(
     Ok((StatusCode::CREATED, Json(shown(&leg))))
 }
 
-#[derive(Deserialize)]
-pub(super) struct SoundQuery {
-    /// Frames of 20 ms that are known already.
-    after: Option<u64>,
-}
-
-/// How many frames there were, in the answer.
-const FRAMES: HeaderName = HeaderName::from_static("offhook-frames");
-
 /// The call, if it is one of the handset's.
 async fn call_of(app: &App, number: String, call: Sid) -> Result<Sid, Refusal> {
     let handset = handset_of(number)?;
@@ -121,29 +119,36 @@ async fn call_of(app: &App, number: String, call: Sid) -> Result<Sid, Refusal> {
     is_its.then_some(call).ok_or_else(|| HandsetCallError::NoSuchCall.into())
 }
 
-/// What the handset has heard of late in this call, as a WAV file; calls without a stream, without
-/// a party of a network with sound, and to which nobody listens, have none.
-pub(super) async fn sound(
-    State(app): State<App>,
-    Path((number, call)): Path<(String, Sid)>,
-    Query(query): Query<SoundQuery>,
-) -> Result<impl IntoResponse, Refusal> {
-    let call = call_of(&app, number, call).await?;
-    let why = "The call has no sound: it is over, or nobody in it needs any";
-    let found = app.sim.sound_of(call, query.after.unwrap_or(0));
-    let (samples, said) = found.ok_or_else(|| Refusal(ApiError::new(20404, why)))?;
-    let file = audio::wav::write(audio::wav::Encoding::Pcm16, audio::RATE, 1, &samples);
-    let file = file.map_err(|error| bad(error.to_string()))?;
-    Ok(([(CONTENT_TYPE, "audio/wav".to_owned()), (FRAMES, said.to_string())], file))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Offered {
+    sdp: String,
 }
 
-/// From now on the call has sound, for who listens.
+/// A page listens to the call by WebRTC, and its microphone is what the handset says: the answer to its
+/// offer, and the number with which it leaves.
 pub(super) async fn listen(
     State(app): State<App>,
     Path((number, call)): Path<(String, Sid)>,
-) -> Result<StatusCode, Refusal> {
+    body: String,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
+    let Offered { sdp } = read(&body)?;
+    if sdp.len() > SDP_BYTES_MAX {
+        return Err(bad(format!("'sdp' may have {SDP_BYTES_MAX} octets")));
+    }
     let call = call_of(&app, number, call).await?;
-    app.sim.listen(call).await?;
+    // Half of what is random, so that JavaScript keeps it whole.
+    let page = u64::from(app.clock.random() as u32);
+    let answer = app.sim.listen(call, page, &sdp).await?;
+    Ok((StatusCode::CREATED, Json(json!({ "page": page, "sdp": answer }))))
+}
+
+/// The page leaves the call.
+pub(super) async fn leave(
+    State(app): State<App>,
+    Path((number, call, page)): Path<(String, Sid, u64)>,
+) -> Result<StatusCode, Refusal> {
+    app.sim.leave(call_of(&app, number, call).await?, page);
     Ok(StatusCode::NO_CONTENT)
 }
 

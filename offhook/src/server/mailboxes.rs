@@ -3,7 +3,7 @@
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::{any, get, post};
+use axum::routing::any;
 use axum::{Extension, Json, Router};
 use contracts::{InboundMail, MailSink, Shown, Visit};
 use door::Client;
@@ -22,16 +22,6 @@ const PAGE_POLICY: &str = "sandbox; default-src 'none'; style-src 'unsafe-inline
 /// A transparent GIF of one pixel.
 const PIXEL: &[u8] = b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff!\xf9\x04\x01\0\0\0\0,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
 
-/// Below `/_offhook/v1`.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/mailboxes", get(mailboxes))
-        .route("/mailboxes/{address}", get(mailbox).put(set_mailbox).post(set_mailbox))
-        .route("/mailboxes/{address}/mails", get(mails).post(write))
-        .route("/mailboxes/{address}/mails/{id}/page", get(page))
-        .route("/mailboxes/{address}/mails/{id}/{reaction}", post(react))
-}
-
 /// What readers of mails follow; open to everybody, as the links are.
 pub fn links() -> Router<App> {
     Router::new().route("/_offhook/mail/{kind}/{account}/{token}", any(visit))
@@ -44,12 +34,12 @@ fn address_of(text: &str) -> Result<String, Refusal> {
     }
 }
 
-async fn mailboxes(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn mailboxes(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     let all = app.mailboxes.mailboxes(1000).await.map_err(unavailable)?;
     Ok(Json(json!({ "mailboxes": all })))
 }
 
-async fn mailbox(
+pub(super) async fn mailbox(
     State(app): State<App>,
     Path(address): Path<String>,
 ) -> Result<Json<Mailbox>, Refusal> {
@@ -62,7 +52,7 @@ struct Change {
     behaviour: MailBehaviour,
 }
 
-async fn set_mailbox(
+pub(super) async fn set_mailbox(
     State(app): State<App>,
     Path(address): Path<String>,
     body: String,
@@ -74,11 +64,11 @@ async fn set_mailbox(
 }
 
 #[derive(Deserialize)]
-struct Limit {
+pub(super) struct Limit {
     limit: Option<u32>,
 }
 
-async fn mails(
+pub(super) async fn mails(
     State(app): State<App>,
     Path(address): Path<String>,
     Query(query): Query<Limit>,
@@ -94,7 +84,7 @@ async fn mails(
 }
 
 /// A mail's HTML as a page of nobody's: nothing in it runs, is loaded or leads anywhere.
-async fn page(
+pub(super) async fn page(
     State(app): State<App>,
     Path((address, id)): Path<(String, String)>,
 ) -> Result<Response, Refusal> {
@@ -110,7 +100,7 @@ async fn page(
     Ok((fixed, Html(html)).into_response())
 }
 
-async fn react(
+pub(super) async fn react(
     State(app): State<App>,
     Path((address, id, reaction)): Path<(String, String, String)>,
 ) -> Result<Json<Value>, Refusal> {
@@ -140,7 +130,7 @@ struct Written {
     raw: Option<String>,
 }
 
-async fn write(
+pub(super) async fn write(
     State(app): State<App>,
     Path(address): Path<String>,
     body: String,

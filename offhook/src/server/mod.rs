@@ -15,6 +15,7 @@ mod links;
 mod mailboxes;
 mod networks;
 mod otlp;
+mod own;
 mod people;
 mod ports;
 mod proxy;
@@ -72,6 +73,7 @@ pub use clients::Config as ClientConfig;
 pub use cluster::LimitsConfig;
 pub use front::Front;
 pub use otlp::Config as TraceConfig;
+pub use own::description as own_description;
 pub use speech::Config as SpeechConfig;
 
 /// Everything `offhook up` decides.
@@ -481,13 +483,14 @@ async fn wire(
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     );
     let time = clock.clone();
+    let browsers = clients::addresses(settings, local);
     let clients = Clients::new(client::Parts {
         now: Arc::new(move || time.now()),
         tokens: accounts.clone(),
-        addresses: clients::addresses(settings, local),
+        addresses: browsers.clone(),
         random: Arc::new(rand::random::<u128>),
     });
-    networks.connect_calls(&voice, directory, &sound, &clients, &homes);
+    networks.connect_calls(&voice, directory, &sound, &clients, &homes, browsers);
     let mut senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),

@@ -5,12 +5,16 @@ use axum::Json;
 use axum::extract::State;
 use routes::Share;
 use serde_json::{Value, json};
+use sip_carrier::TrunkState;
 
 use super::Platform;
-use super::api::{App, Refusal};
+use super::api::{App, Refusal, unavailable};
+
+/// Telephones that are shown.
+const REGISTERED_MAX: u32 = 1000;
 
 /// Networks and routes.
-pub async fn show(State(app): State<App>) -> Json<Value> {
+pub async fn show(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     let routes = app.config.routes.iter().map(|route| {
         let carriers = route.carriers.iter().map(|share| match share {
             Share::Name(name) => json!({"name": name}),
@@ -18,7 +22,53 @@ pub async fn show(State(app): State<App>) -> Json<Value> {
         });
         json!({"to": route.to, "from": route.from, "carriers": carriers.collect::<Vec<_>>()})
     });
-    Json(json!({ "networks": networks(&app), "routes": routes.collect::<Vec<_>>() }))
+    Ok(Json(json!({
+        "networks": networks(&app),
+        "registered": registered(&app).await?,
+        "routes": routes.collect::<Vec<_>>(),
+    })))
+}
+
+/// Who can be reached here now because they said so: telephones, pages and applications.
+async fn registered(app: &Platform) -> Result<Vec<Value>, Refusal> {
+    let mut all = Vec::new();
+    if let Some(sip) = &app.sip {
+        for phone in sip.telephones(REGISTERED_MAX).await.map_err(unavailable)? {
+            let what = format!("{} from {}", phone.transport, phone.address);
+            let expires = Some(phone.expires.iso8601());
+            all.push(json!({"kind": "sip", "name": phone.user, "what": what,
+                "of": phone.domain, "expires": expires}));
+        }
+    }
+    for (account, name, pages) in app.clients.registered() {
+        all.push(json!({"kind": "browser", "name": name, "what": counted(pages, "page"),
+            "of": account, "expires": null}));
+    }
+    if let Some(smpp) = &app.smpp {
+        for (name, sessions) in smpp.bound().await {
+            let what = counted(sessions as usize, "session");
+            all.push(json!({"kind": "smpp", "name": name, "what": what,
+                "of": null, "expires": null}));
+        }
+    }
+    Ok(all)
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+/// Whether we are registered at a trunk that wants that.
+fn trunk(state: Option<TrunkState>) -> (String, bool) {
+    match state {
+        None => ("configured".to_owned(), true),
+        Some(TrunkState::Asked) => ("registers; no answer yet".to_owned(), false),
+        Some(TrunkState::Registered { until }) => {
+            (format!("registered until {}", until.iso8601()), true)
+        }
+        Some(TrunkState::Refused(code)) => (format!("refuses our registration: {code}"), false),
+        Some(TrunkState::Silent) => ("does not answer our registration".to_owned(), false),
+    }
 }
 
 fn entry(kind: &str, name: &str, what: String, state: String, is_up: bool) -> Value {
@@ -81,8 +131,9 @@ fn networks(app: &Platform) -> Vec<Value> {
     }
     for trunk in config.sip.iter().flat_map(|sip| &sip.trunks) {
         let what = format!("trunk to {}", joined(trunk.hosts.iter().cloned()));
-        let state = if trunk.register { "registers" } else { "configured" };
-        all.push(entry("sip", &trunk.name, what, state.to_owned(), true));
+        let known = app.sip.as_ref().and_then(|sip| sip.trunk_state(&trunk.name));
+        let (state, is_up) = self::trunk(known);
+        all.push(entry("sip", &trunk.name, what, state, is_up));
     }
     all
 }

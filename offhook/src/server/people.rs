@@ -1,10 +1,9 @@
 //! Signing in, and the users of this instance.
 
+use axum::Json;
 use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post, put};
-use axum::{Json, Router};
 use door::Client;
 use kernel::ApiError;
 use serde::Deserialize;
@@ -18,19 +17,6 @@ use super::api::{App, Refusal, read};
 const PLACE: &str = "Path=/_offhook/v1; HttpOnly; SameSite=Strict";
 /// Of the cookie alone; the session ends by itself.
 const COOKIE_SECONDS: u64 = 7 * 24 * 3600;
-
-/// Below `/_offhook/v1`, for who has signed in.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/session", get(session).delete(sign_out))
-        .route("/users", get(users).post(add))
-        .route("/users/{name}", put(change).delete(remove))
-}
-
-/// What is open to everybody.
-pub fn door() -> Router<App> {
-    Router::new().route("/_offhook/v1/sign-in", post(sign_in))
-}
 
 impl From<Refused> for Refusal {
     fn from(refused: Refused) -> Self {
@@ -53,7 +39,7 @@ fn session_json(name: Option<&str>, role: Role) -> Json<Value> {
         "sees_bodies": role.sees_bodies()}))
 }
 
-async fn session(Extension(visitor): Extension<Visitor>) -> Json<Value> {
+pub(super) async fn session(Extension(visitor): Extension<Visitor>) -> Json<Value> {
     session_json(visitor.session.as_ref().map(|(user, _)| user.as_str()), visitor.role)
 }
 
@@ -64,7 +50,7 @@ struct SignIn {
     password: String,
 }
 
-async fn sign_in(
+pub(super) async fn sign_in(
     State(app): State<App>,
     headers: HeaderMap,
     client: Option<Extension<Client>>,
@@ -105,7 +91,7 @@ fn set_cookie(app: &App, response: &mut Response, token: &str, seconds: u64) {
     }
 }
 
-async fn sign_out(
+pub(super) async fn sign_out(
     State(app): State<App>,
     Extension(visitor): Extension<Visitor>,
 ) -> Result<Response, Refusal> {
@@ -121,7 +107,7 @@ fn user_json(user: &User) -> Value {
     json!({"name": user.name, "role": user.role, "date_created": user.created.iso8601()})
 }
 
-async fn users(State(app): State<App>) -> Result<Json<Value>, Refusal> {
+pub(super) async fn users(State(app): State<App>) -> Result<Json<Value>, Refusal> {
     let all = app.users.list().await?;
     Ok(Json(json!({ "users": all.iter().map(user_json).collect::<Vec<_>>() })))
 }
@@ -138,7 +124,10 @@ fn role_of(text: &str) -> Result<Role, Refusal> {
     text.parse().map_err(super::api::bad)
 }
 
-async fn add(State(app): State<App>, body: String) -> Result<(StatusCode, Json<Value>), Refusal> {
+pub(super) async fn add(
+    State(app): State<App>,
+    body: String,
+) -> Result<(StatusCode, Json<Value>), Refusal> {
     let NewUser { name, role, password } = read(&body)?;
     let user = app.users.add(&name, role_of(&role)?, &password).await?;
     Ok((StatusCode::CREATED, Json(user_json(&user))))
@@ -151,7 +140,7 @@ struct Change {
     password: Option<String>,
 }
 
-async fn change(
+pub(super) async fn change(
     State(app): State<App>,
     Path(name): Path<String>,
     body: String,
@@ -165,7 +154,10 @@ async fn change(
     Ok(Json(json!({ "name": name })))
 }
 
-async fn remove(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Refusal> {
+pub(super) async fn remove(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Refusal> {
     app.users.remove(&name).await?;
     Ok(StatusCode::NO_CONTENT)
 }

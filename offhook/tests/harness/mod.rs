@@ -8,6 +8,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 
 mod calls;
+mod described;
 mod http;
 mod leaks;
 pub mod node;
@@ -240,7 +241,9 @@ impl World {
     pub async fn own(&self, method: &str, path: &str, body: Value) -> Reply {
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let path = format!("/_offhook/v1/{path}");
-        self.send(Request::new(method, &path).body("application/json", body)).await
+        let reply = self.send(Request::new(method, &path).body("application/json", body)).await;
+        described::check(method, &path, &reply);
+        reply
     }
 
     pub async fn handset(&self, number: &str, behaviour: &str) {

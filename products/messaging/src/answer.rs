@@ -29,16 +29,19 @@ impl Worker for Answerer {
     const QUEUE: &'static str = ANSWER;
 
     async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
-        let Answer { sid, number } = job.read()?;
+        let Answer { sid, number, document } = job.read()?;
         let mut batch = store.batch();
         if let Some(message) = Message::load(store, sid).await? {
-            if self.0.deliver_to_application(&message).await? {
+            if document.is_none() && self.0.deliver_to_application(&message).await? {
                 return Ok(batch);
             }
             let route = self.0.route(store, number).await?;
-            Conversation { messaging: &self.0, store, message: &message, route: &route }
-                .run(&mut batch)
-                .await?;
+            let conversation =
+                Conversation { messaging: &self.0, store, message: &message, route: &route };
+            match document {
+                Some(document) => conversation.answer_with(&document, &mut batch).await?,
+                None => conversation.run(&mut batch).await?,
+            }
         }
         Ok(batch)
     }
@@ -79,7 +82,21 @@ struct Next {
 impl Conversation<'_> {
     async fn run(&self, batch: &mut AccountBatch) -> Result<(), Failure> {
         let Some(url) = self.route.url.clone() else { return Ok(()) };
-        let mut next = Some(Next { url, method: self.route.method.clone(), failed: None });
+        self.follow(Next { url, method: self.route.method.clone(), failed: None }, batch).await
+    }
+
+    /// Does what a document says that came with the message.
+    async fn answer_with(&self, document: &str, batch: &mut AccountBatch) -> Result<(), Failure> {
+        let read = self.read(document.as_bytes(), Some("text/xml"), "", batch);
+        let Ok(document) = read else { return Ok(()) };
+        match self.execute(document, "", batch).await? {
+            Some(next) => self.follow(next, batch).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn follow(&self, first: Next, batch: &mut AccountBatch) -> Result<(), Failure> {
+        let mut next = Some(first);
         let params = self.params().await?;
         let mut fetched = 0;
         while let Some(request) = next.take() {
@@ -122,18 +139,34 @@ impl Conversation<'_> {
             .ask(self.store.account(), question, batch)
             .await
             .map_err(|FetchFailure { code, .. }| (code, request.url.clone()))?;
-        match document::parse(&answer.body, answer.content_type.as_deref()) {
+        let content_type = answer.content_type.as_deref();
+        match self.read(&answer.body, content_type, &request.url, batch) {
+            Ok(document) => Ok((document, answer.final_url)),
+            Err(code) => Err((code, request.url.clone())),
+        }
+    }
+
+    /// The document, with an alert for each mistake in it; or the code of why it is none.
+    fn read(
+        &self,
+        body: &[u8],
+        content_type: Option<&str>,
+        url: &str,
+        batch: &mut AccountBatch,
+    ) -> Result<document::Document, u32> {
+        let line = |found: &twiml::Diagnostic| {
+            format!("line {}:{}: {}", found.line, found.column, found.message)
+        };
+        match document::parse(body, content_type) {
             Ok(document) => {
                 for found in &document.diagnostics {
-                    let why = format!("line {}:{}: {}", found.line, found.column, found.message);
-                    self.alert(batch, found.code, &why, &request.url);
+                    self.alert(batch, found.code, &line(found), url);
                 }
-                Ok((document, answer.final_url))
+                Ok(document)
             }
             Err(fatal) => {
-                let why = format!("line {}:{}: {}", fatal.0.line, fatal.0.column, fatal.0.message);
-                self.alert(batch, fatal.code(), &why, &request.url);
-                Err((fatal.code(), request.url.clone()))
+                self.alert(batch, fatal.code(), &line(&fatal.0), url);
+                Err(fatal.code())
             }
         }
     }

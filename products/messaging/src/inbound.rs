@@ -21,6 +21,9 @@ pub(crate) struct Answer {
     pub sid: Sid,
     /// `PN…` or `SC…` that received it.
     pub number: Sid,
+    /// What answers in the application's place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
 }
 
 impl Messaging {
@@ -110,7 +113,8 @@ impl Messaging {
                 self.reply(&store, &message, answer, &mut batch).await.map_err(failed)?;
             }
             None => {
-                let answer = Answer { sid, number: owner.sid };
+                let document = inbound.document.clone();
+                let answer = Answer { sid, number: owner.sid, document };
                 let lane = format!("answer/{}>{}", inbound.from, message.to);
                 let job = jobs::NewJob::now(ANSWER, &parts.clock, &answer).in_lane(lane);
                 jobs::add(&mut batch, &parts.clock, job);

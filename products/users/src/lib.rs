@@ -37,6 +37,12 @@ const CHECKS_AT_ONCE: usize = 2;
 /// Hex digits of a session's token: 256 bits.
 const TOKEN_DIGITS: usize = 64;
 
+/// What must be so for a user to be no owner any more: there is another one, or nobody else at all.
+/// Judged in the batch that does it, behind [`one_at_a_time`].
+const STAYS_OWNED: &str = "(role <> 'owner'
+    OR EXISTS (SELECT 1 FROM console_user other WHERE other.role = 'owner' AND other.name <> $1)
+    OR NOT EXISTS (SELECT 1 FROM console_user other WHERE other.name <> $1))";
+
 /// A user, without the password.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct User {
@@ -125,12 +131,13 @@ impl Users {
         role: Option<Role>,
         password: Option<&str>,
     ) -> Result<(), Refused> {
-        let mut batch = Batch::new();
+        let mut batch = one_at_a_time();
         if let Some(role) = role {
-            if role != Role::Owner {
-                self.check_other_owner(name).await?;
-            }
             let sql = "UPDATE console_user SET role = $2, date_updated = $3 WHERE name = $1";
+            let sql = match role {
+                Role::Owner => sql.to_owned(),
+                _ => format!("{sql} AND {STAYS_OWNED}"),
+            };
             batch.must(sql, vec![name.into(), role.as_str().into(), self.clock.now().into()]);
         }
         if let Some(password) = password {
@@ -143,9 +150,9 @@ impl Users {
     }
 
     pub async fn remove(&self, name: &str) -> Result<(), Refused> {
-        self.check_other_owner(name).await?;
-        let mut batch = Batch::new();
-        batch.must("DELETE FROM console_user WHERE name = $1", vec![name.into()]);
+        let mut batch = one_at_a_time();
+        let sql = format!("DELETE FROM console_user WHERE name = $1 AND {STAYS_OWNED}");
+        batch.must(sql, vec![name.into()]);
         batch.run("DELETE FROM console_session WHERE user_name = $1", vec![name.into()]);
         self.done(name, batch).await
     }
@@ -153,20 +160,16 @@ impl Users {
     async fn done(&self, name: &str, batch: Batch) -> Result<(), Refused> {
         match self.store.commit(batch).await {
             Ok(_) => Ok(()),
-            Err(StoreError::Conflict) => Err(Refused::NoSuchUser(name.to_owned())),
+            Err(StoreError::Conflict) => {
+                let sql = "SELECT 1 FROM console_user WHERE name = $1";
+                let found = self.store.point(sql, vec![name.into()]).await?;
+                Err(match found {
+                    Some(_) => Refused::LastOwner(name.to_owned()),
+                    None => Refused::NoSuchUser(name.to_owned()),
+                })
+            }
             Err(error) => Err(error.into()),
         }
-    }
-
-    async fn check_other_owner(&self, name: &str) -> Result<(), Refused> {
-        let all = self.list().await?;
-        let is_owner = |user: &&User| user.role == Role::Owner;
-        let is_alone = all.iter().filter(is_owner).all(|user| user.name == name);
-        let is_one = all.iter().filter(is_owner).any(|user| user.name == name);
-        if is_one && is_alone && all.len() > 1 {
-            return Err(Refused::LastOwner(name.to_owned()));
-        }
-        Ok(())
     }
 
     /// Begins a session; its token is told here and nowhere else.
@@ -293,6 +296,18 @@ impl Users {
     }
 }
 
+/// A batch that waits for any other of its kind, on whichever node: what it judges by is what the
+/// other left.
+fn one_at_a_time() -> Batch {
+    let mut batch = Batch::new();
+    batch.run(
+        "INSERT INTO meta (name, value) VALUES ('users', '')
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        vec![],
+    );
+    batch
+}
+
 fn user(row: &Row) -> Option<User> {
     let role = row.text(1).parse().ok()?;
     Some(User { name: row.text(0).to_owned(), role, created: row.time(2) })
@@ -378,6 +393,40 @@ mod tests {
             // What succeeds is no failure.
             for _ in 0..FAILURES_OF_USER {
                 users.sign_in("ada", PASSWORD, "192.0.2.1").await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_two_owners_who_go_at_once_one_stays() {
+        for (users, clock, database) in all().await {
+            let other = match users.store.kind() {
+                "postgres" => {
+                    let node = Store::open_as_it_is(&database.location, bus::Bus::default());
+                    Arc::new(Users::new(node.await.unwrap(), clock))
+                }
+                _ => users.clone(),
+            };
+            users.add("grace", Role::Support, PASSWORD).await.unwrap();
+            for turn in 0..10 {
+                users.add("bob", Role::Owner, PASSWORD).await.unwrap();
+                let done = match turn % 2 {
+                    0 => tokio::join!(users.remove("ada"), other.remove("bob")),
+                    _ => tokio::join!(
+                        users.change("ada", Some(Role::Auditor), None),
+                        other.remove("bob")
+                    ),
+                };
+                let owners = users.list().await.unwrap();
+                let owners = owners.iter().filter(|user| user.role == Role::Owner).count();
+                assert_eq!(owners, 1, "{done:?}");
+                let refused = [done.0, done.1].into_iter().filter_map(Result::err);
+                let refused: Vec<_> = refused.collect();
+                assert!(matches!(refused[..], [Refused::LastOwner(_)]), "{refused:?}");
+                // As it was.
+                let _ = users.add("ada", Role::Owner, PASSWORD).await;
+                users.change("ada", Some(Role::Owner), None).await.unwrap();
+                let _ = users.remove("bob").await;
             }
         }
     }

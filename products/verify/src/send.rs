@@ -240,7 +240,7 @@ impl Verify {
         let Some(row) = store.point(sql, vec![attempt.into()]).await? else { return Ok(batch) };
         let Some(found) = Verification::load(store, row.text(0)).await? else { return Ok(batch) };
         let Some(service) = Service::load(store, &found.service).await? else { return Ok(batch) };
-        self.tell_message(&service, &found, attempt, status, now, &mut batch);
+        self.tell_message(&service, &found, attempt, (status, code), now, &mut batch);
         let failed = matches!(outcome, NoticeOutcome::Failed { .. });
         if failed && let Some((next, _)) = next_channel(&service, &found) {
             let next = Next { verification: found.sid, attempt, channel: next };

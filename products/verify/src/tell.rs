@@ -10,8 +10,13 @@ use crate::service::Service;
 use crate::verification::Verification;
 use crate::webhook;
 
+/// For who watches this platform alone: no address, no code.
+fn about(found: &Verification) -> Json {
+    json!({"channel": found.channel, "service_sid": found.service})
+}
+
 impl Verify {
-    /// A verification has got this status. Only of services that ask for it.
+    /// A verification has got this status.
     pub(crate) fn tell(
         &self,
         service: &Service,
@@ -23,19 +28,18 @@ impl Verify {
         let status = status.replace('_', "-");
         let (kind, facts) = match service.flag("verify_event_subscription_enabled") {
             true => (format!("verification.{status}"), facts(service, found, batch.account(), now)),
-            // For who watches this platform alone: no address, no code.
-            false => (format!("verify.{status}"), json!({"service_sid": found.service})),
+            false => (format!("verify.{status}"), about(found)),
         };
         batch.event(&kind, &found.sid.to_string(), now, facts.to_string());
     }
 
-    /// A send of a verification has got this status.
+    /// A send of a verification has got this status, perhaps with an error.
     pub(crate) fn tell_message(
         &self,
         service: &Service,
         found: &Verification,
         attempt: Sid,
-        status: &str,
+        (status, code): (&str, Option<i64>),
         now: Timestamp,
         batch: &mut AccountBatch,
     ) {
@@ -45,7 +49,14 @@ impl Verify {
             facts["message_status"] = status.to_ascii_uppercase().into();
             let kind = format!("verify-message.{status}");
             batch.event(&kind, &found.sid.to_string(), now, facts.to_string());
+            return;
         }
+        let mut facts = about(found);
+        facts["attempt_sid"] = json!(attempt);
+        if let Some(code) = code {
+            facts["error_code"] = code.into();
+        }
+        batch.event(&format!("verify.{status}"), &found.sid.to_string(), now, facts.to_string());
     }
 
     /// Beyond Twilio's: webhooks that ask for `verification.*` hear of ends.

@@ -330,9 +330,9 @@ impl Voice {
     /// Makes the sound of a recording: what was said, spoken by the machine's own voice if it has
     /// one, and silence for the rest.
     ///
-    /// Differs: a simulated handset has no sound of its own. What was said on it is spoken by
-    /// `espeak-ng` where that is installed, from the beginning of the recording; else the recording is
-    /// silence of the right length.
+    /// Differs: a simulated handset has no sound of its own, unless a page listens to its call or a party
+    /// with sound is in it. What was said on it is spoken by `espeak-ng` where that is installed, from
+    /// the beginning of the recording; else the recording is silence of the right length.
     pub(crate) async fn make_recording(
         &self,
         store: &AccountStore,

@@ -1,4 +1,4 @@
-//! The packets of one call with a browser: ICE-lite, DTLS-SRTP, G.711 and Opus, by `str0m`.
+//! The packets of one connection with a browser: ICE-lite, DTLS-SRTP, G.711 and Opus, by `str0m`.
 //!
 //! Differs: telephone-events are not taken, so keys come as messages; Opus carries telephone sound, of 8
 //! kHz.
@@ -6,12 +6,11 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use audio::dtmf::Key;
 use audio::g711::Law;
 use audio::{FRAME, Frame};
-use media::{Heard, Port};
 use opus_pure::{Application, OpusDecoder, OpusEncoder};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::format::Codec;
@@ -21,6 +20,8 @@ use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig}
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
+
+use crate::{Heard, Port};
 
 /// Frames that wait to be sent.
 const OUTBOX_MAX: usize = 50;
@@ -32,7 +33,7 @@ const DATAGRAM_MAX: usize = 2_000;
 
 /// A call's connection to a browser. Cheap to share; it ends when nobody has it any more.
 #[derive(Clone)]
-pub(crate) struct Peer {
+pub struct Peer {
     commands: Sender<Command>,
     inbox: Arc<Mutex<Inbox>>,
 }
@@ -52,7 +53,7 @@ struct Inbox {
 }
 
 /// A connection that was offered and waits for the answer.
-pub(crate) struct Offered {
+pub struct Offered {
     pub sdp: String,
     rtc: Rtc,
     socket: UdpSocket,
@@ -61,16 +62,21 @@ pub(crate) struct Offered {
 }
 
 impl Offered {
+    /// # Errors
+    /// Why the answer is none.
     pub fn accept(mut self, sdp: &str) -> Result<Peer, String> {
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(|error| error.to_string())?;
         let accepted = self.rtc.sdp_api().accept_answer(self.pending, answer);
         accepted.map_err(|error| error.to_string())?;
-        Ok(Peer::start(self.rtc, self.socket, Some(self.mid)))
+        Ok(Peer::start(self.rtc, self.socket, Some(self.mid), None))
     }
 }
 
 impl Peer {
     /// Offers a connection to a browser that is called.
+    ///
+    /// # Errors
+    /// Why there is no socket for it.
     pub async fn offer(addresses: &[IpAddr]) -> Result<Offered, String> {
         let (mut rtc, socket) = open(addresses).await?;
         let mut changes = rtc.sdp_api();
@@ -79,15 +85,23 @@ impl Peer {
         Ok(Offered { sdp: offer.to_sdp_string(), rtc, socket, pending, mid })
     }
 
-    /// Answers the offer of a browser that calls.
-    pub async fn answer(sdp: &str, addresses: &[IpAddr]) -> Result<(Self, String), String> {
+    /// Answers the offer of a browser. Without `patience` the connection may be lost and come back, as
+    /// its signalling says; else it is over when there has been none for that long.
+    ///
+    /// # Errors
+    /// Why the offer is none, or there is no socket for it.
+    pub async fn answer(
+        sdp: &str,
+        addresses: &[IpAddr],
+        patience: Option<Duration>,
+    ) -> Result<(Self, String), String> {
         let offer = SdpOffer::from_sdp_string(sdp).map_err(|error| error.to_string())?;
         let (mut rtc, socket) = open(addresses).await?;
         let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| error.to_string())?;
-        Ok((Self::start(rtc, socket, None), answer.to_sdp_string()))
+        Ok((Self::start(rtc, socket, None, patience), answer.to_sdp_string()))
     }
 
-    fn start(rtc: Rtc, socket: UdpSocket, mid: Option<Mid>) -> Self {
+    fn start(rtc: Rtc, socket: UdpSocket, mid: Option<Mid>, patience: Option<Duration>) -> Self {
         let (commands, inbox) = mpsc::channel(OUTBOX_MAX);
         let shared = Arc::<Mutex<Inbox>>::default();
         let session = Session {
@@ -97,6 +111,8 @@ impl Peer {
             inbox: shared.clone(),
             sent: 0,
             is_connected: false,
+            patience,
+            lost_since: Instant::now(),
             codec: None,
             opus: None,
         };
@@ -106,6 +122,11 @@ impl Peer {
 
     pub fn port(&self) -> Box<dyn Port> {
         Box::new(BrowserPort { peer: self.clone() })
+    }
+
+    /// The connection is over, whoever ended it.
+    pub fn is_over(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// New ICE credentials; the answer to the browser's new offer.
@@ -142,6 +163,8 @@ struct Session {
     /// Samples that were sent.
     sent: u64,
     is_connected: bool,
+    patience: Option<Duration>,
+    lost_since: Instant,
     /// What the browser sends, and so gets.
     codec: Option<Codec>,
     opus: Option<Box<Opus>>,
@@ -176,8 +199,15 @@ impl Session {
             Err(error) => return tracing::error!(%error, "a browser's socket is gone"),
         };
         while self.rtc.is_alive() {
-            let Some(timeout) = self.drain().await else { return };
+            let Some(mut timeout) = self.drain().await else { return };
             let now = Instant::now();
+            if let Some(patience) = self.patience.filter(|_| !self.is_connected) {
+                let end = self.lost_since + patience;
+                if now >= end {
+                    return;
+                }
+                timeout = timeout.min(end);
+            }
             tokio::select! {
                 received = self.socket.recv_from(&mut datagram) => {
                     let Ok((length, source)) = received else { continue };
@@ -228,6 +258,7 @@ impl Session {
             Event::Connected => self.is_connected = true,
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
                 self.is_connected = false;
+                self.lost_since = Instant::now();
             }
             Event::MediaAdded(added) => self.mid = Some(added.mid),
             Event::MediaData(data) => {
