@@ -11,7 +11,6 @@ use std::time::{Duration, Instant};
 use audio::dtmf::Key;
 use audio::g711::Law;
 use audio::{FRAME, Frame};
-use opus_pure::{Application, OpusDecoder, OpusEncoder};
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
 use str0m::format::Codec;
 use str0m::media::{Direction, Frequency, MediaKind, MediaTime, Mid};
@@ -21,7 +20,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 use tokio::sync::oneshot;
 
-use crate::{Heard, Port};
+use crate::{Heard, Opus, Port};
 
 /// Frames that wait to be sent.
 const OUTBOX_MAX: usize = 50;
@@ -167,29 +166,12 @@ struct Session {
     lost_since: Instant,
     /// What the browser sends, and so gets.
     codec: Option<Codec>,
+    /// Made when the first packet of it comes or goes.
     opus: Option<Box<Opus>>,
 }
 
-/// Opus both ways, made when the first packet of it comes or goes.
-struct Opus {
-    encoder: OpusEncoder,
-    decoder: OpusDecoder,
-}
-
-/// The longest packet, 120 ms.
-const OPUS_SAMPLES_MAX: usize = 960;
-/// The largest that is made.
-const OPUS_OCTETS_MAX: usize = 400;
 /// Samples of Opus's own clock for one of ours.
 const OPUS_CLOCK: u64 = 6;
-
-impl Opus {
-    fn new() -> Option<Box<Self>> {
-        let rate = audio::RATE as i32;
-        let encoder = OpusEncoder::new(rate, 1, Application::Voip).ok()?;
-        Some(Box::new(Self { encoder, decoder: OpusDecoder::new(rate, 1).ok()? }))
-    }
-}
 
 impl Session {
     async fn run(mut self, mut commands: Receiver<Command>) {
@@ -283,11 +265,9 @@ impl Session {
             self.opus = Opus::new();
         }
         let Some(opus) = &mut self.opus else { return };
-        let mut samples = vec![0; OPUS_SAMPLES_MAX];
-        match opus.decoder.decode_s16(packet, OPUS_SAMPLES_MAX, &mut samples) {
-            Ok(length) => lock(&self.inbox).put(&samples[..length.min(OPUS_SAMPLES_MAX)]),
-            Err(error) => tracing::debug!(%error, "a packet of Opus is not understood"),
-        }
+        let mut samples = Vec::new();
+        opus.decode(packet, &mut samples);
+        lock(&self.inbox).put(&samples);
     }
 
     fn obey(&mut self, command: Command) {
@@ -323,9 +303,10 @@ impl Session {
                     self.opus = Opus::new();
                 }
                 let Some(opus) = &mut self.opus else { return };
-                let mut octets = vec![0; OPUS_OCTETS_MAX];
-                let Ok(length) = opus.encoder.encode_s16(frame, FRAME, &mut octets) else { return };
-                octets.truncate(length);
+                let mut octets = Vec::new();
+                if !opus.encode(frame, &mut octets) {
+                    return;
+                }
                 (MediaTime::new(at * OPUS_CLOCK, Frequency::FORTY_EIGHT_KHZ), octets)
             }
             _ => {

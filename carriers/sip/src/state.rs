@@ -55,6 +55,12 @@ impl Sip {
         trunk.register.then_some(if is_over { TrunkState::Silent } else { known })
     }
 
+    /// Hosts of trunks that do not answer when they are asked how they are.
+    pub fn silent_hosts(&self) -> Vec<String> {
+        let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.iter().cloned().collect()
+    }
+
     /// Telephones that are registered now; of `limit` names.
     ///
     /// # Errors

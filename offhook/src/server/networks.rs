@@ -132,7 +132,14 @@ fn networks(app: &Platform) -> Vec<Value> {
     for trunk in config.sip.iter().flat_map(|sip| &sip.trunks) {
         let what = format!("trunk to {}", joined(trunk.hosts.iter().cloned()));
         let known = app.sip.as_ref().and_then(|sip| sip.trunk_state(&trunk.name));
-        let (state, is_up) = self::trunk(known);
+        let (mut state, mut is_up) = self::trunk(known);
+        let silent = app.sip.as_ref().map(|sip| sip.silent_hosts()).unwrap_or_default();
+        let silent: Vec<&String> = trunk.hosts.iter().filter(|at| silent.contains(at)).collect();
+        if !silent.is_empty() {
+            is_up &= silent.len() < trunk.hosts.len();
+            let hosts = joined(silent.into_iter().cloned());
+            state = format!("{state}; {hosts} does not answer OPTIONS");
+        }
         all.push(entry("sip", &trunk.name, what, state, is_up));
     }
     all

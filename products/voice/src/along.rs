@@ -8,8 +8,8 @@ use serde_json::{Map, Value as Json};
 use store::{AccountBatch, AccountStore};
 
 use crate::Voice;
-use crate::act::{Letter, What};
 use crate::call::Call;
+use crate::letter::{Letter, What};
 use crate::lifecycle::Status;
 use crate::resource::existing as existing_call;
 

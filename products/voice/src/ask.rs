@@ -15,7 +15,7 @@ use twiml::voice::{Input, Params};
 use webhooks::Question;
 
 use crate::Voice;
-use crate::act::{Letter, What};
+use crate::letter::{Letter, What};
 
 /// Queue of questions.
 pub(crate) const ASKS: &str = "voice.ask";

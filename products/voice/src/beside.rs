@@ -13,8 +13,9 @@ use kernel::Sid;
 use store::{AccountBatch, AccountStore};
 
 use crate::Voice;
-use crate::act::{Act, Beside, Letter, What};
+use crate::act::Act;
 use crate::call::Call;
+use crate::letter::{Beside, Letter, What};
 
 /// Between two looks.
 const LOOK: Duration = Duration::from_secs(10);

@@ -6,9 +6,9 @@ use rest::{Access, Ctx, Doc, Field, Op, Page, Param, Reply, Resource, Table, Wir
 use store::StoreError;
 
 use crate::Voice;
-use crate::act::{Letter, What};
 use crate::call::Hook;
 use crate::conference::method;
+use crate::letter::{Letter, What};
 use crate::lifecycle::Status;
 use crate::recording::{self, KIND, RecordSetup};
 use crate::resource::existing as existing_call;

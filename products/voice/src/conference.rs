@@ -13,7 +13,8 @@ use twiml::Method;
 use twiml::voice::{Element, Input, Params, Source};
 use webhooks::Callback;
 
-use crate::act::{Act, Letter, What};
+use crate::act::Act;
+use crate::letter::{Letter, What};
 use crate::{Voice, conference_recording, insights};
 
 pub(crate) const KIND: &str = "Conference";

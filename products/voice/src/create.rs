@@ -8,9 +8,10 @@ use rest::{Ctx, Reply};
 use store::AccountStore;
 use twiml::voice::{Element, Source};
 
-use crate::act::{Letter, What, retry};
+use crate::act::retry;
 use crate::call::{Call, Detection, Hook, Setup, Thresholds};
 use crate::conference::method;
+use crate::letter::{Letter, What};
 use crate::lifecycle::Status;
 use crate::recording::RecordSetup;
 use crate::{Voice, magic, sip};

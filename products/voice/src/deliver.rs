@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use store::{AccountBatch, AccountStore};
 
 use crate::Voice;
-use crate::act::{Act, Beside, Letter, What};
+use crate::act::Act;
 use crate::call::Call;
+use crate::letter::{Beside, Letter, What};
 use crate::relay::home_of_session;
 
 /// Queue of letters.

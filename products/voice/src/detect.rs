@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use contracts::{AnsweredBy, Order, Verdict};
 
-use crate::act::{Act, What};
+use crate::act::Act;
 use crate::call::Detection;
+use crate::letter::What;
 
 /// How long an answer of unknown kind is listened to, and a machine's greeting.
 const VERDICT: Duration = Duration::from_millis(1500);

@@ -9,9 +9,10 @@ use kernel::Sid;
 use serde::{Deserialize, Serialize};
 use twiml::voice::{DialPlan, Element, Input, Params, Source, Target, TargetKind};
 
-use crate::act::{Act, What, retry};
+use crate::act::{Act, retry};
 use crate::call::{Call, Detection, Hook, Thresholds};
 use crate::create::{self, CallerError};
+use crate::letter::What;
 use crate::lifecycle::Status;
 use crate::recording::RecordSetup;
 use crate::sip;

@@ -24,6 +24,7 @@ mod detect;
 mod dial;
 mod history;
 mod insights;
+mod letter;
 mod lifecycle;
 mod listen;
 mod magic;

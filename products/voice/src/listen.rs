@@ -10,9 +10,10 @@ use serde_json::json;
 use twiml::voice::{Element, Params};
 use webhooks::Callback;
 
-use crate::act::{Act, What};
+use crate::act::Act;
 use crate::call::{Call, Hook};
 use crate::conference::method;
+use crate::letter::What;
 use crate::{Voice, along};
 
 const KIND: &str = "LiveTranscription";

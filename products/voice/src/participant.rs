@@ -6,8 +6,8 @@ use serde_json::Value as Json;
 use twiml::voice::{Element, Input, Source, Told};
 
 use crate::Voice;
-use crate::act::{Letter, What};
 use crate::conference::{self, KIND, PARTICIPANT, Room, flag, method};
+use crate::letter::{Letter, What};
 
 const REASONS: &[&str] = &[
     "conference-ended-via-api",

@@ -11,7 +11,8 @@ use twiml::Method;
 use twiml::voice::{EnqueuePlan, Input, Params, Source};
 
 use crate::Voice;
-use crate::act::{Act, Letter, What};
+use crate::act::Act;
+use crate::letter::{Letter, What};
 
 const QUEUE: &str = "Queue";
 /// A waiting call; the document's SID is the call's, its parent the queue's.

@@ -15,9 +15,10 @@ use tokio::sync::mpsc::{self, Receiver, Sender};
 use twiml::voice::{Element, Input, Params};
 
 use crate::Voice;
-use crate::act::{Act, Beside, Letter, What};
+use crate::act::Act;
 use crate::ask::Ask;
 use crate::call::Call;
+use crate::letter::{Beside, Letter, What};
 
 /// Messages that wait for the application.
 const OUTBOX_MAX: usize = 1_000;

@@ -6,10 +6,10 @@ use store::Value;
 use twiml::voice::Source;
 
 use crate::Voice;
-use crate::act::{Letter, What};
 use crate::call::{COLUMNS, Call, Hook};
 use crate::conference::method;
 use crate::create::{create, inline};
+use crate::letter::{Letter, What};
 use crate::lifecycle::Status;
 
 const STATUSES: &[&str] =

@@ -7,8 +7,9 @@ use jobs::Failure;
 use serde_json::Value as Json;
 use twiml::voice::{Params, Told};
 
-use crate::act::{Act, What};
+use crate::act::Act;
 use crate::conference::{Room, flag};
+use crate::letter::What;
 
 /// The kind of event.
 const SPEAKER: &str = "speaker";

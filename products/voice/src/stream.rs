@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use twiml::voice::{Element, Input, Params};
 use webhooks::Callback;
 
-use crate::act::{Act, What};
+use crate::act::Act;
 use crate::call::{Call, Hook};
 use crate::conference::method;
+use crate::letter::What;
 use crate::{Voice, along};
 
 const KIND: &str = "Stream";

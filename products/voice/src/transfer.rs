@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 use store::AccountStore;
 use twiml::voice::{Element, Input, Params, Source, TargetKind};
 
-use crate::act::{Act, What, retry};
+use crate::act::{Act, retry};
 use crate::call::{Call, Live};
+use crate::letter::What;
 use crate::lifecycle::Status;
 use crate::sip::{address, escaped};
 

@@ -21,8 +21,9 @@ pub use connector::{PayConnector, PayConnectorKind};
 pub(crate) use session::{PAYMENT, Payment, Step as PaymentStep};
 
 use crate::Voice;
-use crate::act::{Act, Letter, What};
+use crate::act::Act;
 use crate::ask::{Ask, PaymentAsked};
+use crate::letter::{Letter, What};
 
 impl Voice {
     /// Sealed, as text.

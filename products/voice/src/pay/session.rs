@@ -13,8 +13,9 @@ use twiml::Method;
 use twiml::voice::Params;
 use twiml::voice::payment::{Captured, Field, PayOutcome, PaymentMethod, Plan, failure_params};
 
-use crate::act::{Act, Letter, What};
+use crate::act::Act;
 use crate::call::{Call, Hook};
+use crate::letter::{Letter, What};
 use crate::resource::existing as existing_call;
 use crate::{Voice, along, user_message};
 
