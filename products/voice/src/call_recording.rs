@@ -28,6 +28,19 @@ pub(crate) const SOURCES: &[&str] = &[
     "StartConferenceRecordingAPI",
 ];
 
+/// Which recordings are listed.
+pub(crate) const WANTED: &[Param] = &[
+    Param::date_time("DateCreated"),
+    Param::date_time("DateCreated<"),
+    Param::date_time("DateCreated>"),
+];
+
+/// What may be done to one that runs.
+pub(crate) const CHANGE: &[Param] = &[
+    Param::one_of("Status", STATUSES).required(20001),
+    Param::one_of("PauseBehavior", &["skip", "silence"]),
+];
+
 pub static CALL_RECORDING: Resource<Voice> = Resource {
     table: Table::v2010(
         "CallRecording",
@@ -67,18 +80,9 @@ pub static CALL_RECORDING: Resource<Voice> = Resource {
             Param::one_of("RecordingTrack", &["both", "inbound", "outbound"]),
         ])
         .by(|voice, ctx| Box::pin(create(voice, ctx))),
-        Op::list(&[
-            Param::date_time("DateCreated"),
-            Param::date_time("DateCreated<"),
-            Param::date_time("DateCreated>"),
-        ])
-        .by(|_, ctx| Box::pin(list(ctx))),
+        Op::list(WANTED).by(|_, ctx| Box::pin(list(ctx))),
         Op::fetch().by(|_, ctx| Box::pin(fetch(ctx))),
-        Op::update(&[
-            Param::one_of("Status", STATUSES).required(20001),
-            Param::one_of("PauseBehavior", &["skip", "silence"]),
-        ])
-        .by(|voice, ctx| Box::pin(update(voice, ctx))),
+        Op::update(CHANGE).by(|voice, ctx| Box::pin(update(voice, ctx))),
         Op::delete().by(|_, ctx| Box::pin(recording::delete(ctx))),
     ],
 };

@@ -6,13 +6,13 @@
 
 use contracts::Order;
 use kernel::{ApiError, Sid};
-use rest::{Access, Ctx, Doc, Field, Op, Page, Param, Reply, Resource, Table, Wire};
+use rest::{Access, Ctx, Doc, Field, Op, Page, Reply, Resource, Table, Wire};
 use serde_json::Value as Json;
 use twiml::voice::Element;
 
 use crate::Voice;
 use crate::act::Act;
-use crate::call_recording::{SOURCES, STATUSES};
+use crate::call_recording::{CHANGE, SOURCES, STATUSES, WANTED};
 use crate::conference::{self, Room};
 use crate::recording::{self, KIND, RecordSetup};
 
@@ -75,18 +75,9 @@ pub static CONFERENCE_RECORDING: Resource<Voice> = Resource {
     ])
     .access(Access::Keys("voice/recordings")),
     ops: &[
-        Op::list(&[
-            Param::date_time("DateCreated"),
-            Param::date_time("DateCreated<"),
-            Param::date_time("DateCreated>"),
-        ])
-        .by(|_, ctx| Box::pin(list(ctx))),
+        Op::list(WANTED).by(|_, ctx| Box::pin(list(ctx))),
         Op::fetch().by(|_, ctx| Box::pin(fetch(ctx))),
-        Op::update(&[
-            Param::one_of("Status", STATUSES).required(20001),
-            Param::one_of("PauseBehavior", &["skip", "silence"]),
-        ])
-        .by(|voice, ctx| Box::pin(update(voice, ctx))),
+        Op::update(CHANGE).by(|voice, ctx| Box::pin(update(voice, ctx))),
         Op::delete().by(|_, ctx| Box::pin(remove(ctx))),
     ],
 };

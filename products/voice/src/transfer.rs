@@ -9,6 +9,7 @@
 //! Differs: a transfer by `Replaces` brings the two into a conference, which is shown as one.
 //! Differs: `ReferCallStatus` is `completed` or `failed`; who is sent elsewhere and goes without a word
 //! about it has completed it.
+//! Differs: a `Dial` whose own caller transfers does not ask its `action`.
 
 use contracts::{Order, SipTransfers, Transfer, TransferMode};
 use jobs::Failure;
