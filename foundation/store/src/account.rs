@@ -82,6 +82,18 @@ impl AccountBatch {
         self
     }
 
+    /// [`Batch::tally`]; `params` are `$2` and on.
+    pub fn tally(
+        &mut self,
+        sql: impl Into<Cow<'static, str>>,
+        params: Vec<Value>,
+        amounts: usize,
+    ) -> &mut Self {
+        let (sql, params) = self.scoped(sql.into(), params);
+        self.batch.tally(sql, params, amounts);
+        self
+    }
+
     /// Adds a statement that must touch a row; `params` are `$2` and on.
     pub fn must(&mut self, sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> &mut Self {
         let (sql, params) = self.scoped(sql.into(), params);

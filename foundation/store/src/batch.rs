@@ -22,11 +22,31 @@ pub(crate) struct Statement {
     pub returns: bool,
     /// Inserts rows that nothing else of the batch touches.
     pub appends: bool,
+    /// So many of the last parameters are amounts that are added to a row which the others name.
+    pub amounts: usize,
 }
 
 impl Statement {
     fn plain(sql: Cow<'static, str>, params: Vec<Value>) -> Self {
-        Self { sql, params, expect: Expect::Any, returns: false, appends: false }
+        Self { sql, params, expect: Expect::Any, returns: false, appends: false, amounts: 0 }
+    }
+
+    /// Both add amounts to one row.
+    pub fn adds_to_the_row_of(&self, other: &Self) -> bool {
+        let names = |statement: &Self| statement.params.len() - statement.amounts;
+        self.amounts > 0
+            && self.amounts == other.amounts
+            && self.sql == other.sql
+            && self.params[..names(self)] == other.params[..names(other)]
+    }
+
+    pub fn add_amounts_of(&mut self, other: &Self) {
+        let from = self.params.len() - self.amounts;
+        for (mine, theirs) in self.params[from..].iter_mut().zip(&other.params[from..]) {
+            if let (Value::Int(mine), Value::Int(theirs)) = (mine, theirs) {
+                *mine = mine.saturating_add(*theirs);
+            }
+        }
     }
 
     /// Events are numbered in the order in which they become visible: where several nodes
@@ -71,6 +91,19 @@ impl Batch {
     /// writes: where that is cheaper, rows of many batches are inserted by one statement.
     pub fn append(&mut self, sql: impl Into<Cow<'static, str>>, params: Vec<Value>) -> &mut Self {
         let statement = Statement { appends: true, ..Statement::plain(sql.into(), params) };
+        self.statements.push(statement);
+        self
+    }
+
+    /// Adds an upsert that adds amounts, the last `amounts` of `params`, to a row that the others name
+    /// and that nothing else of the batch touches: what many batches add may be added at once.
+    pub fn tally(
+        &mut self,
+        sql: impl Into<Cow<'static, str>>,
+        params: Vec<Value>,
+        amounts: usize,
+    ) -> &mut Self {
+        let statement = Statement { amounts, ..Statement::plain(sql.into(), params) };
         self.statements.push(statement);
         self
     }

@@ -11,7 +11,7 @@ const GROUP_MAX: usize = 512;
 /// Background batches in a group that also serves foreground ones: many while few
 /// callers wait, few while many do, never none.
 fn background_share(callers: usize) -> usize {
-    (64 / callers).clamp(2, 32)
+    (16 / callers).clamp(2, 16)
 }
 
 /// Batches that may wait for the writer before `commit` itself waits.

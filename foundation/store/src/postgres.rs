@@ -131,7 +131,7 @@ struct Ready<'a> {
 }
 
 /// Statements of a group in the order in which they are sent: what is appended first, many rows at
-/// once, and events last.
+/// once, and events last. What is added to one row is added at once.
 fn in_order<'a>(batches: &[&'a Batch]) -> Vec<Cow<'a, Statement>> {
     let all = || batches.iter().flat_map(|batch| &batch.statements);
     let mut rows: Vec<(&str, Vec<&Statement>)> = Vec::new();
@@ -142,7 +142,13 @@ fn in_order<'a>(batches: &[&'a Batch]) -> Vec<Cow<'a, Statement>> {
         }
     }
     let mut ordered: Vec<_> = rows.iter().flat_map(|(_, rows)| joined(rows)).collect();
-    ordered.extend(all().filter(|statement| !statement.appends).map(Cow::Borrowed));
+    for statement in all().filter(|statement| !statement.appends) {
+        let adds = statement.amounts > 0;
+        match ordered.iter_mut().find(|known| adds && known.adds_to_the_row_of(statement)) {
+            Some(known) => known.to_mut().add_amounts_of(statement),
+            None => ordered.push(Cow::Borrowed(statement)),
+        }
+    }
     // In their order, which their numbers show.
     let events: Vec<&Statement> = all().filter(|statement| statement.is_event()).collect();
     for alike in events.chunk_by(|a, b| a.sql == b.sql) {
@@ -430,6 +436,15 @@ mod tests {
         let two = "INSERT INTO t (a, b, c) VALUES ($1, $2, $2), ($3, $4, $4)";
         assert_eq!(texts[..3], [four, two, insert]);
         assert_eq!(texts[3..], ["DELETE FROM u WHERE a = $1"; 7]);
+        let tally = |row: &str, amount: i64| {
+            let mut batch = Batch::new();
+            batch.tally("INSERT INTO c VALUES ($1, $2)", vec![row.into(), amount.into()], 1);
+            batch
+        };
+        let tallies = [tally("a", 1), tally("b", 10), tally("a", 2)];
+        let added = in_order(&tallies.iter().collect::<Vec<_>>());
+        let added: Vec<&[Value]> = added.iter().map(|statement| &*statement.params).collect();
+        assert_eq!(added, [&["a".into(), 3i64.into()], &["b".into(), Value::Int(10)]]);
         let values: Vec<Value> = vec![4i64.into(), 40i64.into(), 5i64.into(), 50i64.into()];
         assert_eq!(ordered[1].params, values);
     }

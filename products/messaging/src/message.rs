@@ -3,7 +3,7 @@
 use kernel::{Sid, Timestamp};
 use rest::{Ctx, Record};
 use serde::{Deserialize, Serialize};
-use store::{AccountBatch, AccountStore, Row, StoreError};
+use store::{AccountBatch, AccountStore, Row, StoreError, counter};
 use webhooks::Callback;
 
 use crate::content::ContentUse;
@@ -256,12 +256,7 @@ impl Message {
         let micros = price::micros(&self.to, inbound, self.segments, self.media);
         self.price = Some(price::wire(micros));
         let category = price::category(inbound, self.media);
-        batch.shares("spend", category).run(
-            "INSERT INTO spend (account_sid, day, category, count, micros)
-             VALUES ($1, $2, $3, 1, $4) ON CONFLICT (account_sid, day, category)
-             DO UPDATE SET count = spend.count + 1, micros = spend.micros + excluded.micros",
-            vec![now.date().into(), category.into(), micros.into()],
-        );
+        counter::spend(batch, now, category, micros);
     }
 
     fn announce(&self, batch: &mut AccountBatch, status: Status, at: Timestamp) {

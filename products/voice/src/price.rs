@@ -2,7 +2,7 @@
 
 use kernel::Timestamp;
 use numbering::E164;
-use store::AccountBatch;
+use store::{AccountBatch, counter};
 
 use crate::call::Call;
 
@@ -22,10 +22,5 @@ pub(crate) fn bill(call: &mut Call, now: Timestamp, batch: &mut AccountBatch) {
     let micros = rate.saturating_mul((seconds + 59) / 60);
     call.price = Some(format!("-{}.{:05}", micros / 1_000_000, micros % 1_000_000 / 10));
     let category = if inbound { "calls-inbound" } else { "calls-outbound" };
-    batch.shares("spend", category).run(
-        "INSERT INTO spend (account_sid, day, category, count, micros)
-         VALUES ($1, $2, $3, 1, $4) ON CONFLICT (account_sid, day, category)
-         DO UPDATE SET count = spend.count + 1, micros = spend.micros + excluded.micros",
-        vec![now.date().into(), category.into(), micros.into()],
-    );
+    counter::spend(batch, now, category, micros);
 }
