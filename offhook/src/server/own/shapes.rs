@@ -54,6 +54,7 @@ pub const ENV: Shape = shape(
         has("url", Text),
         may("smtp", Text),
         may("sip", Text),
+        may("sip_ws", Text),
     ],
 );
 
