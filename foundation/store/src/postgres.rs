@@ -33,6 +33,8 @@ const MIGRATION_LOCK: i64 = 0x006f_6666_686f_6f6b;
 const EVENTS_IN_ORDER: &str = "SELECT pg_advisory_xact_lock(hashtextextended('offhook.event', 0))";
 /// Rows of one insert at most.
 const ROWS_MAX: usize = 64;
+/// Rows after which the planner is left to the server's own daemon.
+const GROWN: usize = 100_000;
 /// How often a transaction is tried that lost to another node's.
 const TRIES: u32 = 5;
 const BETWEEN_TRIES: Duration = Duration::from_millis(5);
@@ -290,15 +292,55 @@ fn begin(batches: &[&Batch]) -> String {
 /// The writer task. A group is tried as one transaction; when anything in it is
 /// refused, each batch is tried alone, so that one conflict fails one caller.
 async fn write_groups(connection: Connection, mut queue: Intake) {
+    let mut growth = Growth::default();
     loop {
         let group = queue.group().await;
         if group.is_empty() {
             return;
         }
         let outcomes = write_group(&connection, &group).await;
+        growth.note(&group, &connection.url);
         for (write, outcome) in group.into_iter().zip(outcomes) {
             // A caller that no longer waits has given up on the answer, not on the write.
             let _ = write.reply.send(outcome);
+        }
+    }
+}
+
+/// What was appended since the start, so that the planner learns of tables that grow from nothing:
+/// its own daemon looks every minute, and until then a look-up by key may read all of an account.
+#[derive(Default)]
+struct Growth {
+    rows: usize,
+    analyzed: usize,
+    tables: BTreeSet<String>,
+}
+
+impl Growth {
+    fn note(&mut self, group: &[Write], url: &str) {
+        let statements = group.iter().flat_map(|write| &write.batch.statements);
+        for statement in statements.filter(|statement| statement.appends) {
+            self.rows += 1;
+            if let Some(table) = statement.sql.split_whitespace().nth(2)
+                && !self.tables.contains(table)
+            {
+                self.tables.insert(table.to_owned());
+            }
+        }
+        if self.analyzed < GROWN && self.rows >= (self.analyzed * 4).max(GROWN / 256) {
+            self.analyzed = self.rows;
+            let tables: Vec<&str> = self.tables.iter().map(String::as_str).collect();
+            let (sql, connection) =
+                (format!("ANALYZE {}", tables.join(", ")), Connection::new(url));
+            tokio::spawn(async move {
+                let analyzed = match connection.session().await {
+                    Ok(session) => session.client.batch_execute(&sql).await.map_err(Into::into),
+                    Err(error) => Err(error),
+                };
+                if let Err(error) = analyzed {
+                    tracing::debug!(%error, "the planner has not learnt of new rows");
+                }
+            });
         }
     }
 }
