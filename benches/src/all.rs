@@ -148,8 +148,8 @@ pub async fn run(page: &Path, messages: u64, concurrent: u32, without: &[String]
     let minutes = began.elapsed().as_secs() / 60;
     let text = format!(
         "# Results\n\nWritten by `cargo xtask bench all`; do not edit. Figures of one run may be compared \
-         with each other, not with those of another run or machine: here other builds share the two \
-         processors, and client, servers and database are on one machine.\n\n{}\nThe run took {minutes} \
+         with each other, not with those of another run or machine. Client, servers and database are on \
+         one machine.\n\n{}\nThe run took {minutes} \
          minutes.\n\n## Aims\n\n{table}{parts}",
         machine()
     );
