@@ -179,11 +179,15 @@ pub struct Jasmin {
     directory: PathBuf,
 }
 
+/// With it a Jasmin keeps others from running on its machine; one that is killed leaves it behind.
+const JASMIN_LOCK: &str = "/tmp/jasmind.lock";
+
 impl Drop for Jasmin {
     fn drop(&mut self) {
         drop(std::mem::replace(&mut self.group, Group(Vec::new())));
         let epmd = self.epmd.to_string();
         let _ = Command::new("epmd").args(["-port", &epmd, "-kill"]).output();
+        let _ = std::fs::remove_file(JASMIN_LOCK);
         let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
@@ -191,6 +195,9 @@ impl Drop for Jasmin {
 impl Jasmin {
     pub async fn start(centre: u16) -> Result<Self, Failure> {
         let home = installed("jasmin")?;
+        if Path::new(JASMIN_LOCK).exists() {
+            return Err(format!("{JASMIN_LOCK} is there: one runs, or was killed").into());
+        }
         let directory = fresh_directory("jasmin")?;
         for part in ["etc/jasmin/store", "etc/jasmin/resource", "var/log/jasmin", "rabbit"] {
             std::fs::create_dir_all(directory.join(part))?;

@@ -9,7 +9,7 @@
 //! It deliberately does not understand answers: TwiML is the caller's.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clock::Clock;
 use jobs::{BoxFuture, Failure, Job, NewJob, Worker};
@@ -24,10 +24,16 @@ use telemetry::trace::{self, Kind};
 /// The queue of promised callbacks.
 pub const QUEUE: &str = "webhook.callback";
 
+/// Between two looks for a signing key while the store is away.
+const KEY_AGAIN: Duration = Duration::from_millis(250);
+
 /// Where an account's signing key comes from.
 pub trait SigningKeys: Send + Sync {
     /// The primary auth token; `None` when the account is gone.
-    fn signing_key(&self, account: Sid) -> BoxFuture<'_, Option<String>>;
+    ///
+    /// # Errors
+    /// Why it cannot be read now.
+    fn signing_key(&self, account: Sid) -> BoxFuture<'_, Result<Option<String>, String>>;
 }
 
 /// One question to a customer's URL.
@@ -102,9 +108,21 @@ impl Webhooks {
 
     /// `X-Twilio-Signature` of a WebSocket's URL; empty when the account is gone.
     pub async fn signature(&self, account: Sid, url: &str) -> String {
-        let key = self.keys.signing_key(account).await;
+        let key = self.key(account).await;
         let none: [(&str, &str); 0] = [];
         key.map(|key| signature::sign(&key, url, &none)).unwrap_or_default()
+    }
+
+    /// What an account's requests are signed with. Nothing goes out unsigned because the store is
+    /// away: that is waited for, as long as the caller's job may take.
+    async fn key(&self, account: Sid) -> Option<String> {
+        loop {
+            match self.keys.signing_key(account).await {
+                Ok(key) => return key,
+                Err(why) => tracing::warn!(%account, %why, "a request waits to be signed"),
+            }
+            tokio::time::sleep(KEY_AGAIN).await;
+        }
     }
 
     async fn request(
@@ -121,7 +139,7 @@ impl Webhooks {
         let fetch = Fetch {
             method,
             payload: Payload::Form(question.params),
-            auth_token: self.keys.signing_key(account).await,
+            auth_token: self.key(account).await,
             cookie_scope: question.cookie_scope.map(|scope| format!("{account}/{scope}")),
             purpose,
             ..Fetch::new(question.url)
@@ -177,7 +195,7 @@ impl Webhooks {
     ) -> Result<Answer, FetchFailure> {
         let fetch = Fetch {
             payload: Payload::Json(document.to_string().into_bytes()),
-            auth_token: self.keys.signing_key(account).await,
+            auth_token: self.key(account).await,
             purpose: Purpose::Callback,
             ..Fetch::new(url)
         };

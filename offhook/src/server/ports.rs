@@ -127,10 +127,10 @@ impl CarrierNotes for Notes {
 pub struct Keys(pub Arc<Accounts>);
 
 impl SigningKeys for Keys {
-    fn signing_key(&self, account: Sid) -> jobs::BoxFuture<'_, Option<String>> {
+    fn signing_key(&self, account: Sid) -> jobs::BoxFuture<'_, Result<Option<String>, String>> {
         Box::pin(async move {
-            let facts = self.0.facts(account).await.ok().flatten()?;
-            Some(facts.auth_token)
+            let facts = self.0.facts(account).await.map_err(|error| error.to_string())?;
+            Ok(facts.map(|facts| facts.auth_token))
         })
     }
 }
