@@ -6,6 +6,7 @@ use kernel::{ApiError, Sid, Timestamp};
 use rest::{Ctx, Doc, Field, Param, Reply, Wire};
 use serde_json::{Map, Value as Json};
 use store::{AccountBatch, AccountStore};
+use twiml::voice::Element;
 
 use crate::Voice;
 use crate::call::Call;
@@ -14,7 +15,7 @@ use crate::lifecycle::Status;
 use crate::resource::existing as existing_call;
 
 /// Numbered parameters of one of them.
-pub(crate) const PARAMETERS_MAX: usize = 99;
+const PARAMETERS_MAX: usize = 99;
 
 /// What is shown of each, whose SIDs begin so.
 pub(crate) const fn fields(prefixes: &'static [&'static str]) -> [Field; 7] {
@@ -61,6 +62,15 @@ pub(crate) fn parameters(ctx: &Ctx) -> Vec<(String, String)> {
         Some((name, value.to_owned()))
     };
     (1..=PARAMETERS_MAX).map_while(pair).collect()
+}
+
+/// The `Parameter`s of a noun of a document.
+pub(crate) fn parameters_of(noun: &Element) -> Vec<(String, String)> {
+    let parameter = |child: &Element| {
+        let value = child.get("value").unwrap_or_default().to_owned();
+        Some((child.get("name")?.to_owned(), value))
+    };
+    noun.children.iter().filter_map(parameter).take(PARAMETERS_MAX).collect()
 }
 
 /// The call of the path, in which somebody talks.

@@ -58,17 +58,12 @@ impl Act<'_> {
     /// A `Siprec` of a document.
     pub fn siprec_noun(&mut self, noun: &Element) {
         let sid = self.voice.parts.clock.sid("SR");
-        let parameter = |child: &Element| {
-            let value = child.get("value").unwrap_or_default().to_owned();
-            Some((child.get("name")?.to_owned(), value))
-        };
-        let parameters = noun.children.iter().filter_map(parameter);
         let plan = SiprecPlan {
             sid,
             name: noun.get("name").map_or_else(|| sid.to_string(), str::to_owned),
             connector: noun.get("connectorName").unwrap_or_default().to_owned(),
             tracks: tracks(noun.get("track")),
-            parameters: parameters.take(along::PARAMETERS_MAX).collect(),
+            parameters: along::parameters_of(noun),
             callback: noun.get("statusCallback").map(|url| Hook {
                 url: url.to_owned(),
                 method: noun.method("statusCallbackMethod"),

@@ -54,21 +54,13 @@ impl Act<'_> {
         is_bidirectional: bool,
     ) -> Result<(), Failure> {
         let sid = self.voice.parts.clock.sid("MZ");
-        let parameter = |noun: &Element| {
-            Some((noun.get("name")?.to_owned(), noun.get("value").unwrap_or_default().to_owned()))
-        };
         let plan = StreamPlan {
             sid,
             name: noun.get("name").map_or_else(|| sid.to_string(), str::to_owned),
             url: noun.get("url").unwrap_or_default().to_owned(),
             tracks: if is_bidirectional { Tracks::Inbound } else { tracks(noun.get("track")) },
             is_bidirectional,
-            parameters: noun
-                .children
-                .iter()
-                .filter_map(parameter)
-                .take(along::PARAMETERS_MAX)
-                .collect(),
+            parameters: along::parameters_of(noun),
             callback: noun.get("statusCallback").map(|url| Hook {
                 url: url.to_owned(),
                 method: noun.method("statusCallbackMethod"),
