@@ -147,6 +147,11 @@ fn named(text: &str) -> BTreeSet<String> {
 #[tokio::test]
 async fn the_dashboard_and_the_alerts_name_metrics_that_are_there() {
     let world = worlds().await.remove(0);
+    let idle = world.send(Request::new("GET", "/metrics")).await.text();
+    assert!(
+        idle.contains("offhook_jobs{queue=\"webhook.callback\"} 0"),
+        "an empty queue shows: {idle}"
+    );
     let application = WebhookSink::start().await;
     let status = application.at("/status");
     let form = [

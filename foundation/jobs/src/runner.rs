@@ -105,6 +105,11 @@ impl Runner {
         self
     }
 
+    /// The queues that have a worker.
+    pub fn queues(&self) -> Vec<&'static str> {
+        self.workers.keys().copied().collect()
+    }
+
     /// Frees what a former process of the only node had claimed. Not for clusters.
     pub async fn release_leases(&self) -> Result<(), StoreError> {
         let mut batch = Batch::new();

@@ -7,6 +7,7 @@
 pub mod otlp;
 pub mod trace;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -216,11 +217,11 @@ impl Metrics {
         self.connections.dec();
     }
 
-    /// Sets what is read from the store at scrape time.
-    pub fn set_jobs(&self, waiting: &[(String, i64)], dead: i64) {
+    /// Sets what is read from the store at scrape time: the depth of every queue, of empty ones too.
+    pub fn set_jobs(&self, depths: &BTreeMap<&str, i64>, dead: i64) {
         self.jobs.clear();
-        for (queue, count) in waiting {
-            self.jobs.get_or_create(&QueueLabel { queue: queue.clone() }).set(*count);
+        for (queue, count) in depths {
+            self.jobs.get_or_create(&QueueLabel { queue: (*queue).to_owned() }).set(*count);
         }
         self.dead_jobs.set(dead);
     }

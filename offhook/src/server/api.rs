@@ -1,6 +1,6 @@
 //! `/_offhook/v1`: our own JSON API, and the pages beside it. Who may use it: [`super::access`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -696,9 +696,11 @@ pub(super) async fn replay(
 
 async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
     let waiting = app.store.query("SELECT queue, count(*) FROM job GROUP BY queue", vec![]).await?;
-    let waiting: Vec<_> = waiting.iter().map(|row| (row.text(0).to_owned(), row.int(1))).collect();
+    // An empty queue is a figure too: a series that comes and goes cannot be watched.
+    let mut depths: BTreeMap<&str, i64> = app.queues.iter().map(|queue| (*queue, 0)).collect();
+    depths.extend(waiting.iter().map(|row| (row.text(0), row.int(1))));
     let dead = app.store.point("SELECT count(*) FROM dead_job", vec![]).await?;
-    app.metrics.set_jobs(&waiting, dead.map_or(0, |row| row.int(0)));
+    app.metrics.set_jobs(&depths, dead.map_or(0, |row| row.int(0)));
     let rates = app.messaging.delivery_rates().into_iter();
     let rates = rates.map(|(account, sender, share)| (account.to_string(), sender, share));
     app.metrics.set_delivery_rates(rates.collect());

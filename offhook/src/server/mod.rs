@@ -190,6 +190,8 @@ pub struct Platform {
     pub sound: Arc<Engine>,
     pub events: Arc<Events>,
     pub router: Router,
+    /// Those that somebody works on.
+    pub queues: Vec<&'static str>,
     pub metrics: Arc<Metrics>,
     pub config: Config,
     pub url: String,
@@ -581,6 +583,7 @@ async fn wire(
         sound,
         events,
         router,
+        queues: runner.queues(),
         metrics,
         url,
         is_loopback: local.ip().is_loopback(),
