@@ -1,6 +1,7 @@
-//! One request and its answer, on a connection of their own.
+//! One request and its answer, on a connection of their own or on one that was kept.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use crate::connect::connect;
 use crate::fault::Fault;
 use crate::fetch::{Attempt, Method};
 use crate::policy::Policy;
+use crate::pool::{Connection, Origin, Pool};
 use crate::target::Target;
 
 /// How much of a body a record keeps, in bytes.
@@ -29,9 +31,19 @@ const HEAD_BYTES_MAX: usize = 64 * 1024;
 pub(crate) struct Outgoing {
     pub(crate) target: Target,
     pub(crate) method: Method,
-    /// All headers, `Host` and `Content-Length` among them.
+    /// All headers, `Host` and `Content-Length` among them, `Connection: close` where it is wanted.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
+    /// The server is asked often: the connection may have been used, and is not closed after this.
+    pub(crate) stays_open: bool,
+}
+
+/// How servers are reached.
+pub(crate) struct Reach<'a> {
+    pub(crate) policy: &'a Policy,
+    pub(crate) tls: &'a TlsConnector,
+    pub(crate) origin: Origin,
+    pub(crate) pool: &'a Arc<Pool>,
 }
 
 /// The time that is left for everything, and for each step.
@@ -77,8 +89,7 @@ impl Budget {
 /// Makes one exchange and records it, whatever comes of it.
 pub(crate) async fn exchange(
     outgoing: &Outgoing,
-    policy: &Policy,
-    tls: &TlsConnector,
+    reach: &Reach<'_>,
     budget: &Budget,
     body_bytes_max: usize,
     started: Timestamp,
@@ -96,7 +107,7 @@ pub(crate) async fn exchange(
         error: None,
     };
     let begin = Instant::now();
-    let result = run(outgoing, policy, tls, budget, body_bytes_max, &mut attempt).await;
+    let result = run(outgoing, reach, budget, body_bytes_max, &mut attempt).await;
     attempt.duration_ms = u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
     if let Err(fault) = &result {
         attempt.error = Some(fault.message.clone());
@@ -106,30 +117,12 @@ pub(crate) async fn exchange(
 
 async fn run(
     outgoing: &Outgoing,
-    policy: &Policy,
-    tls: &TlsConnector,
+    reach: &Reach<'_>,
     budget: &Budget,
     body_bytes_max: usize,
     attempt: &mut Attempt,
 ) -> Result<Received, Fault> {
-    let request = request(outgoing)?;
-    let deadline = budget.until.min(Instant::now() + budget.connect);
-    let stream = connect(&outgoing.target, policy, tls, deadline).await.map_err(|fault| {
-        if Instant::now() >= budget.until { budget.out_of_time() } else { fault }
-    })?;
-    // Dropping the set ends the connection, also when this future is dropped.
-    let mut connection = JoinSet::new();
-    let (mut sender, driver) = http1::Builder::new()
-        .title_case_headers(true)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| Fault::from_http(&error))?;
-    connection.spawn(driver);
-    let response = budget
-        .sign_of_life(sender.send_request(request))
-        .await?
-        .map_err(|error| Fault::from_http(&error))?;
+    let (connection, response) = answered(outgoing, reach, budget).await?;
     let status = response.status().as_u16();
     let headers = headers_of(&response);
     attempt.status = Some(status);
@@ -141,7 +134,57 @@ async fn run(
         _ => read_body(response.into_body(), &mut body, body_bytes_max, budget).await,
     };
     attempt.response_body = head_of(&body);
-    Ok(Received { status, headers, is_oversized: read?, body })
+    let is_oversized = read?;
+    if outgoing.stays_open && !is_oversized && !matches!(status, 300..=399) {
+        reach.pool.keep(&reach.origin, connection);
+    }
+    Ok(Received { status, headers, is_oversized, body })
+}
+
+/// Sends the request: on a connection that was kept, else on a new one. A server may end a kept
+/// one at any time; when it does so without a word, it is asked once more on a new one, with the
+/// same idempotency token.
+async fn answered(
+    outgoing: &Outgoing,
+    reach: &Reach<'_>,
+    budget: &Budget,
+) -> Result<(Connection, Response<Incoming>), Fault> {
+    if outgoing.stays_open
+        && let Some(mut connection) = reach.pool.take(&reach.origin)
+    {
+        let sent = connection.sender.send_request(request(outgoing)?);
+        match budget.sign_of_life(sent).await? {
+            Ok(response) => return Ok((connection, response)),
+            Err(error) if error.is_parse() => return Err(Fault::from_http(&error)),
+            Err(error) => tracing::debug!(%error, "a connection that was kept had ended"),
+        }
+    }
+    let mut connection = open(outgoing, reach, budget).await?;
+    let sent = connection.sender.send_request(request(outgoing)?);
+    let response = budget.sign_of_life(sent).await?.map_err(|error| Fault::from_http(&error))?;
+    Ok((connection, response))
+}
+
+async fn open(
+    outgoing: &Outgoing,
+    reach: &Reach<'_>,
+    budget: &Budget,
+) -> Result<Connection, Fault> {
+    let deadline = budget.until.min(Instant::now() + budget.connect);
+    let stream =
+        connect(&outgoing.target, reach.policy, reach.tls, deadline).await.map_err(|fault| {
+            if Instant::now() >= budget.until { budget.out_of_time() } else { fault }
+        })?;
+    // Dropping the set ends the connection, also when this future is dropped.
+    let mut driver = JoinSet::new();
+    let (sender, connection) = http1::Builder::new()
+        .title_case_headers(true)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| Fault::from_http(&error))?;
+    driver.spawn(connection);
+    Ok(Connection { sender, _driver: driver, opened: Instant::now() })
 }
 
 /// Reads at most `limit` bytes; true when there are more.

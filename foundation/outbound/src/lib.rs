@@ -45,6 +45,7 @@ mod fault;
 mod fetch;
 mod nats;
 mod policy;
+mod pool;
 mod raw;
 mod target;
 mod tls;

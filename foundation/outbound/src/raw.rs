@@ -66,13 +66,15 @@ impl Client {
             headers.push(("Content-Length".to_owned(), request.body.len().to_string()));
         }
         headers.push(("Connection".to_owned(), "close".to_owned()));
+        let reach = self.reach(&target, true);
         let total = request.total_timeout;
         let budget = Budget::start(request.connect_timeout, total, total);
-        let outgoing = Outgoing { target, method: request.method, headers, body: request.body };
+        let (method, body) = (request.method, request.body);
+        // A request without a token must never go out twice: its connection is its own.
+        let outgoing = Outgoing { target, method, headers, body, stays_open: false };
         let limit = request.body_bytes_max;
         let now = self.clock.now();
-        let (attempt, result) =
-            exchange(&outgoing, &self.policy, &self.tls, &budget, limit, now).await;
+        let (attempt, result) = exchange(&outgoing, &reach, &budget, limit, now).await;
         let attempts = vec![attempt];
         match result {
             Err(fault) => Err(fail(fault, attempts, None)),

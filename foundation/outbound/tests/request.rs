@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clock::Clock;
 use outbound::{Client, Fetch, Method, Payload, Policy, RawRequest};
-use server::{Server, answer, client, ok, params, redirect};
+use server::{Server, answer, client, ok, params, patient, redirect};
 
 const TOKEN: &str = "1c892n40nd03kdnc0112slzkl3091j20";
 
@@ -192,4 +192,35 @@ async fn raw_sends_what_it_is_given_and_judges_nothing() {
     assert_eq!((&*seen.method, seen.header("x-api")), ("PUT", Some("1")));
     assert_eq!(seen.header("authorization"), Some("Basic dTpw"));
     assert!(seen.header("user-agent").is_none() && seen.header("x-home-region").is_none());
+}
+
+#[tokio::test]
+async fn a_server_that_is_asked_often_keeps_its_connections() {
+    let (url, all) = patient(usize::MAX).await;
+    let client = client();
+    for _ in 0..50 {
+        let fetch = signed(url.clone(), Method::Post, Payload::Form(params()));
+        client.fetch(fetch).await.unwrap();
+    }
+    let (seen, connections) = all.lock().unwrap().clone();
+    assert_eq!(seen.len(), 50);
+    assert_eq!(seen[0].header("connection"), Some("close"), "as Twilio does");
+    assert!(connections < 15, "{connections} connections for 50 requests");
+    // A request without a token has a connection of its own.
+    client.raw(outbound::RawRequest::new(Method::Post, url)).await.unwrap();
+    let (seen, after) = all.lock().unwrap().clone();
+    assert_eq!((after, seen[50].header("connection")), (connections + 1, Some("close")));
+}
+
+#[tokio::test]
+async fn what_a_lost_connection_swallowed_is_sent_again() {
+    let (url, all) = patient(3).await;
+    let client = client();
+    for _ in 0..40 {
+        let fetch = signed(url.clone(), Method::Post, Payload::Form(params()));
+        client.fetch(fetch).await.unwrap();
+    }
+    let (seen, connections) = all.lock().unwrap().clone();
+    assert!(connections > 15, "{connections} connections, each for three requests at most");
+    assert_eq!(seen.len(), 40, "each was answered once");
 }

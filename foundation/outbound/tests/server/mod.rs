@@ -148,3 +148,32 @@ pub fn params() -> Vec<(String, String)> {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .to_vec()
 }
+
+/// Answers every request with 200, on connections that stay open unless they are told to close, and
+/// that end after `of_each` requests without a word; what it saw, and how many connections it had.
+pub async fn patient(of_each: usize) -> (String, Arc<Mutex<(Vec<Seen>, usize)>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let all = Arc::<Mutex<(Vec<Seen>, usize)>>::default();
+    let record = Arc::clone(&all);
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            record.lock().unwrap().1 += 1;
+            let record = Arc::clone(&record);
+            tokio::spawn(async move {
+                for _ in 0..of_each {
+                    let Some(request) = read_request(&mut stream).await else { return };
+                    let closes = request.header("connection") == Some("close");
+                    record.lock().unwrap().0.push(request);
+                    let text = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK";
+                    if stream.write_all(text.as_bytes()).await.is_err() || closes {
+                        return;
+                    }
+                }
+                // It read one more and says nothing: the connection is lost on the way.
+                let _ = read_request(&mut stream).await;
+            });
+        }
+    });
+    (url, all)
+}
