@@ -1,8 +1,9 @@
 //! Lanes: who is next, and when.
 //!
-//! Every change of a lane begins with a write to its row, so that two nodes that change one lane
-//! do it one after the other; and says which lane ([`shares`](Batch::shares)), so that nodes that
-//! change several never wait for each other in a circle.
+//! Of an ordered lane only the first job is ready. A paced lane has a row too, which says when the
+//! next may start. Every change of a lane says which one ([`shares`](Batch::shares)), so that two
+//! nodes that change one lane do it one after the other, and nodes that change several never wait
+//! for each other in a circle.
 
 use std::time::Duration;
 
@@ -70,9 +71,20 @@ pub(crate) fn enter(
     payload: &str,
     due_at: Timestamp,
 ) {
-    let interval = i64::try_from(lane.interval.as_micros()).unwrap_or(i64::MAX);
     let name = lane.name.as_str();
-    batch.shares(LANE, name).run(
+    batch.shares(LANE, name);
+    if lane.cost == 0 {
+        batch.run(
+            "INSERT INTO job (account_sid, id, queue, lane, payload, due_at, cost, leased_until,
+             attempt, ready_at) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0,
+             CASE WHEN EXISTS (SELECT 1 FROM job WHERE account_sid = $1 AND lane = $4)
+             THEN NULL ELSE CAST($6 AS BIGINT) END)",
+            vec![id.into(), queue.into(), name.into(), payload.into(), due_at.into()],
+        );
+        return;
+    }
+    let interval = i64::try_from(lane.interval.as_micros()).unwrap_or(i64::MAX);
+    batch.run(
         "INSERT INTO lane (account_sid, name, head, cost, free_at, interval_us)
          VALUES ($1, $2, NULL, $3, 0, $4) ON CONFLICT (account_sid, name)
          DO UPDATE SET cost = lane.cost + excluded.cost, interval_us = excluded.interval_us",
@@ -91,14 +103,22 @@ pub(crate) fn enter(
     );
 }
 
-/// Lets the next in the lane be ready when its time comes; nothing if the job is not at the
-/// head any more.
+/// Lets the next in the lane be ready when its time comes; nothing if another job is at its head.
+/// Of an ordered lane the job itself has been deleted before, in the same batch.
 pub(crate) fn leave(batch: &mut Batch, job: &Job, now: Timestamp) {
     let Some(lane) = &job.lane else { return };
+    batch.shares((job.account, LANE, lane.as_str()));
+    if job.cost == 0 {
+        batch.run(
+            "UPDATE job SET ready_at = due_at WHERE ready_at IS NULL AND id =
+             (SELECT id FROM job WHERE account_sid = $1 AND lane = $2 ORDER BY id LIMIT 1)",
+            vec![job.account.into(), lane.as_str().into()],
+        );
+        return;
+    }
     let started = job.ready_at.max(now - SLACK);
-    batch.shares((job.account, LANE, lane.as_str())).run(
-        "UPDATE lane SET cost = cost - $4,
-         free_at = CASE WHEN interval_us > 0 THEN $5 + $4 * interval_us ELSE 0 END,
+    batch.run(
+        "UPDATE lane SET cost = cost - $4, free_at = $5 + $4 * interval_us,
          head = (SELECT MIN(id) FROM job WHERE account_sid = $1 AND lane = $2
                  AND ready_at IS NULL)
          WHERE account_sid = $1 AND name = $2 AND head = $3",
@@ -113,18 +133,13 @@ pub(crate) fn leave(batch: &mut Batch, job: &Job, now: Timestamp) {
     make_ready(batch, job.account, lane);
 }
 
-/// Gives the head of a lane its time, and drops the row of a lane that says nothing.
+/// Gives the head of a paced lane its time.
 fn make_ready(batch: &mut Batch, account: Sid, lane: &str) {
     batch.run(
         "UPDATE job SET ready_at = (SELECT CASE WHEN lane.free_at > job.due_at THEN lane.free_at
          ELSE job.due_at END FROM lane WHERE account_sid = $1 AND name = $2)
          WHERE ready_at IS NULL
          AND id = (SELECT head FROM lane WHERE account_sid = $1 AND name = $2)",
-        vec![account.into(), lane.into()],
-    );
-    batch.run(
-        "DELETE FROM lane WHERE account_sid = $1 AND name = $2 AND head IS NULL
-         AND interval_us = 0",
         vec![account.into(), lane.into()],
     );
 }
