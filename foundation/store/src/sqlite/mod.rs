@@ -66,7 +66,8 @@ impl Sqlite {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
         connection.busy_timeout(Duration::from_secs(10))?;
-        connection.execute_batch("PRAGMA cache_size=-2048; PRAGMA mmap_size=268435456;")?;
+        // Not mapped: whenever something was committed SQLite would map the file anew.
+        connection.execute_batch("PRAGMA cache_size=-2048; PRAGMA mmap_size=0;")?;
         connection.set_prepared_statement_cache_capacity(64);
         Ok(connection)
     }
