@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use audio::dtmf::Key;
@@ -11,7 +10,7 @@ use kernel::{Sid, Timestamp};
 use outbound::Client;
 
 use crate::fetch::Fetcher;
-use crate::lane::{self, Note};
+use crate::lane::{self, Home, Note};
 use crate::load::{Clockwork, Load};
 use crate::recorder::Recorder;
 use crate::report::Reporter;
@@ -50,7 +49,7 @@ pub(crate) struct Shared {
 /// Legs with sound. Cheap to share.
 pub struct Engine {
     legs_max: usize,
-    lanes: Vec<SyncSender<Note>>,
+    lanes: Vec<Home>,
     /// Which lane a leg is on. Notes are sent under this lock, so that each leg gets its own in
     /// their order.
     homes: Mutex<HashMap<Sid, usize>>,
@@ -58,8 +57,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Starts the threads, one for each of `lanes`. Must be called within a Tokio runtime.
-    pub fn start(parts: Parts, lanes: usize) -> Arc<Self> {
+    /// Starts the threads. Must be called within a Tokio runtime.
+    pub fn start(parts: Parts, threads: usize) -> Arc<Self> {
         let reporter = Reporter::start(parts.now, parts.sink.clone());
         let shared = Arc::new(Shared {
             fetcher: Fetcher::new(parts.speaker, parts.client.clone()),
@@ -70,7 +69,7 @@ impl Engine {
             runtime: tokio::runtime::Handle::current(),
             clockwork: Clockwork::default(),
         });
-        let lanes = lane::start(lanes.max(1), &shared);
+        let lanes = lane::start(threads.max(1), &shared);
         let homes = Mutex::new(HashMap::new());
         Arc::new(Self { legs_max: parts.legs_max, lanes, homes, shared })
     }
@@ -203,10 +202,8 @@ impl Engine {
         (hash % self.lanes.len() as u128) as usize
     }
 
-    /// Waits when the lane is behind by its whole inbox, which it empties every tick.
     fn send(&self, lane: usize, note: Note) {
-        // A lane that is gone has nobody to tell.
-        let _ = self.lanes[lane].send(note);
+        self.lanes[lane].send(note);
     }
 }
 

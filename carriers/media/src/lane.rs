@@ -1,8 +1,11 @@
-//! A lane: a thread that lets its legs hear and say 20 ms at a time.
+//! A lane: lets its legs hear and say 20 ms at a time.
+//!
+//! A thread has four lanes, whose ticks begin 5 ms after one another: a leg waits for the others of its
+//! lane alone, and packets leave spread over the time instead of all at once.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use audio::dtmf::Key;
@@ -18,6 +21,11 @@ use crate::leg::Leg;
 use crate::recorder::{self, Tape};
 
 const TICK: Duration = Duration::from_millis(20);
+/// Lanes of a thread.
+const PHASES: usize = 4;
+/// How much more of the processor than others a thread of sound gets when there is too little, as
+/// `nice` counts; where that is allowed.
+const NICE: i32 = -10;
 /// Notes that wait for the next tick.
 const INBOX_MAX: usize = 65_536;
 /// Notes for a leg that is on its way from another lane.
@@ -31,7 +39,7 @@ pub(crate) enum Note {
     /// To the lane of the room it joins.
     Move {
         leg: Sid,
-        to: SyncSender<Note>,
+        to: Home,
     },
     Close(Sid),
     Play {
@@ -89,12 +97,26 @@ impl Note {
     }
 }
 
-/// Starts the threads; what they are told by. They end when nobody can tell them anything any more.
-pub(crate) fn start(count: usize, shared: &Arc<Shared>) -> Vec<SyncSender<Note>> {
+/// Where a lane is told something.
+#[derive(Clone)]
+pub(crate) struct Home {
+    inbox: SyncSender<(usize, Note)>,
+    phase: usize,
+}
+
+impl Home {
+    /// Waits when the thread is behind by its whole inbox, which it empties all the time.
+    pub fn send(&self, note: Note) {
+        // A thread that is gone has nobody to tell.
+        let _ = self.inbox.send((self.phase, note));
+    }
+}
+
+/// Starts the threads; their lanes. They end when nobody can tell them anything any more.
+pub(crate) fn start(threads: usize, shared: &Arc<Shared>) -> Vec<Home> {
     let start = |at| {
         let (sender, inbox) = sync_channel(INBOX_MAX);
-        let mut lane = Lane {
-            inbox,
+        let lane = || Lane {
             legs: HashMap::new(),
             rooms: HashMap::new(),
             beeps: HashMap::new(),
@@ -102,17 +124,75 @@ pub(crate) fn start(count: usize, shared: &Arc<Shared>) -> Vec<SyncSender<Note>>
             early: HashMap::new(),
             shared: shared.clone(),
         };
-        let thread = std::thread::Builder::new().name(format!("sound-{at}"));
-        if let Err(error) = thread.spawn(move || lane.run()) {
+        let mut thread = Thread { inbox, lanes: std::array::from_fn(|_| lane()) };
+        let builder = std::thread::Builder::new().name(format!("sound-{at}"));
+        if let Err(error) = builder.spawn(move || thread.run()) {
             tracing::error!(%error, "no thread for sound");
         }
-        sender
+        (0..PHASES).map(move |phase| Home { inbox: sender.clone(), phase })
     };
-    (0..count).map(start).collect()
+    (0..threads).flat_map(start).collect()
+}
+
+struct Thread {
+    /// With the lane that each note is for.
+    inbox: Receiver<(usize, Note)>,
+    lanes: [Lane; PHASES],
+}
+
+impl Thread {
+    fn run(&mut self) {
+        if let Err(error) = rustix::process::nice(NICE) {
+            tracing::debug!(%error, "threads of sound are as important as others");
+        }
+        let step = TICK / PHASES as u32;
+        let mut next = Instant::now();
+        for phase in (0..PHASES).cycle() {
+            if !self.read_inbox() {
+                return;
+            }
+            let lane = &mut self.lanes[phase];
+            if !lane.legs.is_empty() {
+                lane.tick(Instant::now());
+                lane.shared.clockwork.done(Instant::now().saturating_duration_since(next));
+            }
+            next += step;
+            let late = Instant::now().saturating_duration_since(next);
+            if late > LATE_MAX {
+                next += late;
+                lane.shared.clockwork.skip((late.as_millis() / TICK.as_millis()) as u64);
+            }
+            // Nobody to hear: the next note is waited for.
+            if self.is_idle() {
+                let Ok(note) = self.inbox.recv() else { return };
+                self.take(note);
+                next = Instant::now();
+            }
+            std::thread::sleep(next.saturating_duration_since(Instant::now()));
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.legs.is_empty())
+    }
+
+    fn take(&mut self, (phase, note): (usize, Note)) {
+        self.lanes[phase].take(note);
+    }
+
+    /// False when nobody can tell these lanes anything any more.
+    fn read_inbox(&mut self) -> bool {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(note) => self.take(note),
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return !self.is_idle(),
+            }
+        }
+    }
 }
 
 struct Lane {
-    inbox: Receiver<Note>,
     legs: HashMap<Sid, Box<Leg>>,
     rooms: HashMap<String, Mixer<Sid>>,
     /// What is left of beeps in rooms.
@@ -125,45 +205,6 @@ struct Lane {
 }
 
 impl Lane {
-    fn run(&mut self) {
-        let mut next = Instant::now();
-        loop {
-            if !self.read_inbox() {
-                return;
-            }
-            let now = Instant::now();
-            self.tick(now);
-            self.shared.clockwork.done(Instant::now().saturating_duration_since(next));
-            next += TICK;
-            let late = Instant::now().saturating_duration_since(next);
-            if late > LATE_MAX {
-                next += late;
-                self.shared.clockwork.skip((late.as_millis() / TICK.as_millis()) as u64);
-            }
-            // Nobody to hear: the next note is waited for.
-            if self.legs.is_empty() {
-                match self.inbox.recv() {
-                    Ok(note) => self.take(note),
-                    Err(_) => return,
-                }
-                next = Instant::now();
-            }
-            std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        }
-    }
-
-    /// False when nobody can tell this lane anything any more.
-    fn read_inbox(&mut self) -> bool {
-        use std::sync::mpsc::TryRecvError;
-        loop {
-            match self.inbox.try_recv() {
-                Ok(note) => self.take(note),
-                Err(TryRecvError::Empty) => return true,
-                Err(TryRecvError::Disconnected) => return !self.legs.is_empty(),
-            }
-        }
-    }
-
     fn take(&mut self, note: Note) {
         let sid = note.leg();
         match note {
@@ -184,8 +225,11 @@ impl Lane {
             }
             Note::Move { to, .. } => {
                 self.leave(sid);
-                if let Some(leg) = self.legs.remove(&sid) {
-                    let _ = to.send(Note::Open(leg));
+                // Not waited for: the lane may be one of this thread.
+                if let Some(leg) = self.legs.remove(&sid)
+                    && to.inbox.try_send((to.phase, Note::Open(leg))).is_err()
+                {
+                    tracing::error!(leg = %sid, "the lane of its room takes no more: it is silent");
                 }
             }
             Note::Close(_) => {
