@@ -3,7 +3,6 @@
 
 use kernel::{ApiError, Sid};
 use rest::{Access, Ctx, Doc, Field, Op, Page, Param, Reply, Resource, Table, Wire};
-use store::StoreError;
 
 use crate::Voice;
 use crate::call::Hook;
@@ -11,10 +10,8 @@ use crate::conference::method;
 use crate::letter::{Letter, What};
 use crate::lifecycle::Status;
 use crate::recording::{self, KIND, RecordSetup};
+use crate::recording_change::{self, CHANGE, Change};
 use crate::resource::existing as existing_call;
-
-/// Times a change is decided again.
-const DECISIONS_MAX: usize = 4;
 
 pub(crate) const STATUSES: &[&str] =
     &["in-progress", "paused", "stopped", "processing", "completed", "absent"];
@@ -33,12 +30,6 @@ pub(crate) const WANTED: &[Param] = &[
     Param::date_time("DateCreated"),
     Param::date_time("DateCreated<"),
     Param::date_time("DateCreated>"),
-];
-
-/// What may be done to one that runs.
-pub(crate) const CHANGE: &[Param] = &[
-    Param::one_of("Status", STATUSES).required(20001),
-    Param::one_of("PauseBehavior", &["skip", "silence"]),
 ];
 
 pub static CALL_RECORDING: Resource<Voice> = Resource {
@@ -157,41 +148,13 @@ async fn update(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
             running.ok_or_else(|| ctx.not_found())?
         }
     };
-    let skip = ctx.form.text("PauseBehavior") == Some("skip");
-    for _ in 0..DECISIONS_MAX {
-        let doc = rest::load(&ctx.store, KIND, "", &recording.to_string()).await;
-        let doc = doc.map_err(|error| rest::store_error(ctx, error))?;
-        let mut doc = doc.ok_or_else(|| ctx.not_found())?;
-        let before = doc.text("status").unwrap_or_default().to_owned();
-        let after = ctx.form.text("Status").unwrap_or_default();
-        let what = match (before.as_str(), after) {
-            ("in-progress" | "paused", "stopped") => What::StopRecord { recording },
-            ("in-progress", "paused") => What::PauseRecord { recording, skip },
-            ("paused", "in-progress") => What::ResumeRecord { recording },
-            ("paused", "paused") | ("in-progress", "in-progress") => {
-                return Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)));
-            }
-            _ => {
-                let why = format!("Status: a recording that is {before} cannot become {after}");
-                return Err(ApiError::new(20001, why));
-            }
+    recording_change::change(ctx, recording, |batch, change| {
+        let what = match change {
+            Change::Stop => What::StopRecord { recording },
+            Change::Pause { skip } => What::PauseRecord { recording, skip },
+            Change::Resume => What::ResumeRecord { recording },
         };
-        let mut batch = ctx.store.batch();
-        let mut fields = doc.fields.clone();
-        fields.insert("status".into(), after.into());
-        // What has been stopped is shown so, and becomes what the carrier makes of it.
-        if after != "stopped" {
-            rest::revise(&mut batch, KIND, "", &doc, &fields, ctx.now);
-        }
-        voice.send(&mut batch, Letter { call: call.sid, at: ctx.now, what });
-        match ctx.store.commit(batch).await {
-            Ok(_) => {
-                doc.fields = fields;
-                return Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)));
-            }
-            Err(StoreError::Conflict) => {}
-            Err(error) => return Err(rest::store_error(ctx, error)),
-        }
-    }
-    Err(ApiError::new(20409, "The recording is being changed by others; try again"))
+        voice.send(batch, Letter { call: call.sid, at: ctx.now, what });
+    })
+    .await
 }

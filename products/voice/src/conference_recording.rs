@@ -12,9 +12,10 @@ use twiml::voice::Element;
 
 use crate::Voice;
 use crate::act::Act;
-use crate::call_recording::{CHANGE, SOURCES, STATUSES, WANTED};
+use crate::call_recording::{SOURCES, STATUSES, WANTED};
 use crate::conference::{self, Room};
 use crate::recording::{self, KIND, RecordSetup};
+use crate::recording_change::{self, CHANGE, Change};
 
 /// What a conference keeps of how it is to be recorded; nothing when it is not.
 pub(crate) fn setup(noun: &Element, conference: Sid) -> Json {
@@ -133,34 +134,17 @@ async fn update(voice: &Voice, ctx: &Ctx) -> Result<Reply, ApiError> {
         "Twilio.CURRENT" => room.fields.get("recording").and_then(Json::as_str).unwrap_or_default(),
         sid => sid,
     };
-    let mut doc = existing(ctx, sid).await?;
+    let doc = existing(ctx, sid).await?;
     let recording: Sid = doc.sid.parse().map_err(|_| ctx.not_found())?;
-    let skip = ctx.form.text("PauseBehavior") == Some("skip");
-    let before = doc.text("status").unwrap_or_default().to_owned();
-    let after = ctx.form.text("Status").unwrap_or_default();
-    let order = match (before.as_str(), after) {
-        ("in-progress" | "paused", "stopped") => Order::StopRecording { recording },
-        ("in-progress", "paused") => Order::PauseRecording { recording, skip },
-        ("paused", "in-progress") => Order::ResumeRecording { recording },
-        ("paused", "paused") | ("in-progress", "in-progress") => {
-            return Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)));
-        }
-        _ => {
-            let why = format!("Status: a recording that is {before} cannot become {after}");
-            return Err(ApiError::new(20001, why));
-        }
-    };
     let leg = room.participants.first().and_then(|doc| doc.sid.parse().ok());
     let leg = leg.ok_or_else(|| ApiError::new(20001, "Status: the conference is over"))?;
-    let mut fields = doc.fields.clone();
-    fields.insert("status".into(), after.into());
-    let mut batch = ctx.store.batch();
-    // What has been stopped is shown so, and becomes what the carrier makes of it.
-    if after != "stopped" {
-        rest::revise(&mut batch, KIND, "", &doc, &fields, ctx.now);
-    }
-    voice.order(&mut batch, leg, ctx.now, order);
-    ctx.store.commit(batch).await.map_err(failed)?;
-    doc.fields = fields;
-    Ok(Reply::Record(rest::record(ctx.account, ctx.table, &doc)))
+    recording_change::change(ctx, recording, |batch, change| {
+        let order = match change {
+            Change::Stop => Order::StopRecording { recording },
+            Change::Pause { skip } => Order::PauseRecording { recording, skip },
+            Change::Resume => Order::ResumeRecording { recording },
+        };
+        voice.order(batch, leg, ctx.now, order);
+    })
+    .await
 }

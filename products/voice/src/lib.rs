@@ -35,6 +35,7 @@ mod pay;
 mod price;
 mod queue;
 mod recording;
+mod recording_change;
 mod relay;
 mod resource;
 mod sip;
