@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use crate::report::{get, say, take};
-use crate::{CONNECTIONS, Outcome, accept, calls, foreign, list, mail, pace, relay, verify};
+use crate::{CONNECTIONS, Outcome, accept, calls, foreign, list, mail, nodes, pace, relay, verify};
 
 /// What is aimed at, and whether a run has it.
 struct Aim {
@@ -54,6 +54,7 @@ fn aims() -> Vec<Aim> {
             |x| x >= 0.5,
             "times",
         ),
+        aim("two nodes on PostgreSQL, over one: 1.7", get("nodes.two"), |x| x >= 1.7, "times"),
         aim(
             "HTTP to SMPP and back, over Kannel: 1",
             ratio("relay.offhook", "relay.kannel"),
@@ -110,9 +111,10 @@ fn aims() -> Vec<Aim> {
 pub async fn run(page: &Path, messages: u64, concurrent: u32, without: &[String]) -> Outcome {
     let began = Instant::now();
     let mut parts = String::new();
-    for part in
-        ["accept", "peers", "load", "relay", "list", "pace", "verify", "mail", "foreign", "calls"]
-    {
+    for part in [
+        "accept", "peers", "nodes", "load", "relay", "list", "pace", "verify", "mail", "foreign",
+        "calls",
+    ] {
         if without.iter().any(|left| left == part) {
             continue;
         }
@@ -120,6 +122,7 @@ pub async fn run(page: &Path, messages: u64, concurrent: u32, without: &[String]
         let outcome = match part {
             "accept" => accept::run(10_000, &CONNECTIONS).await,
             "peers" => accept::peers(10_000).await,
+            "nodes" => nodes::run(10_000).await,
             "load" => accept::load(10_000).await,
             "relay" => relay::run(10_000).await,
             "list" => list::run(messages).await,

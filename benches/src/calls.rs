@@ -74,8 +74,16 @@ impl Document {
     }
 }
 
-fn udp_port() -> Result<u16, Failure> {
-    Ok(UdpSocket::bind("127.0.0.1:0")?.local_addr()?.port())
+/// A port that nobody has, for UDP and for TCP.
+fn sip_port() -> Result<u16, Failure> {
+    for _ in 0..100 {
+        let udp = UdpSocket::bind("127.0.0.1:0")?;
+        let port = udp.local_addr()?.port();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    Err("no port is free for both UDP and TCP".into())
 }
 
 /// A SIPp that answers everything, with its sound sent back.
@@ -86,7 +94,7 @@ struct Answerer {
 
 impl Answerer {
     fn start() -> Result<Self, Failure> {
-        let (port, media) = (udp_port()?, 40_000);
+        let (port, media) = (sip_port()?, 40_000);
         let child = Command::new("sipp")
             .args(["-sn", "uas", "-i", "127.0.0.1", "-p", &port.to_string()])
             .args(["-rtp_echo", "-mp", &media.to_string(), "-nostdin", "-buff_size", "4000000"])
@@ -118,7 +126,7 @@ struct Called {
 /// Calls `target`, each call for `millis`.
 fn caller(target: u16, user: &str, rate: u32, count: u32, millis: u32) -> Result<Child, Failure> {
     let directory = fresh_directory("sipp")?;
-    let port = udp_port()?;
+    let port = sip_port()?;
     let child = Command::new("sipp")
         .arg(local(target))
         .args(["-s", user, "-sn", "uac", "-i", "127.0.0.1", "-p", &port.to_string()])
@@ -233,7 +241,7 @@ pub async fn run(concurrent: u32) -> Outcome {
     document.set("<Gather timeout=\"30\"/>");
     let hook = document.serve().await?;
     let answerer = Answerer::start()?;
-    let sip = udp_port()?;
+    let sip = sip_port()?;
     let text = format!(
         "[carriers.sip]\nlisten = ['127.0.0.1:{sip}']\ncalls_max = 5000\n\
          [[carriers.sip.trunks]]\nname = 'bench'\nfrom = ['127.0.0.1/32']\n"

@@ -13,6 +13,7 @@ mod foreign;
 mod list;
 mod load;
 mod mail;
+mod nodes;
 mod pace;
 mod peers;
 mod process;
@@ -52,6 +53,12 @@ enum Command {
     },
     /// Messages accepted per second beside the programs of others, and on PostgreSQL
     Peers {
+        /// Requests of each measurement
+        #[arg(long, default_value_t = 10_000)]
+        requests: usize,
+    },
+    /// What a second node adds on PostgreSQL, each held to a part of a processor
+    Nodes {
         /// Requests of each measurement
         #[arg(long, default_value_t = 10_000)]
         requests: usize,
@@ -163,6 +170,7 @@ fn main() -> Outcome {
             runtime.block_on(all::run(&page, messages, concurrent, &without))
         }
         Command::Peers { requests } => runtime.block_on(accept::peers(requests)),
+        Command::Nodes { requests } => runtime.block_on(nodes::run(requests)),
         Command::Load { requests } => runtime.block_on(accept::load(requests)),
         Command::Profile { seconds, into } => runtime.block_on(profile::run(seconds, &into)),
         Command::List { messages } => runtime.block_on(list::run(messages)),

@@ -58,12 +58,30 @@ impl Server {
         Ok((server, started))
     }
 
-    /// A platform on a PostgreSQL database, with its account.
+    /// A platform on a new PostgreSQL database, with its account.
     pub async fn on_postgres(url: &str) -> Result<Self, Failure> {
         let directory = fresh_directory("postgres")?;
-        let mut server = Self::start_platform(directory, &["--database", url]).await?;
+        let database = fresh_database(url, "one")?;
+        let mut server = Self::start_platform(directory, &["--database", &database]).await?;
         server.login = Some(server.ask_login().await?);
         Ok(server)
+    }
+
+    /// Nodes of one platform, on a PostgreSQL database and a bus.
+    pub async fn cluster(database: &str, bus: &str, count: usize) -> Result<Vec<Self>, Failure> {
+        let mut nodes: Vec<Self> = Vec::new();
+        for at in 0..count {
+            let directory = fresh_directory(&format!("node{at}"))?;
+            if let Some(first) = nodes.first() {
+                let key = "secret.key";
+                std::fs::copy(first.directory.join(key), directory.join(key))?;
+            }
+            let among = ["--database", database, "--bus", bus];
+            let mut node = Self::start_platform(directory, &among).await?;
+            node.login = Some(node.ask_login().await?);
+            nodes.push(node);
+        }
+        Ok(nodes)
     }
 
     /// A platform whose configuration is `text`.
@@ -309,6 +327,20 @@ pub fn free_port() -> std::io::Result<u16> {
 
 pub fn local(port: u16) -> String {
     format!("127.0.0.1:{port}")
+}
+
+/// A new, empty database of a PostgreSQL server; its URL.
+pub fn fresh_database(server: &str, name: &str) -> Result<String, Failure> {
+    let name = format!("bench_{name}_{}", std::process::id());
+    let made = Command::new("psql")
+        .args(["-X", "-q", "-d", server, "-c", &format!("CREATE DATABASE {name}")])
+        .status()
+        .map_err(|error| format!("psql: {error}"))?;
+    let (host, _) = server.rsplit_once('/').ok_or("the URL names no database")?;
+    match made.success() {
+        true => Ok(format!("{host}/{name}")),
+        false => Err(format!("the database {name} could not be made").into()),
+    }
 }
 
 /// A directory on the disk that the repository is on, not in memory.

@@ -91,7 +91,7 @@ fn up(args: &[&str]) -> Outcome {
 fn bench(args: &[&str]) -> Outcome {
     run::cargo(&["build", "--release", "-p", "offhook", "-p", "benches"])?;
     let binary = run::release_binary("benches");
-    if !matches!(args.first(), Some(&("all" | "peers"))) {
+    if !matches!(args.first(), Some(&("all" | "peers" | "nodes"))) {
         return run::command(&binary, args);
     }
     let peers = needs::for_benches()?;
