@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use sim::{HandsetCallError, Leg, NoPage};
 
-use super::api::{App, Refusal, bad, number_of, read, unavailable};
+use super::api::{App, Refusal, bad, read, unavailable};
+use super::handsets::number_of;
 
 /// Calls of one read.
 const CALLS_MAX: u32 = 200;

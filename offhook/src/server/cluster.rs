@@ -12,7 +12,7 @@ use serde::Deserialize;
 use store::{Batch, Leases, Sealer, Store, StoreError, Value};
 use tokio::sync::{broadcast::error::RecvError, watch};
 
-use super::{Settings, StartError, api, failed};
+use super::{Settings, StartError, failed, time};
 
 /// The bus's key of the clock that a developer moves.
 pub(super) const CLOCK: &str = "clock";
@@ -82,7 +82,7 @@ pub(super) async fn follow_clock(store: Store, clock: Clock, mut stop: watch::Re
             Err(RecvError::Closed) => return,
             Ok(_) | Err(RecvError::Lagged(_)) => {}
         }
-        if let Err(error) = api::restore_clock(&store, &clock).await {
+        if let Err(error) = time::restore_clock(&store, &clock).await {
             tracing::warn!(%error, "the clock cannot be followed");
         }
     }

@@ -9,9 +9,12 @@ mod clients;
 mod cluster;
 mod console;
 mod front;
+mod handsets;
 mod health;
 mod homes;
+mod hooks;
 mod links;
+mod live;
 mod mailboxes;
 mod networks;
 mod otlp;
@@ -22,6 +25,7 @@ mod proxy;
 mod quiet_hours;
 mod redact;
 mod speech;
+mod time;
 mod views;
 
 use std::collections::HashMap;
@@ -363,7 +367,7 @@ async fn wire(
         .sealed_by(&sealer, settings.config.storage.encrypt);
     let development = settings.development;
     let clock = if development { Clock::movable() } else { Clock::fixed() };
-    api::restore_clock(&store, &clock).await.map_err(|e| failed("clock")(e.to_string()))?;
+    time::restore_clock(&store, &clock).await.map_err(|e| failed("clock")(e.to_string()))?;
     cluster::check_clock(&store, &clock).await?;
 
     let accounts = Accounts::new(store.clone(), clock.clone(), sealer.clone(), development);

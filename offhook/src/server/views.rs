@@ -10,7 +10,8 @@ use sim::ThreadEntry;
 use store::{Row, Store, StoreError};
 use webhooks::Callback;
 
-use super::api::{App, Refusal, bad, number_of};
+use super::api::{App, Refusal, bad};
+use super::handsets::number_of;
 
 /// How long a user's message lets anything be said on a channel.
 const WINDOW_MICROS: i64 = 24 * 3600 * 1_000_000;

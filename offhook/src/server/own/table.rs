@@ -6,6 +6,7 @@ use super::super::api::{self, App};
 use super::super::{
     calls, check, console, health, links, mailboxes, networks, people, quiet_hours, views,
 };
+use super::super::{handsets, live, time};
 use super::Operation;
 use super::shapes as is;
 
@@ -72,25 +73,31 @@ fn who() -> Vec<Operation> {
 
 fn phones() -> Vec<Operation> {
     vec![
-        get("/handsets", "The simulated phones.", api::handsets).gives(&is::HANDSETS),
-        get("/handsets/{number}", "A phone; every number is one.", api::handset)
+        get("/handsets", "The simulated phones.", handsets::handsets).gives(&is::HANDSETS),
+        get("/handsets/{number}", "A phone; every number is one.", handsets::handset)
             .gives(&is::HANDSET),
-        set("/handsets/{number}", "Names a phone, and tells how it behaves.", api::set_handset)
-            .takes(&is::HANDSET_CHANGE)
-            .gives(&is::HANDSET),
-        get("/handsets/{number}/messages", "What a phone shows, newest first.", api::thread)
+        set(
+            "/handsets/{number}",
+            "Names a phone, and tells how it behaves.",
+            handsets::set_handset,
+        )
+        .takes(&is::HANDSET_CHANGE)
+        .gives(&is::HANDSET),
+        get("/handsets/{number}/messages", "What a phone shows, newest first.", handsets::thread)
             .query(is::LIMIT)
             .gives(&is::THREAD),
-        post("/handsets/{number}/messages", "Somebody types on a phone.", api::send_from)
+        post("/handsets/{number}/messages", "Somebody types on a phone.", handsets::send_from)
             .takes(&is::TYPED)
             .creates(&is::SENT),
-        post("/handsets/{number}/read", "Somebody looks at a phone.", api::look).gives(&is::READ),
-        get("/handsets/{number}/owner", "Who a phone belongs to.", api::owner).gives(&is::OWNER),
+        post("/handsets/{number}/read", "Somebody looks at a phone.", handsets::look)
+            .gives(&is::READ),
+        get("/handsets/{number}/owner", "Who a phone belongs to.", handsets::owner)
+            .gives(&is::OWNER),
         Operation::new(
             &["put"],
             "/handsets/{number}/owner",
             "Says who a phone belongs to.",
-            api::set_owner,
+            handsets::set_owner,
         )
         .takes(&is::OWNER)
         .gives(&is::OWNER),
@@ -145,13 +152,13 @@ fn phone_calls() -> Vec<Operation> {
 
 fn what_happens() -> Vec<Operation> {
     vec![
-        get("/events", "What happened, oldest first.", api::events)
+        get("/events", "What happened, oldest first.", live::events)
             .query(is::EVENTS_QUERY)
             .gives(&is::EVENTS),
-        get("/events/stream", "Events as they are committed, without a gap.", api::stream)
+        get("/events/stream", "Events as they are committed, without a gap.", live::stream)
             .query(is::AFTER)
             .sends("text/event-stream"),
-        get("/events/socket", "The same by WebSocket: one event a message.", api::socket)
+        get("/events/socket", "The same by WebSocket: one event a message.", live::socket)
             .query(is::AFTER)
             .upgrades(),
         post("/events/{seq}/replay", "Makes a webhook's request once more.", views::replay)
@@ -171,8 +178,8 @@ fn what_happens() -> Vec<Operation> {
 
 fn set_up() -> Vec<Operation> {
     vec![
-        get("/clock", "The platform's time.", api::clock_now).gives(&is::CLOCK),
-        post("/clock", "Moves the clock.", api::move_clock).takes(&is::MOVE).gives(&is::CLOCK),
+        get("/clock", "The platform's time.", time::clock_now).gives(&is::CLOCK),
+        post("/clock", "Moves the clock.", time::move_clock).takes(&is::MOVE).gives(&is::CLOCK),
         post("/short-codes", "Gives an account a short code.", api::add_short_code)
             .takes(&is::NEW_SHORT_CODE)
             .creates(&is::SHORT_CODE),
