@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{Action, Input, Machine, Output, Role, Sound, Source, State, Told, alert};
+use super::machine::{Action, Machine, State};
+use super::talk::{Input, Output, Role, Sound, Source, Told, alert};
 
 /// Somebody in a conference.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{Action, Input, Machine, Output, Params, State, alert, pair, unsupported};
+use super::machine::{Action, Machine, State};
 use super::relay::Relay;
+use super::talk::{Input, Output, Params, alert, pair, unsupported};
 
 /// What a call was handed over to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

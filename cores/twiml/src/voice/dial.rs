@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{Action, Input, Machine, Output, Role, Sound, State, alert};
+use super::machine::{Action, Machine, State};
+use super::talk::{Input, Output, Role, Sound, alert};
 
 /// Parties that one Dial may name.
 const TARGETS_MAX: usize = 10;

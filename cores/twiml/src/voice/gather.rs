@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{Action, Input, Listening, Machine, Output, SpeechText, State, alert, pair};
+use super::machine::{Action, Machine, State};
 use super::prompt::{Progress, Prompt, Step};
+use super::talk::{Input, Listening, Output, SpeechText, alert, pair};
 
 /// The pause after which `speechTimeout="auto"` takes a sentence as said.
 const AUTO_PAUSE_MILLIS: u64 = 1000;

@@ -30,13 +30,13 @@ mod prompt;
 mod queue;
 mod record;
 mod relay;
+mod talk;
 #[cfg(test)]
 mod tests;
 
 pub use dial::{DialPlan, Target, TargetKind};
 pub use document::{Document, Element, parse, parse_text};
-pub use machine::{
-    Input, Listening, Machine, Output, Params, Role, Sound, Source, SpeechText, Told,
-};
+pub use machine::Machine;
 pub use queue::EnqueuePlan;
 pub use record::RecordPlan;
+pub use talk::{Input, Listening, Output, Params, Role, Sound, Source, SpeechText, Told};

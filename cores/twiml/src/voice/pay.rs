@@ -8,9 +8,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{Action, Input, Machine, Output, Params, State, alert, pair};
+use super::machine::{Action, Machine, State};
 use super::payment::{Captured, CardType, Field, PayOutcome, Plan, failure_params};
 use super::prompt::{Progress, Prompt, Step};
+use super::talk::{Input, Output, Params, alert, pair};
 
 /// A Pay under way.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{Input, LOOPS_MAX, Machine, Output, Sound, alert};
+use super::machine::{LOOPS_MAX, Machine};
+use super::talk::{Input, Output, Sound, alert};
 
 /// Characters of one Say.
 const SAY_CHARS_MAX: usize = 4096;

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{Action, Input, Machine, Output, Role, Sound, Source, State, alert};
+use super::machine::{Action, Machine, State};
+use super::talk::{Input, Output, Role, Sound, Source, alert};
 
 /// Between two runs of the document for those who wait.
 ///

@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::Element;
-use super::machine::{
-    Action, Input, Listening, Machine, Output, Params, Sound, State, alert, pair,
-};
+use super::machine::{Action, Machine, State};
+use super::talk::{Input, Listening, Output, Params, Sound, alert, pair};
 
 /// What a recording needs to know of its verb.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

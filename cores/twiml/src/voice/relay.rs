@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::document::Element;
-use super::machine::{Input, Listening, Machine, Output, Params, alert, pair};
+use super::machine::Machine;
 use super::prompt::{Progress, Prompt, Step};
+use super::talk::{Input, Listening, Output, Params, alert, pair};
 
 /// Pieces that wait to be spoken.
 const PIECES_MAX: usize = 1_000;

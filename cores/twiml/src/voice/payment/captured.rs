@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::card::{CardType, passes_luhn};
 use super::plan::{PaymentMethod, Plan, Postal};
-use crate::voice::machine::Params;
+use crate::voice::talk::Params;
 
 /// One thing that the payer keys in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -14,7 +14,7 @@ pub use plan::{PaymentMethod, Plan, Postal};
 
 use serde::{Deserialize, Serialize};
 
-use super::machine::Params;
+use super::talk::Params;
 
 /// A payment that a connector did not make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
