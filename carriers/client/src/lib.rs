@@ -8,13 +8,13 @@
 mod device;
 mod message;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use contracts::{
-    AnsweredBy, BoxFuture, CallNetwork, ClientTokens, Ending, LegEvent, LegReport, Order,
-    OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
+    AnsweredBy, BoxFuture, CallNetwork, ClientTokens, Ending, Homes, LegEvent, LegReport, Order,
+    OutboundCall, Unavailable, VoiceCarrier, VoiceSink, homes_of_client,
 };
 use kernel::{Sid, Timestamp};
 use media::{Engine, Offered, Peer};
@@ -31,6 +31,8 @@ const DEVICES_MAX: usize = 10;
 pub struct Parts {
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub tokens: Arc<dyn ClientTokens>,
+    /// Who is registered on which node.
+    pub homes: Arc<dyn Homes>,
     /// Addresses of this machine that browsers reach, for their packets.
     pub addresses: Vec<IpAddr>,
     /// Random, for tokens and ids.
@@ -107,11 +109,10 @@ impl Clients {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Names that can be called now, with whose they are and how many programs each has.
-    pub fn registered(&self) -> Vec<(Sid, String, usize)> {
+    /// Names that can be called on this node now, with whose they are and how many programs each has.
+    pub fn registered(&self) -> BTreeMap<(Sid, String), usize> {
         let state = self.state();
-        let all = state.registered.iter();
-        all.map(|((owner, name), devices)| (*owner, name.clone(), devices.len())).collect()
+        state.registered.iter().map(|(key, devices)| (key.clone(), devices.len())).collect()
     }
 
     async fn report(&self, account: Sid, leg: Sid, event: LegEvent) {
@@ -252,6 +253,20 @@ impl CallNetwork for Clients {
 }
 
 impl VoiceCarrier for Clients {
+    /// Where its latest program is: that node rings it, and every other that it has.
+    ///
+    /// Differs: of an identity whose programs are connected to several nodes, those ring that share a
+    /// node with the one that registered last.
+    fn home_of<'a>(
+        &'a self,
+        call: &'a OutboundCall,
+    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        Box::pin(async move {
+            let Some(identity) = call.to.strip_prefix("client:") else { return Ok(None) };
+            self.parts.homes.latest(&homes_of_client(call.account, identity)).await
+        })
+    }
+
     /// Differs: a name that nobody is registered as does not answer.
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(async move {

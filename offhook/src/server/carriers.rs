@@ -22,7 +22,7 @@ use sim::{Mailboxes, Sim};
 use sip_carrier::Sip;
 use smpp_carrier::Smpp;
 use smtp::Smtp;
-use store::Store;
+use store::{Leases, Store};
 use telemetry::Metrics;
 use twilio::Twilio;
 use voice::Voice;
@@ -79,6 +79,7 @@ impl Networks {
         clock: &Clock,
         client: &Arc<Client>,
         public_url: &str,
+        leases: &Leases,
     ) -> Result<Self, StartError> {
         let config = &settings.config;
         let is_shared = settings.bus.is_some();
@@ -119,7 +120,8 @@ impl Networks {
         let sip = sip.map(|sip| {
             let now: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || time.now());
             let policy = settings.policy.clone();
-            Sip::new(sip, sip_carrier::Parts { now, policy, notes: notes("sip") })
+            let home = is_shared.then(|| leases.home());
+            Sip::new(sip, sip_carrier::Parts { now, policy, notes: notes("sip"), home })
         });
         let sip = sip.transpose().map_err(|error| failed("carriers.sip")(error.to_string()))?;
         let has_listener =
@@ -268,6 +270,13 @@ impl VoiceCarrier for Homed {
             self.1.claim(&home_of_leg(call.account, call.leg)).await?;
             self.0.place(call).await
         })
+    }
+
+    fn home_of<'a>(
+        &'a self,
+        call: &'a OutboundCall,
+    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        self.0.home_of(call)
     }
 
     fn order<'a>(

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use contracts::{
-    BoxFuture, Ending, Homes, InboundCall, LegEvent, LegReport, Unavailable, VoiceSink, home_of_leg,
+    BoxFuture, Ending, HOMES_OF_CLIENTS, Homes, InboundCall, LegEvent, LegReport, Unavailable,
+    VoiceSink, home_of_leg,
 };
 use kernel::{Sid, Timestamp};
 use store::{Leases, StoreError};
@@ -30,11 +31,25 @@ impl Homes for Rows {
     }
 
     fn release<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {
-        Box::pin(async move { self.0.release(name).await.map_err(unavailable) })
+        Box::pin(async move {
+            match self.0.is_alone() {
+                true => Ok(()),
+                false => self.0.release(name).await.map_err(unavailable),
+            }
+        })
     }
 
     fn is_elsewhere<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, Unavailable>> {
         Box::pin(async move { self.0.is_elsewhere(name).await.map_err(unavailable) })
+    }
+
+    fn latest<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        Box::pin(async move {
+            if self.0.is_alone() {
+                return Ok(None);
+            }
+            Ok(self.0.latest(prefix, 1).await.map_err(unavailable)?.pop())
+        })
     }
 }
 
@@ -108,8 +123,10 @@ async fn end_once(leases: &Leases, sink: &dyn VoiceSink, at: Timestamp) -> Resul
         }
         leases.bury(&name).await.map_err(unavailable)?;
     }
-    for name in leases.orphans("relay/").await.map_err(unavailable)? {
-        leases.bury(&name).await.map_err(unavailable)?;
+    for prefix in ["relay/", HOMES_OF_CLIENTS] {
+        for name in leases.orphans(prefix).await.map_err(unavailable)? {
+            leases.bury(&name).await.map_err(unavailable)?;
+        }
     }
     Ok(())
 }

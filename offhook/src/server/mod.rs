@@ -376,7 +376,7 @@ async fn wire(
     // What workers and carriers write yields to what API callers wait for.
     let background = store.background();
     let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
-    let networks = Networks::new(settings, &background, &clock, &client, &url)?;
+    let networks = Networks::new(settings, &background, &clock, &client, &url, &leases)?;
     let sim = networks.sim.clone();
     let numbers =
         Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
@@ -489,6 +489,7 @@ async fn wire(
     let clients = Clients::new(client::Parts {
         now: Arc::new(move || time.now()),
         tokens: accounts.clone(),
+        homes: homes.clone(),
         addresses: browsers.clone(),
         random: Arc::new(rand::random::<u128>),
     });
