@@ -15,6 +15,7 @@ use crate::Fork;
 use crate::engine::Shared;
 use crate::fetch::Sound;
 use crate::leg::Leg;
+use crate::link::RoomLink;
 use crate::recorder::{self, Tape};
 
 const TICK: Duration = Duration::from_millis(20);
@@ -97,6 +98,7 @@ pub(crate) fn start(count: usize, shared: &Arc<Shared>) -> Vec<SyncSender<Note>>
             inbox,
             legs: HashMap::new(),
             rooms: HashMap::new(),
+            links: HashMap::new(),
             beeps: HashMap::new(),
             tapes: HashMap::new(),
             early: HashMap::new(),
@@ -115,6 +117,8 @@ struct Lane {
     inbox: Receiver<Note>,
     legs: HashMap<Sid, Box<Leg>>,
     rooms: HashMap<String, Mixer<Sid>>,
+    /// Their ways to other nodes, where there are some.
+    links: HashMap<String, RoomLink>,
     /// What is left of beeps in rooms.
     beeps: HashMap<String, VecDeque<Frame>>,
     /// Recordings of rooms.
@@ -141,7 +145,7 @@ impl Lane {
                 self.shared.clockwork.skip((late.as_millis() / TICK.as_millis()) as u64);
             }
             // Nobody to hear: the next note is waited for.
-            if self.legs.is_empty() {
+            if self.legs.is_empty() && self.rooms.is_empty() {
                 match self.inbox.recv() {
                     Ok(note) => self.take(note),
                     Err(_) => return,
@@ -236,8 +240,10 @@ impl Lane {
                 if !is_there {
                     self.leave(sid);
                 }
-                let mixer =
-                    self.rooms.entry(room.clone()).or_insert_with(|| Mixer::new(Limits::default()));
+                if !self.rooms.contains_key(&room) {
+                    self.open_room(sid, &room);
+                }
+                let Some(mixer) = self.rooms.get_mut(&room) else { return };
                 let place = audio::mix::Part {
                     muted: !part.speaks,
                     coaches: part.only_to,
@@ -268,8 +274,14 @@ impl Lane {
             }
             order => {
                 let room = self.legs.get(&sid).and_then(|leg| leg.room.as_ref());
-                if let Some(tapes) = room.and_then(|room| self.tapes.get_mut(room)) {
-                    recorder::follow(tapes, &order, &self.shared.recorder);
+                if let Some(room) = room {
+                    let tapes = self.tapes.get_mut(room);
+                    let is_here = tapes.is_some_and(|tapes| {
+                        recorder::follow(tapes, &order, &self.shared.recorder)
+                    });
+                    if let Some(link) = self.links.get_mut(room).filter(|_| !is_here) {
+                        link.pass_on(&order);
+                    }
                 }
                 if let Some(leg) = self.legs.get_mut(&sid) {
                     leg.follow(order, &self.shared);
@@ -283,12 +295,53 @@ impl Lane {
         let Some(room) = room else { return };
         if let Some(mixer) = self.rooms.get_mut(&room) {
             mixer.remove(sid);
-            if mixer.is_empty() {
-                self.rooms.remove(&room);
-                self.beeps.remove(&room);
-                for mut tape in self.tapes.remove(&room).unwrap_or_default() {
-                    tape.end(&self.shared.recorder);
+            if mixer.is_empty() && !self.is_listened_to(&room) {
+                self.close_room(&room);
+            }
+        }
+    }
+
+    fn open_room(&mut self, leg: Sid, room: &str) {
+        self.rooms.insert(room.to_owned(), Mixer::new(Limits::default()));
+        let account = self.legs.get(&leg).map(|leg| leg.account);
+        if let (Some(links), Some(account)) = (&self.shared.links, account) {
+            let link = RoomLink::open(links, account, room);
+            self.links.extend(link.map(|link| (room.to_owned(), link)));
+        }
+    }
+
+    fn close_room(&mut self, room: &str) {
+        self.rooms.remove(room);
+        self.links.remove(room);
+        self.beeps.remove(room);
+        for mut tape in self.tapes.remove(room).unwrap_or_default() {
+            tape.end(&self.shared.recorder);
+        }
+    }
+
+    /// A room without members here is recorded on while others have some.
+    fn is_listened_to(&self, room: &str) -> bool {
+        self.tapes.get(room).is_some_and(|tapes| !tapes.is_empty())
+            && self.links.get(room).is_some_and(RoomLink::has_others)
+    }
+
+    /// Lets linked rooms hear what is said on other nodes, and ends those that nobody is in any more.
+    fn hear_others(&mut self, now: Instant) {
+        let mut left = Vec::new();
+        for (room, link) in &mut self.links {
+            let Some(mixer) = self.rooms.get_mut(room) else { continue };
+            for order in link.bring(now, mixer) {
+                if let Some(tapes) = self.tapes.get_mut(room) {
+                    recorder::follow(tapes, &order, &self.shared.recorder);
                 }
+            }
+            if mixer.is_empty() {
+                left.push(room.clone());
+            }
+        }
+        for room in left {
+            if !self.is_listened_to(&room) {
+                self.close_room(&room);
             }
         }
     }
@@ -300,9 +353,15 @@ impl Lane {
                 mixer.put(leg.sid, frame);
             }
         }
+        if !self.links.is_empty() {
+            self.hear_others(now);
+        }
         for (room, mixer) in &mut self.rooms {
             let beep = self.beeps.get_mut(room).and_then(VecDeque::pop_front);
             mixer.mix(beep.as_ref());
+            if let Some(link) = self.links.get_mut(room) {
+                link.say(mixer);
+            }
             for tape in self.tapes.get_mut(room).into_iter().flatten() {
                 tape.put(mixer.everyone(), &SILENCE, &self.shared.recorder);
             }

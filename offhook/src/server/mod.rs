@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod backplane;
 mod calls;
 mod carriers;
 mod check;
@@ -188,6 +189,8 @@ pub struct Platform {
     pub sip: Option<Arc<Sip>>,
     pub clients: Arc<Clients>,
     pub sound: Arc<Engine>,
+    /// The way to rooms of other nodes, where there are some.
+    between_nodes: Option<Arc<backplane::Sound>>,
     pub events: Arc<Events>,
     pub router: Router,
     /// Those that somebody works on.
@@ -290,6 +293,9 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     if let Some(sip) = &platform.sip {
         tasks.push(tokio::spawn(sip.clone().run(stopped.clone())));
         sip.ready().await;
+    }
+    if let Some(sound) = platform.between_nodes.clone() {
+        tasks.push(tokio::spawn(sound.carry(stopped.clone())));
     }
     if settings.bus.is_some() {
         let (leases, stopped) = (platform.leases.clone(), stopped.clone());
@@ -471,6 +477,7 @@ async fn wire(
         agents: settings.config.virtual_agents.clone(),
         notice_caller: notice_caller.clone(),
     });
+    let between_nodes = settings.bus.clone().map(backplane::Sound::new);
     let time = clock.clone();
     let sound = Engine::start(
         media::Parts {
@@ -481,6 +488,7 @@ async fn wire(
             sink: voice.clone(),
             spool: data.join("recordings"),
             legs_max: settings.legs_max,
+            links: between_nodes.as_ref().map(|sound| sound.links.clone()),
         },
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     );
@@ -582,6 +590,7 @@ async fn wire(
         sip: networks.sip.clone(),
         clients,
         sound,
+        between_nodes,
         events,
         router,
         queues: runner.queues(),

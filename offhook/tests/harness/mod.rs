@@ -7,6 +7,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 
+mod caller;
 mod calls;
 mod described;
 mod http;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use sim::Network;
 use store::testing::TestDatabase;
 
+pub use caller::{Caller, loudness, pause, table};
 pub use http::{Reply, Request, encode, exchange, raw};
 pub use sink::{Act, Seen, WebhookSink};
 pub use telephone::{
