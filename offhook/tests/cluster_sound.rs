@@ -4,8 +4,12 @@
 
 mod harness;
 
+use audio::tone::Tone;
 use harness::node::NatsServer;
-use harness::{Act, Caller, WebhookSink, World, loudness, nodes, pause, table};
+use harness::{
+    Act, Caller, WebhookSink, World, assert_error, eventually, loudness, nodes, pause, table,
+};
+use serde_json::json;
 
 /// Everybody who calls is in one conference; two callers on each node.
 async fn confer(worlds: &[World; 2], sink: &WebhookSink, noun: &str) -> Vec<Caller> {
@@ -100,4 +104,79 @@ async fn a_recording_holds_who_is_on_either_node() {
     for world in worlds {
         world.stop().await;
     }
+}
+
+const HANDSET: &str = "+14155550155";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_simulated_handset_sounds_on_one_node_whichever_is_asked() {
+    let sink = WebhookSink::start().await;
+    let mut tone = vec![0; 8000];
+    Tone::parse("1500").unwrap().fill(&mut tone);
+    let words = audio::wav::write(audio::wav::Encoding::Pcm16, 8000, 1, &tone).unwrap();
+    sink.on("/v1/audio/speech", Act::answer(200, "audio/wav", words));
+    let speech = format!("[speech]\nurl = '{}'\nspeech_model = 'hum'\n", sink.at("/v1"));
+    let config = offhook::config::Config::read_text(&speech).unwrap();
+    let nats = NatsServer::start().await;
+    let change = |settings: &mut offhook::server::Settings| settings.config = config.clone();
+    let Some(worlds) = nodes(&nats, &change).await else { return };
+    let noun = "<Conference beep='false' startConferenceOnEnter='true'>Room</Conference>";
+    let mut callers = confer(&worlds, &sink, noun).await;
+    let dialled = worlds[1].dial_in(HANDSET).await;
+    let legs = |world: &World| world.platform().sound.load().legs;
+    eventually("the handset has sound", || async {
+        (legs(&worlds[0]) + legs(&worlds[1]) == 5).then_some(())
+    })
+    .await;
+    let home = usize::from(legs(&worlds[1]) == 3);
+    for world in &worlds {
+        callers.iter().for_each(Caller::forget);
+        world.deed(HANDSET, "speak", json!({ "text": "x" })).await;
+        pause(1300).await;
+        assert!(callers.iter().all(|caller| caller.hears(1500)), "everybody hears it");
+    }
+
+    // A page listens where the sound is; elsewhere it is told why not.
+    let here = [std::net::IpAddr::from([127, 0, 0, 1])];
+    let offer = media::Peer::offer(&here).await.unwrap().sdp.replace("a=ice-lite\r\n", "");
+    let place = format!("handsets/{HANDSET}/calls/{dialled}/sound");
+    let listened = worlds[home].own("POST", &place, json!({ "sdp": offer })).await;
+    assert_eq!(listened.status, 201, "{listened:?}");
+    let refused = worlds[1 - home].own("POST", &place, json!({ "sdp": offer })).await;
+    assert_error(&refused, 20409, 409, "another node");
+
+    // Who hangs up by the other node has hung up.
+    worlds[1 - home].deed(HANDSET, "hangup", json!({})).await;
+    eventually("its sound is over", || async {
+        (legs(&worlds[0]) + legs(&worlds[1]) == 4).then_some(())
+    })
+    .await;
+
+    // The node that has the sound ends: the call goes on, with its sound on the other.
+    worlds[0].dial_in(HANDSET).await;
+    eventually("the handset has sound again", || async {
+        (legs(&worlds[0]) + legs(&worlds[1]) == 5).then_some(())
+    })
+    .await;
+    let home = usize::from(legs(&worlds[1]) == 3);
+    let [one, two] = worlds;
+    let (ends, stays) = if home == 0 { (one, two) } else { (two, one) };
+    ends.stop().await;
+    for _ in 0..300 {
+        if legs(&stays) == 3 {
+            break;
+        }
+        pause(100).await;
+    }
+    assert_eq!(legs(&stays), 3, "its own two, and the handset");
+    // The callers of the other node have gone with it.
+    let left = callers.remove(1 - home);
+    left.forget();
+    stays.deed(HANDSET, "speak", json!({ "text": "x" })).await;
+    pause(1300).await;
+    assert!(left.hears(1500));
+    callers.iter().chain([&left]).for_each(|caller| {
+        caller.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    });
+    stays.stop().await;
 }

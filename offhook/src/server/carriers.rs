@@ -1,7 +1,6 @@
 //! The networks: made, connected to Messaging, and routed.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -176,8 +175,7 @@ impl Networks {
         Ok(())
     }
 
-    /// Connects those that carry calls and Voice, both ways; `browsers` send their sound to those
-    /// addresses.
+    /// Connects those that carry calls and Voice, both ways.
     pub fn connect_calls(
         &self,
         voice: &Arc<Voice>,
@@ -185,11 +183,9 @@ impl Networks {
         sound: &Arc<Engine>,
         clients: &Arc<Clients>,
         homes: &Arc<dyn Homes>,
-        browsers: Vec<IpAddr>,
     ) {
         let housed = Arc::new(Housed { sink: voice.clone(), homes: homes.clone() });
         self.sim.connect_voice(voice.clone());
-        self.sim.connect_sound(sound.clone(), browsers);
         let sip = self.sip.iter().map(|sip| {
             sip.connect(housed.clone(), directory.clone(), sound.clone());
             sip.clone() as Arc<dyn CallNetwork>

@@ -300,10 +300,12 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
     if settings.bus.is_some() {
         let (leases, stopped) = (platform.leases.clone(), stopped.clone());
         let (voice, clock) = (platform.voice.clone(), platform.clock.clone());
+        let (sim, bus) = (platform.sim.clone(), platform.store.bus().clone());
+        tasks.push(tokio::spawn(homes::hear_of_rooms(bus, sim.clone(), stopped.clone())));
         tasks.push(tokio::spawn(async move {
             let orphans = |stop| {
-                let clock = clock.clone();
-                homes::end_orphans(leases.clone(), voice.clone(), move || clock.now(), stop)
+                let (clock, sim) = (clock.clone(), sim.clone());
+                homes::end_orphans(leases.clone(), voice.clone(), sim, move || clock.now(), stop)
             };
             leases.clone().alone(homes::LEASE, stopped, orphans).await;
         }));
@@ -501,7 +503,9 @@ async fn wire(
         addresses: browsers.clone(),
         random: Arc::new(rand::random::<u128>),
     });
-    networks.connect_calls(&voice, directory, &sound, &clients, &homes, browsers);
+    let tell_of_room = homes::tell_of_rooms(settings, store.bus());
+    sim.connect_sound(sound.clone(), browsers, homes.clone(), tell_of_room);
+    networks.connect_calls(&voice, directory, &sound, &clients, &homes);
     let mut senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
