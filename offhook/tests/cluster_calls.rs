@@ -5,17 +5,20 @@
 mod harness;
 
 use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::{SinkExt, StreamExt};
-use harness::node::NatsServer;
+use harness::node::{NatsServer, cluster};
 use harness::{
-    DOMAIN, Domains, Telephone, World, eventually, nodes, owned_by, placed, reached, telephone,
+    DOMAIN, Domains, Request, Telephone, World, eventually, exchange, nodes, owned_by, placed,
+    reached, telephone,
 };
 use media::Peer;
 use serde_json::{Value, json};
 use sip::Method;
+use store::Location;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
@@ -29,16 +32,20 @@ struct Program(WebSocketStream<MaybeTlsStream<TcpStream>>);
 impl Program {
     /// Registered on this node as `ann`.
     async fn register(world: &World) -> Self {
+        Self::register_at(&world.url, world.sid()).await
+    }
+
+    async fn register_at(url: &str, account: &str) -> Self {
         let part = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
         let claims = json!({
-            "jti": "x", "iss": "SK00000000000000000000000000000001", "sub": world.sid(),
+            "jti": "x", "iss": "SK00000000000000000000000000000001", "sub": account,
             "exp": 4_000_000_000u64,
             "grants": { "identity": "ann", "voice": { "incoming": { "allow": true } } },
         });
         let head = json!({ "alg": "HS256", "typ": "JWT", "cty": "twilio-fpa;v=1" });
         // In development a key that nobody made is believed.
         let token = format!("{}.{}.c2lnbmVk", part(head), part(claims));
-        let url = format!("{}/signal", world.url.replacen("http", "ws", 1));
+        let url = format!("{}/signal", url.replacen("http", "ws", 1));
         let mut program = Self(tokio_tungstenite::connect_async(url).await.unwrap().0);
         program.say("listen", json!({ "token": token })).await;
         program.hear("connected").await;
@@ -64,7 +71,7 @@ impl Program {
                 }
             }
         };
-        let patience = std::time::Duration::from_secs(10);
+        let patience = Duration::from_secs(10);
         tokio::time::timeout(patience, heard).await.unwrap_or_else(|_| panic!("no {kind}"))
     }
 
@@ -183,4 +190,41 @@ async fn a_telephone_is_called_by_the_node_where_it_registered() {
     for world in [one, two] {
         world.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_programs_of_a_dead_node_are_forgotten_with_its_lease() {
+    let database = store::testing::databases().await;
+    let Some(database) = database.into_iter().find(|one| one.store.kind() == "postgres") else {
+        return;
+    };
+    let Location::Postgres(url) = &database.location else { return };
+    let nats = NatsServer::start().await;
+    let mut nodes = cluster(database.directory(), url, &nats.url(), 2).await;
+    let (login, number) = nodes[0].env().await;
+    let _program = Program::register_at(&nodes[1].url, &login.user).await;
+    let first = nodes[0].url.clone();
+    let shown = async || {
+        let networks = Request::new("GET", "/_offhook/v1/networks");
+        let all = exchange(&first, networks).await.json()["registered"].clone();
+        all.as_array().unwrap().iter().any(|one| one["kind"] == "browser")
+    };
+    assert!(shown().await);
+    nodes[1].kill().await;
+    let begun = Instant::now();
+    while shown().await {
+        assert!(begun.elapsed() < Duration::from_secs(15), "it is still shown");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Who is called now is nobody's program.
+    let path = harness::account_path(&login.user, "Calls.json");
+    let form = [("From", &*number), ("To", "client:ann"), ("Twiml", WAIT)];
+    let call = exchange(&first, Request::new("POST", &path).login(&login).form(&form)).await;
+    assert_eq!(call.status, 201, "{call:?}");
+    let path = harness::account_path(&login.user, &format!("Calls/{}.json", call.text_of("sid")));
+    eventually("the simulated client answers", || async {
+        let call = exchange(&first, Request::new("GET", &path).login(&login)).await;
+        (call.json()["status"] == "in-progress").then_some(())
+    })
+    .await;
 }
