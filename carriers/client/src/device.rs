@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::Sender;
 
 use crate::message::{error, message, pairs};
-use crate::{Call, Clients, Registered};
+use crate::{Call, Clients, Registered, device_of_home};
 
 /// A message of a program, in bytes.
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
@@ -146,7 +146,7 @@ impl Device {
 
     /// Where the program is.
     fn home(&self, grant: &ClientGrant) -> String {
-        format!("{}{:016x}", homes_of_client(grant.account, &grant.identity), self.id)
+        homes_of_client(grant.account, &grant.identity) + &device_of_home(self.id)
     }
 
     async fn unregister(&self) {

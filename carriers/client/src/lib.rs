@@ -27,6 +27,11 @@ use message::{escape, message};
 /// Programs of one name that ring at once.
 const DEVICES_MAX: usize = 10;
 
+/// A device as the end of its home's name.
+fn device_of_home(device: u64) -> String {
+    format!("{device:016x}")
+}
+
 /// What the carrier stands on.
 pub struct Parts {
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
@@ -113,6 +118,13 @@ impl Clients {
     pub fn registered(&self) -> BTreeMap<(Sid, String), usize> {
         let state = self.state();
         state.registered.iter().map(|(key, devices)| (key.clone(), devices.len())).collect()
+    }
+
+    /// Whether this device, as its home names it, takes calls here.
+    fn is_registered(&self, account: Sid, identity: &str, device: &str) -> bool {
+        let state = self.state();
+        let devices = state.registered.get(&(account, identity.to_owned()));
+        devices.into_iter().flatten().any(|known| device_of_home(known.device) == device)
     }
 
     async fn report(&self, account: Sid, leg: Sid, event: LegEvent) {
@@ -263,7 +275,21 @@ impl VoiceCarrier for Clients {
     ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
         Box::pin(async move {
             let Some(identity) = call.to.strip_prefix("client:") else { return Ok(None) };
-            self.parts.homes.latest(&homes_of_client(call.account, identity)).await
+            let (homes, all) = (&self.parts.homes, homes_of_client(call.account, identity));
+            for _ in 0..DEVICES_MAX {
+                let Some(home) = homes.latest(&all).await? else { break };
+                if self.is_registered(
+                    call.account,
+                    identity,
+                    home.strip_prefix(&all).unwrap_or_default(),
+                ) || homes.is_elsewhere(&home).await?
+                {
+                    return Ok(Some(home));
+                }
+                // It is gone from here, and could not be released when it went.
+                homes.release(&home).await?;
+            }
+            Ok(None)
         })
     }
 
