@@ -208,7 +208,7 @@ impl Buffer {
             Some(next) if tick < next && self.waiting.is_empty() => tick.saturating_sub(WAIT),
             Some(next) if tick < next => return false,
             Some(next) if tick - next > DEPTH_MAX => {
-                let next = (tick + 1).saturating_sub(WAIT);
+                let next = tick.saturating_sub(WAIT - 1);
                 self.waiting = self.waiting.split_off(&next);
                 next
             }
@@ -222,7 +222,7 @@ impl Buffer {
     /// What is heard in this tick.
     pub fn take(&mut self) -> Option<Sound> {
         let next = self.next?;
-        self.next = Some(next + 1);
+        self.next = Some(next.saturating_add(1));
         let taken = self.waiting.remove(&next);
         self.idle = if taken.is_some() { 0 } else { self.idle + 1 };
         if self.idle >= OVER && self.waiting.is_empty() {

@@ -61,6 +61,16 @@ fn what_is_late_is_dropped_and_what_stays_late_begins_anew() {
 }
 
 #[test]
+fn no_tick_is_too_late_to_be_heard() {
+    let mut buffer = Buffer::default();
+    for tick in [1, u64::MAX, u64::MAX - 1] {
+        buffer.put(tick, sound(1));
+    }
+    let heard = (0..10).filter_map(|_| buffer.take()).count();
+    assert_eq!(heard, 2);
+}
+
+#[test]
 fn what_piles_up_is_cut() {
     let mut buffer = Buffer::default();
     for tick in 0..50 {
