@@ -170,13 +170,7 @@ async fn a_telephone_is_called_by_the_node_where_it_registered() {
     owned_by(&domains, &one);
     let phone: Telephone = telephone(&two).await;
     let uri = format!("sip:ann@{DOMAIN}");
-    let mut register = phone.request(Method::Register, &format!("sip:{DOMAIN}"), &uri);
-    register.headers.set("To", format!("<{uri}>"));
-    phone.say(register.write()).await;
-    let challenge = phone.response(401, &register).await;
-    let again = phone.answering(&register, &challenge, PASSWORD);
-    phone.say(again.write()).await;
-    phone.response(200, &again).await;
+    phone.register("ann", PASSWORD).await;
 
     let sid = placed(&one, &[("To", &uri), ("Twiml", WAIT)]).await;
     let invite = phone.asked(Method::Invite).await;

@@ -4,10 +4,16 @@
 
 mod harness;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
 use audio::tone::Tone;
+use bus::{Bus, Channels, Nats, Topic};
 use harness::node::NatsServer;
 use harness::{
-    Act, Caller, WebhookSink, World, assert_error, eventually, loudness, nodes, pause, table,
+    Act, Caller, DOMAIN, Domains, WebhookSink, World, assert_error, eventually, loudness, nodes,
+    owned_by, pause, table, telephone,
 };
 use serde_json::json;
 
@@ -179,4 +185,80 @@ async fn a_simulated_handset_sounds_on_one_node_whichever_is_asked() {
         caller.tasks.iter().for_each(tokio::task::JoinHandle::abort);
     });
     stays.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_calls_on_one_node_talks_with_who_registered_on_the_other() {
+    let nats = NatsServer::start().await;
+    let domains = Domains::shared();
+    let change = |settings: &mut offhook::server::Settings| {
+        settings.sip_directory = Some(domains.clone());
+    };
+    let Some([one, two]) = nodes(&nats, &change).await else { return };
+    owned_by(&domains, &one);
+    let phone = telephone(&two).await;
+    phone.register("ann", "Secret12345678").await;
+    let sink = WebhookSink::start().await;
+    sink.on("/voice", Act::twiml(&format!("<Dial><Sip>sip:ann@{DOMAIN}</Sip></Dial>")));
+    one.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+    let (caller, callee) =
+        tokio::join!(Caller::call(&one, "+14155550110", 450), Caller::answer(phone, 620));
+    let both = [caller, callee];
+    pause(500).await;
+    assert_eq!(table(&both, &PITCHES[..2]).await, ["b", "a"]);
+    for party in both {
+        party.tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+    for world in [one, two] {
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_hint_waits_behind_sound() {
+    let nats = NatsServer::start().await;
+    let place = Nats::parse(&nats.url()).unwrap();
+    let [one, two] = [(); 2].map(|()| (Bus::among(place.clone()), Channels::new(place.clone())));
+    let ((here, says), (there, hears)) = (one, two);
+    let (says, hears) = (Arc::new(says), Arc::new(hears));
+    let heard = Arc::new(AtomicUsize::new(0));
+    let count = heard.clone();
+    let listening = hears.clone();
+    let mut tasks = vec![tokio::spawn(async move {
+        let receive = |_: &str, _: &[u8]| {
+            count.fetch_add(1, Ordering::Relaxed);
+        };
+        listening.carry(receive).await;
+    })];
+    let talking = says.clone();
+    tasks.push(tokio::spawn(async move { talking.carry(|_, _| {}).await }));
+    let room: Arc<str> = "AC1.CF1".into();
+    assert!(hears.subscribe(&room));
+    // As much as the connection takes: hundreds of rooms.
+    let flooding = says.clone();
+    tasks.push(tokio::spawn(async move {
+        loop {
+            for _ in 0..50 {
+                flooding.publish(&room, vec![7; 340]);
+            }
+            pause(1).await;
+        }
+    }));
+    eventually("sound", || async { (heard.load(Ordering::Relaxed) > 1000).then_some(()) }).await;
+    eventually("both are connected", || async {
+        here.connection().and(there.connection()).map(|_| ())
+    })
+    .await;
+    pause(100).await;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..50 {
+        let mut wakes = there.wakes(Topic::Jobs);
+        let begun = Instant::now();
+        here.wake(Topic::Jobs);
+        wakes.changed().await.unwrap();
+        slowest = slowest.max(begun.elapsed());
+        pause(10).await;
+    }
+    assert!(slowest < Duration::from_millis(250), "a hint took {slowest:?}");
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
 }

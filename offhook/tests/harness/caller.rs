@@ -45,6 +45,26 @@ impl Caller {
         let path = format!("Calls.json?{}", query.join("&").replace('+', "%2B"));
         let calls = world.get(&world.path(&path)).await.json();
         let sid = calls["calls"][0]["sid"].as_str().expect("the call is there").to_owned();
+        Self::on(phone, dialog, sid, there, pitch)
+    }
+
+    /// Answers the call that comes to a telephone, and hums.
+    pub async fn answer(phone: Telephone, pitch: u32) -> Self {
+        let phone = Arc::new(phone);
+        let invite = phone.asked(Method::Invite).await;
+        phone.answer(&invite, 200, Some(phone.session("sendrecv"))).await;
+        let dialog = Dialog::of_invite(&invite, "callee").unwrap();
+        let there = Telephone::sound_of(&invite.body);
+        Self::on(phone, dialog, String::new(), there, pitch)
+    }
+
+    fn on(
+        phone: Arc<Telephone>,
+        dialog: Dialog,
+        sid: String,
+        there: std::net::SocketAddr,
+        pitch: u32,
+    ) -> Self {
         let (heard, pitch) = (Arc::default(), Arc::new(Mutex::new(pitch)));
         let tasks = vec![
             tokio::spawn(hum(phone.clone(), there, pitch.clone())),
