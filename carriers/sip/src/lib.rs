@@ -270,6 +270,9 @@ impl VoiceCarrier for Sip {
 
     /// A telephone is reached by the node where it registered last: a connection is that node's
     /// alone, and so is the way through a NAT.
+    ///
+    /// Differs: of telephones of one address that are connected to several nodes, those ring that share a
+    /// node with the one that registered last, and those that any node reaches by UDP.
     fn home_of<'a>(
         &'a self,
         call: &'a OutboundCall,

@@ -205,9 +205,11 @@ impl Registrar {
         };
         let wish = wish(request)?;
         let _guard = self.changing.lock().await;
+        let key = key(domain, user);
+        // Nor on another node.
+        let _turn = self.notes.turn(&key).await.map_err(broken)?;
         let old = self.read(domain, user).await.map_err(broken)?;
         let new = apply(old.clone(), &wish, request, (flow, self.home.as_deref()), (self.now)())?;
-        let key = key(domain, user);
         let done = match () {
             () if new == old => Ok(()),
             () if new.is_empty() => self.notes.delete(&key).await,
