@@ -5,7 +5,7 @@
 //! sent again; what is published while there is no connection, or faster than the server takes it,
 //! is dropped, and who publishes is told so. What is subscribed to is again with every connection.
 //!
-//! Bounds: 4,096 messages of 64 KB wait, 65,536 channels.
+//! Bounds: 16,384 messages of 64 KB wait, 65,536 channels.
 
 use std::collections::HashMap;
 use std::io::{Error, ErrorKind};
@@ -19,7 +19,7 @@ use tokio::time::{Instant, interval, sleep};
 
 use crate::nats::{LINE_BYTES_MAX, Nats, PING_EVERY, RECONNECT, SILENCE_MAX};
 
-const OUTBOX_MAX: usize = 4096;
+const OUTBOX_MAX: usize = 16_384;
 const CHANNELS_MAX: usize = 65_536;
 /// Bytes that are written at once, about.
 const WRITE_MAX: usize = 64 * 1024;
