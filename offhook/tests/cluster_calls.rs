@@ -120,6 +120,28 @@ async fn a_program_is_called_from_every_node() {
         assert_eq!(program.hear("hangup").await["callsid"], sid);
     }
 
+    // Its socket is lost in a call: it goes on by the other node.
+    let sid = placed(&one, &[("To", "client:ann"), ("Twiml", WAIT)]).await;
+    let invite = program.hear("invite").await;
+    program.answer(&invite).await;
+    reached(&one, &sid, "in-progress").await;
+    let mut elsewhere = Program::register(&one).await;
+    drop(program);
+    let back = |token: &str| json!({ "callsid": sid, "reconnect": token, "sdp": "" });
+    elsewhere.say("invite", back("guessed")).await;
+    assert_eq!(elsewhere.hear("hangup").await["error"]["code"], 31209);
+    elsewhere.say("invite", back(invite["reconnect"].as_str().unwrap())).await;
+    assert_eq!(elsewhere.hear("answer").await["callsid"], sid);
+    elsewhere.say("dtmf", json!({ "callsid": sid, "dtmf": "1" })).await;
+    let said = json!({ "callsid": sid, "voiceeventsid": "KX1", "content": { "a": 1 },
+        "messagetype": "user-defined-message" });
+    elsewhere.say("message", said).await;
+    assert_eq!(elsewhere.hear("ack").await["voiceeventsid"], "KX1");
+    elsewhere.say("hangup", json!({ "callsid": sid })).await;
+    reached(&two, &sid, "completed").await;
+    drop(elsewhere);
+    let mut program = Program::register(&two).await;
+
     // The latest of several nodes, and what is left when it goes.
     let mut latest = Program::register(&one).await;
     assert_eq!(shown(&two).await[0]["what"], "2 pages");

@@ -1,5 +1,6 @@
 //! One socket of one program: what it says, and what follows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use audio::dtmf::Key;
@@ -10,6 +11,7 @@ use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::Sender;
 
 use crate::message::{error, message, pairs};
+use crate::relay::Relay;
 use crate::{Call, Clients, Registered, device_of_home};
 
 /// A message of a program, in bytes.
@@ -27,13 +29,27 @@ pub struct Device {
     /// The label of the host by which it came, which it is told to come back to.
     edge: String,
     grant: Option<ClientGrant>,
+    /// Its calls on other nodes.
+    relays: HashMap<String, Relay>,
 }
 
 impl Device {
     /// A socket that has just been opened; answers go to `outbox`.
     pub fn new(clients: Arc<Clients>, edge: &str, outbox: Sender<String>) -> Self {
         let id = (clients.parts.random)() as u64;
-        Self { clients, id, outbox, edge: edge.to_owned(), grant: None }
+        let relays = HashMap::new();
+        Self { clients, id, outbox, edge: edge.to_owned(), grant: None, relays }
+    }
+
+    /// One whose socket is on another node, for a call that is here.
+    pub(crate) fn elsewhere(
+        clients: Arc<Clients>,
+        id: u64,
+        grant: ClientGrant,
+        outbox: Sender<String>,
+    ) -> Self {
+        let (edge, relays) = (String::new(), HashMap::new());
+        Self { clients, id, outbox, edge, grant: Some(grant), relays }
     }
 
     /// Takes a message. False when the socket is to be closed.
@@ -49,7 +65,13 @@ impl Device {
             return self.refuse(31100, "the message is not JSON").await;
         };
         let payload = &message["payload"];
-        match message["type"].as_str().unwrap_or_default() {
+        let kind = message["type"].as_str().unwrap_or_default();
+        let call = payload["callsid"].as_str().unwrap_or_default();
+        if let Some(relay) = self.relays.get(call).filter(|_| kind != "invite") {
+            relay.bring(text);
+            return true;
+        }
+        match kind {
             "listen" => return self.listen(payload).await,
             _ if self.grant.is_none() => {
                 return self.refuse(31204, "there is no valid token").await;
@@ -234,6 +256,7 @@ impl Device {
             is_answered: false,
         };
         self.clients.state().calls.insert(leg, call);
+        self.clients.open_call(leg);
         self.send(message("ringing", json!({ "callsid": leg }))).await;
         let at = (self.clients.parts.now)();
         if let Err(error) = self.clients.sink().ring(account, leg, at).await {
@@ -258,10 +281,7 @@ impl Device {
         (call.account == account && (call.device == self.id || rings_here)).then_some(leg)
     }
 
-    /// A program that lost its socket takes its call to this one.
-    ///
-    /// Differs: a program that comes back to another node than its call's is told that the call is gone
-    /// (31209), and the call ends after 30 seconds.
+    /// A program that lost its socket takes its call to this one, also from another node.
     async fn resume(&mut self, id: &str, token: &str) {
         let answer = {
             let mut state = self.clients.state();
@@ -274,7 +294,23 @@ impl Device {
         };
         match answer {
             Some(answer) => self.send(message("answer", answer)).await,
-            None => self.send(gone(id)).await,
+            None => {
+                self.relays.remove(id);
+                let account = self.grant.as_ref().map(|grant| grant.account);
+                let call = account.zip(id.parse().ok());
+                let relay = match call {
+                    Some((account, leg)) => {
+                        self.clients.relay(account, leg, token, &self.outbox).await
+                    }
+                    None => None,
+                };
+                match relay {
+                    Some(relay) => {
+                        self.relays.insert(id.to_owned(), relay);
+                    }
+                    None => self.send(gone(id)).await,
+                }
+            }
         }
     }
 
@@ -403,7 +439,7 @@ impl Device {
 }
 
 /// The end of a call that is not here, or not any more.
-fn gone(call: &str) -> String {
+pub(crate) fn gone(call: &str) -> String {
     let error = json!({ "code": 31209, "message": "there is no such call any more" });
     message("hangup", json!({ "callsid": call, "error": error }))
 }

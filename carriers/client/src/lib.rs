@@ -7,6 +7,7 @@
 
 mod device;
 mod message;
+mod relay;
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -17,7 +18,7 @@ use contracts::{
     OutboundCall, Unavailable, VoiceCarrier, VoiceSink, homes_of_client,
 };
 use kernel::{Sid, Timestamp};
-use media::{Engine, Offered, Peer};
+use media::{Backplane, Engine, Offered, Peer};
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::Sender;
 
@@ -38,6 +39,8 @@ pub struct Parts {
     pub tokens: Arc<dyn ClientTokens>,
     /// Who is registered on which node.
     pub homes: Arc<dyn Homes>,
+    /// The way to programs that other nodes have, where there are some.
+    pub backplane: Option<Arc<dyn Backplane>>,
     /// Addresses of this machine that browsers reach, for their packets.
     pub addresses: Vec<IpAddr>,
     /// Random, for tokens and ids.
@@ -57,6 +60,10 @@ struct State {
     /// Who may be called, by account and name.
     registered: HashMap<(Sid, String), Vec<Registered>>,
     calls: HashMap<Sid, Call>,
+    /// Programs with calls here whose sockets are on other nodes.
+    remotes: HashMap<u64, Sender<relay::What>>,
+    /// Sockets here whose calls are on other nodes.
+    sockets: HashMap<u64, relay::Socket>,
 }
 
 #[derive(Clone)]
@@ -138,6 +145,7 @@ impl Clients {
     /// The call is over on the program's side.
     async fn finish(&self, leg: Sid, ending: Ending) {
         let Some(call) = self.state().calls.remove(&leg) else { return };
+        self.close_call(leg);
         self.engine().close(leg);
         let gone = message("cancel", json!({ "callsid": leg }));
         for (device, _) in &call.ringing {
@@ -200,6 +208,7 @@ impl Clients {
             is_answered: false,
         };
         self.state().calls.insert(call.leg, made);
+        self.open_call(call.leg);
         self.report(call.account, call.leg, LegEvent::Ringing).await;
     }
 
@@ -363,6 +372,7 @@ impl Clients {
     /// The call is over on this side: nothing more is reported of it but its recordings.
     fn end(&self, leg: Sid) {
         self.state().calls.remove(&leg);
+        self.close_call(leg);
         self.engine().close(leg);
     }
 }

@@ -124,9 +124,9 @@ impl Channels {
                     while waiting.try_recv().is_ok() {}
                     let Err(why) = self.talk(stream, &mut waiting, &receive).await;
                     self.is_connected.store(false, Ordering::Release);
-                    tracing::warn!(server, %why, "sound between nodes is lost");
+                    tracing::warn!(server, %why, "what is said live is lost");
                 }
-                Err(why) => tracing::debug!(server, %why, "no sound between nodes"),
+                Err(why) => tracing::debug!(server, %why, "nothing is said live"),
             }
             sleep(pause).await;
             pause = (pause * 2).min(RECONNECT.1);
@@ -277,13 +277,13 @@ mod tests {
             assert!(!channels.subscribe(&name.into()), "{name:?}");
         }
         let mut stream = accept(&listener).await;
-        assert!(until(&mut stream, "SUB").await.contains("SUB prod.sound.AC1.CF1 1\r\n"));
+        assert!(until(&mut stream, "SUB").await.contains("SUB prod.live.AC1.CF1 1\r\n"));
         let other: Arc<str> = "AC1.CF2".into();
         channels.subscribe(&other);
         assert!(channels.publish(&other, vec![0, 13, 10, 255]));
-        let said = until(&mut stream, "PUB prod.sound.AC1.CF2 4\r\n").await;
-        assert!(said.contains("SUB prod.sound.AC1.CF2 2\r\nPUB"), "{said}");
-        stream.write_all(b"PING\r\nMSG prod.sound.AC1.CF1 1 3\r\n\r\nx\r\n").await.unwrap();
+        let said = until(&mut stream, "PUB prod.live.AC1.CF2 4\r\n").await;
+        assert!(said.contains("SUB prod.live.AC1.CF2 2\r\nPUB"), "{said}");
+        stream.write_all(b"PING\r\nMSG prod.live.AC1.CF1 1 3\r\n\r\nx\r\n").await.unwrap();
         assert_eq!(received.recv().await, Some(("AC1.CF1".to_owned(), b"\r\nx".to_vec())));
         until(&mut stream, "PONG").await;
         channels.unsubscribe("AC1.CF2");
@@ -293,7 +293,7 @@ mod tests {
         let mut stream =
             tokio::time::timeout(Duration::from_secs(5), accept(&listener)).await.unwrap();
         let said = until(&mut stream, "SUB").await;
-        assert!(said.contains("SUB prod.sound.AC1.CF1 1\r\n") && !said.contains("CF2"), "{said}");
+        assert!(said.contains("SUB prod.live.AC1.CF1 1\r\n") && !said.contains("CF2"), "{said}");
         task.abort();
     }
 }

@@ -5,7 +5,7 @@
 //! never loses it. By itself it serves one process; [`Bus::among`] joins the nodes
 //! of a cluster, and while that connection is lost caches do not answer.
 //!
-//! What is worth nothing a moment later, such as the sound of calls, goes by [`Channels`], beside the
+//! What is worth nothing a moment later, such as the sound of calls and the words of those who are there, goes by [`Channels`], beside the
 //! hints.
 //!
 //! Bounds: a [`Topic`] holds one pending wake-up; [`Bus::invalidations`] keeps

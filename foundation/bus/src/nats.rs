@@ -119,7 +119,7 @@ impl Nats {
 
     /// How what is said on a channel is named.
     pub(crate) fn channel(&self, name: &str) -> String {
-        format!("{}.sound.{name}", self.subject)
+        format!("{}.live.{name}", self.subject)
     }
 
     /// The server to try at this turn.

@@ -1,15 +1,18 @@
-//! The sound of rooms between nodes, over the NATS servers of the bus.
+//! What nodes say to each other live, over the NATS servers of the bus: the sound of rooms, and the words
+//! of browser phones that came back to another node.
 
 use std::sync::Arc;
 
 use bus::{Channels, Nats};
+use client::Clients;
 use media::{Backplane, Links};
 use tokio::sync::watch;
 
-/// The way to rooms of other nodes.
-pub struct Sound {
+/// The way to other nodes.
+pub struct Live {
     channels: Arc<Channels>,
     pub links: Arc<Links>,
+    pub backplane: Arc<dyn Backplane>,
 }
 
 /// [`Channels`] as the engine knows them.
@@ -29,17 +32,23 @@ impl Backplane for Carried {
     }
 }
 
-impl Sound {
+impl Live {
     pub fn new(nats: Nats) -> Arc<Self> {
         let channels = Arc::new(Channels::new(nats));
-        let links = Links::new(Arc::new(Carried(channels.clone())), rand::random());
-        Arc::new(Self { channels, links })
+        let backplane: Arc<dyn Backplane> = Arc::new(Carried(channels.clone()));
+        let links = Links::new(backplane.clone(), rand::random());
+        Arc::new(Self { channels, links, backplane })
     }
 
     /// Brings what other nodes say; until `stop`.
-    pub async fn carry(self: Arc<Self>, mut stop: watch::Receiver<bool>) {
+    pub async fn carry(self: Arc<Self>, clients: Arc<Clients>, mut stop: watch::Receiver<bool>) {
+        let receive = |channel: &str, message: &[u8]| {
+            if !clients.hear(channel, message) {
+                self.links.hear(channel, message);
+            }
+        };
         tokio::select! {
-            () = self.channels.carry(|channel, message| self.links.hear(channel, message)) => {}
+            () = self.channels.carry(receive) => {}
             _ = stop.wait_for(|stopped| *stopped) => {}
         }
     }

@@ -189,8 +189,8 @@ pub struct Platform {
     pub sip: Option<Arc<Sip>>,
     pub clients: Arc<Clients>,
     pub sound: Arc<Engine>,
-    /// The way to rooms of other nodes, where there are some.
-    between_nodes: Option<Arc<backplane::Sound>>,
+    /// What nodes say to each other live, where there are some.
+    between_nodes: Option<Arc<backplane::Live>>,
     pub events: Arc<Events>,
     pub router: Router,
     /// Those that somebody works on.
@@ -294,8 +294,8 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         tasks.push(tokio::spawn(sip.clone().run(stopped.clone())));
         sip.ready().await;
     }
-    if let Some(sound) = platform.between_nodes.clone() {
-        tasks.push(tokio::spawn(sound.carry(stopped.clone())));
+    if let Some(live) = platform.between_nodes.clone() {
+        tasks.push(tokio::spawn(live.carry(platform.clients.clone(), stopped.clone())));
     }
     if settings.bus.is_some() {
         let (leases, stopped) = (platform.leases.clone(), stopped.clone());
@@ -479,7 +479,7 @@ async fn wire(
         agents: settings.config.virtual_agents.clone(),
         notice_caller: notice_caller.clone(),
     });
-    let between_nodes = settings.bus.clone().map(backplane::Sound::new);
+    let between_nodes = settings.bus.clone().map(backplane::Live::new);
     let time = clock.clone();
     let sound = Engine::start(
         media::Parts {
@@ -490,7 +490,7 @@ async fn wire(
             sink: voice.clone(),
             spool: data.join("recordings"),
             legs_max: settings.legs_max,
-            links: between_nodes.as_ref().map(|sound| sound.links.clone()),
+            links: between_nodes.as_ref().map(|live| live.links.clone()),
         },
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     );
@@ -500,6 +500,7 @@ async fn wire(
         now: Arc::new(move || time.now()),
         tokens: accounts.clone(),
         homes: homes.clone(),
+        backplane: between_nodes.as_ref().map(|live| live.backplane.clone()),
         addresses: browsers.clone(),
         random: Arc::new(rand::random::<u128>),
     });
