@@ -29,7 +29,7 @@ pub use carrier::{CarrierNotes, ConfigError, NotesError, Turn};
 pub use clearing::Clearing;
 pub use client::{ClientGrant, ClientRefusal, ClientTokens};
 pub use content::{ContentApproval, ContentDirectory, ContentTemplate};
-pub use home::{Homes, home_of_leg};
+pub use home::{HOMES_OF_CLIENTS, Homes, client_of_home, home_of_leg, homes_of_client};
 pub use line::{Line, LineKind, Lines};
 pub use mail::{
     InboundMail, MailAttempt, MailCarrier, MailDns, MailNames, MailRefusal, MailRelay, MailSink,

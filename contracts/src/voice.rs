@@ -385,6 +385,15 @@ pub trait VoiceCarrier: Send + Sync {
         order: &'a Order,
     ) -> BoxFuture<'a, Result<(), Unavailable>>;
 
+    /// The home ([`Homes`](crate::Homes)) of whom the call is for, if only its node reaches them.
+    fn home_of<'a>(
+        &'a self,
+        call: &'a OutboundCall,
+    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        let _ = call;
+        Box::pin(async { Ok(None) })
+    }
+
     /// Somebody whose network has sound is in this room: legs without any of their own need some to be
     /// heard there.
     fn sound_in<'a>(&'a self, room: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {

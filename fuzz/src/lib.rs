@@ -17,6 +17,7 @@ pub const TARGETS: &[Target] = &[
     ("address", text::address),
     ("dns", messages::dns),
     ("handlebars", text::handlebars),
+    ("link", media::link),
     ("liquid", text::liquid),
     ("mail", messages::mail),
     ("overrides", text::overrides),

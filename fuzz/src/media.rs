@@ -29,6 +29,23 @@ pub fn rtcp(octets: &[u8]) {
     }
 }
 
+/// What nodes tell each other of a room.
+pub fn link(octets: &[u8]) {
+    use rtp::link::{Link, Message};
+    let now = std::time::Duration::ZERO;
+    let mut link = Link::new(0);
+    // Of whom it has heard before.
+    let _ = link.hear(&Message::Hello { members: 1 }.write(1), now);
+    let _ = link.hear(octets, now);
+    for _ in 0..4 {
+        link.greet(1, now);
+        assert!(link.take().count() <= 2);
+    }
+    if let Ok((node, message)) = Message::read(octets) {
+        assert_eq!(message.write(node), octets, "what was read is written the same");
+    }
+}
+
 /// A file that says it is sound.
 pub fn wav(octets: &[u8]) {
     let Ok(sound) = wav::read(octets) else { return };

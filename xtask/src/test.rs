@@ -84,7 +84,8 @@ fn interop(totals: &mut Totals) -> Outcome {
     needs::for_interop()?;
     let server = Postgres::start()?;
     let env = [("OFFHOOK_TEST_POSTGRES", server.url())];
-    let tests = ["kannel", "nats", "opensmtpd", "sip_peers", "cluster"];
+    let tests =
+        ["kannel", "nats", "opensmtpd", "sip_peers", "cluster", "cluster_calls", "cluster_sound"];
     let tests: Vec<&str> = tests.iter().flat_map(|name| ["--test", name]).collect();
     cargo_test(&[&["-p", "offhook", "--features", "interop"], &tests[..]].concat(), &env, totals)
 }

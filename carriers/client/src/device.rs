@@ -1,16 +1,18 @@
 //! One socket of one program: what it says, and what follows.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use audio::dtmf::Key;
-use contracts::{CallDoor, ClientGrant, Ending, InboundCall, LegEvent};
+use contracts::{CallDoor, ClientGrant, Ending, InboundCall, LegEvent, homes_of_client};
 use kernel::Sid;
 use media::Peer;
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::Sender;
 
 use crate::message::{error, message, pairs};
-use crate::{Call, Clients, Registered};
+use crate::relay::Relay;
+use crate::{Call, Clients, Registered, device_of_home};
 
 /// A message of a program, in bytes.
 const MESSAGE_BYTES_MAX: usize = 256 * 1024;
@@ -27,13 +29,27 @@ pub struct Device {
     /// The label of the host by which it came, which it is told to come back to.
     edge: String,
     grant: Option<ClientGrant>,
+    /// Its calls on other nodes.
+    relays: HashMap<String, Relay>,
 }
 
 impl Device {
     /// A socket that has just been opened; answers go to `outbox`.
     pub fn new(clients: Arc<Clients>, edge: &str, outbox: Sender<String>) -> Self {
         let id = (clients.parts.random)() as u64;
-        Self { clients, id, outbox, edge: edge.to_owned(), grant: None }
+        let relays = HashMap::new();
+        Self { clients, id, outbox, edge: edge.to_owned(), grant: None, relays }
+    }
+
+    /// One whose socket is on another node, for a call that is here.
+    pub(crate) fn elsewhere(
+        clients: Arc<Clients>,
+        id: u64,
+        grant: ClientGrant,
+        outbox: Sender<String>,
+    ) -> Self {
+        let (edge, relays) = (String::new(), HashMap::new());
+        Self { clients, id, outbox, edge, grant: Some(grant), relays }
     }
 
     /// Takes a message. False when the socket is to be closed.
@@ -49,7 +65,13 @@ impl Device {
             return self.refuse(31100, "the message is not JSON").await;
         };
         let payload = &message["payload"];
-        match message["type"].as_str().unwrap_or_default() {
+        let kind = message["type"].as_str().unwrap_or_default();
+        let call = payload["callsid"].as_str().unwrap_or_default();
+        if let Some(relay) = self.relays.get(call).filter(|_| kind != "invite") {
+            relay.bring(text);
+            return true;
+        }
+        match kind {
             "listen" => return self.listen(payload).await,
             _ if self.grant.is_none() => {
                 return self.refuse(31204, "there is no valid token").await;
@@ -97,8 +119,7 @@ impl Device {
             }
             Err(unavailable) => {
                 tracing::error!(error = %unavailable, "a token cannot be checked now");
-                let why = "the platform is not ready; try again";
-                self.send(error(53000, why, None)).await;
+                self.send(error_of_platform()).await;
                 return false;
             }
         };
@@ -111,6 +132,12 @@ impl Device {
             "home": "us1",
             "token": { "identity": grant.identity, "ttl": ttl },
         });
+        let is_other = |known: &ClientGrant| {
+            (known.account, &known.identity) != (grant.account, &grant.identity)
+        };
+        if self.grant.as_ref().is_some_and(is_other) {
+            self.unregister().await;
+        }
         self.grant = Some(grant);
         self.send(message("connected", connected)).await;
         true
@@ -118,7 +145,7 @@ impl Device {
 
     async fn register(&mut self, payload: &Json) {
         let Some(grant) = self.grant.clone() else { return };
-        self.unregister();
+        self.unregister().await;
         if payload["media"]["audio"].as_bool() == Some(false) {
             return self.send(message("offline", json!({}))).await;
         }
@@ -126,21 +153,43 @@ impl Device {
             let why = "the token does not allow incoming calls";
             return self.send(error(31201, why, None)).await;
         }
+        // First here, then where other nodes see it: what they send finds the program.
         let registered = Registered { device: self.id, outbox: self.outbox.clone() };
+        let home = self.home(&grant);
         let key = (grant.account, grant.identity);
         self.clients.state().registered.entry(key).or_default().push(registered);
+        if let Err(error) = self.clients.parts.homes.claim(&home).await {
+            tracing::error!(%error, "a browser phone cannot be registered now");
+            self.unregister().await;
+            return self.send(error_of_platform()).await;
+        }
         self.send(message("ready", json!({}))).await;
     }
 
-    fn unregister(&self) {
+    /// Where the program is.
+    fn home(&self, grant: &ClientGrant) -> String {
+        homes_of_client(grant.account, &grant.identity) + &device_of_home(self.id)
+    }
+
+    async fn unregister(&self) {
         let Some(grant) = &self.grant else { return };
         let key = (grant.account, grant.identity.clone());
-        let mut state = self.clients.state();
-        if let Some(devices) = state.registered.get_mut(&key) {
+        let was_registered = {
+            let mut state = self.clients.state();
+            let Some(devices) = state.registered.get_mut(&key) else { return };
+            let before = devices.len();
             devices.retain(|known| known.device != self.id);
-            if devices.is_empty() {
+            let left = devices.len();
+            if left == 0 {
                 state.registered.remove(&key);
             }
+            left < before
+        };
+        if was_registered
+            && let Err(error) = self.clients.parts.homes.release(&self.home(grant)).await
+        {
+            // Calls that come for it find nobody; the node's end forgets it.
+            tracing::warn!(%error, "a browser phone is still known to other nodes");
         }
     }
 
@@ -207,6 +256,7 @@ impl Device {
             is_answered: false,
         };
         self.clients.state().calls.insert(leg, call);
+        self.clients.open_call(leg);
         self.send(message("ringing", json!({ "callsid": leg }))).await;
         let at = (self.clients.parts.now)();
         if let Err(error) = self.clients.sink().ring(account, leg, at).await {
@@ -231,6 +281,7 @@ impl Device {
         (call.account == account && (call.device == self.id || rings_here)).then_some(leg)
     }
 
+    /// A program that lost its socket takes its call to this one, also from another node.
     async fn resume(&mut self, id: &str, token: &str) {
         let answer = {
             let mut state = self.clients.state();
@@ -244,8 +295,21 @@ impl Device {
         match answer {
             Some(answer) => self.send(message("answer", answer)).await,
             None => {
-                let gone = json!({ "code": 31209, "message": "there is no such call any more" });
-                self.send(message("hangup", json!({ "callsid": id, "error": gone }))).await;
+                self.relays.remove(id);
+                let account = self.grant.as_ref().map(|grant| grant.account);
+                let call = account.zip(id.parse().ok());
+                let relay = match call {
+                    Some((account, leg)) => {
+                        self.clients.relay(account, leg, token, &self.outbox).await
+                    }
+                    None => None,
+                };
+                match relay {
+                    Some(relay) => {
+                        self.relays.insert(id.to_owned(), relay);
+                    }
+                    None => self.send(gone(id)).await,
+                }
             }
         }
     }
@@ -263,7 +327,9 @@ impl Device {
 
     /// An ICE restart.
     async fn reinvite(&mut self, payload: &Json) {
-        let Some(leg) = self.call_of(payload) else { return };
+        let Some(leg) = self.call_of(payload) else {
+            return self.send(gone(payload["callsid"].as_str().unwrap_or_default())).await;
+        };
         let sdp = payload["sdp"].as_str().unwrap_or_default().to_owned();
         let peer = self.clients.state().calls.get(&leg).and_then(|call| call.peer.clone());
         let Some(peer) = peer else { return };
@@ -336,7 +402,7 @@ impl Device {
 
     /// The socket is gone. Calls that run are kept for a while: the program may come back for them.
     pub async fn close(self) {
-        self.unregister();
+        self.unregister().await;
         let (ringing, running) = {
             let mut state = self.clients.state();
             let mut ringing = Vec::new();
@@ -370,6 +436,16 @@ impl Device {
             }
         });
     }
+}
+
+/// The end of a call that is not here, or not any more.
+pub(crate) fn gone(call: &str) -> String {
+    let error = json!({ "code": 31209, "message": "there is no such call any more" });
+    message("hangup", json!({ "callsid": call, "error": error }))
+}
+
+fn error_of_platform() -> String {
+    error(53000, "the platform is not ready; try again", None)
 }
 
 /// How long a program may take to come back for its calls (realtime-protocols §3.2).

@@ -7,17 +7,18 @@
 
 mod device;
 mod message;
+mod relay;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use contracts::{
-    AnsweredBy, BoxFuture, CallNetwork, ClientTokens, Ending, LegEvent, LegReport, Order,
-    OutboundCall, Unavailable, VoiceCarrier, VoiceSink,
+    AnsweredBy, BoxFuture, CallNetwork, ClientTokens, Ending, Homes, LegEvent, LegReport, Order,
+    OutboundCall, Unavailable, VoiceCarrier, VoiceSink, homes_of_client,
 };
 use kernel::{Sid, Timestamp};
-use media::{Engine, Offered, Peer};
+use media::{Backplane, Engine, Offered, Peer};
 use serde_json::{Value as Json, json};
 use tokio::sync::mpsc::Sender;
 
@@ -27,10 +28,19 @@ use message::{escape, message};
 /// Programs of one name that ring at once.
 const DEVICES_MAX: usize = 10;
 
+/// A device as the end of its home's name.
+fn device_of_home(device: u64) -> String {
+    format!("{device:016x}")
+}
+
 /// What the carrier stands on.
 pub struct Parts {
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub tokens: Arc<dyn ClientTokens>,
+    /// Who is registered on which node.
+    pub homes: Arc<dyn Homes>,
+    /// The way to programs that other nodes have, where there are some.
+    pub backplane: Option<Arc<dyn Backplane>>,
     /// Addresses of this machine that browsers reach, for their packets.
     pub addresses: Vec<IpAddr>,
     /// Random, for tokens and ids.
@@ -50,6 +60,10 @@ struct State {
     /// Who may be called, by account and name.
     registered: HashMap<(Sid, String), Vec<Registered>>,
     calls: HashMap<Sid, Call>,
+    /// Programs with calls here whose sockets are on other nodes.
+    remotes: HashMap<u64, Sender<relay::What>>,
+    /// Sockets here whose calls are on other nodes.
+    sockets: HashMap<u64, relay::Socket>,
 }
 
 #[derive(Clone)]
@@ -107,11 +121,17 @@ impl Clients {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Names that can be called now, with whose they are and how many programs each has.
-    pub fn registered(&self) -> Vec<(Sid, String, usize)> {
+    /// Names that can be called on this node now, with whose they are and how many programs each has.
+    pub fn registered(&self) -> BTreeMap<(Sid, String), usize> {
         let state = self.state();
-        let all = state.registered.iter();
-        all.map(|((owner, name), devices)| (*owner, name.clone(), devices.len())).collect()
+        state.registered.iter().map(|(key, devices)| (key.clone(), devices.len())).collect()
+    }
+
+    /// Whether this device, as its home names it, takes calls here.
+    fn is_registered(&self, account: Sid, identity: &str, device: &str) -> bool {
+        let state = self.state();
+        let devices = state.registered.get(&(account, identity.to_owned()));
+        devices.into_iter().flatten().any(|known| device_of_home(known.device) == device)
     }
 
     async fn report(&self, account: Sid, leg: Sid, event: LegEvent) {
@@ -125,6 +145,7 @@ impl Clients {
     /// The call is over on the program's side.
     async fn finish(&self, leg: Sid, ending: Ending) {
         let Some(call) = self.state().calls.remove(&leg) else { return };
+        self.close_call(leg);
         self.engine().close(leg);
         let gone = message("cancel", json!({ "callsid": leg }));
         for (device, _) in &call.ringing {
@@ -187,6 +208,7 @@ impl Clients {
             is_answered: false,
         };
         self.state().calls.insert(call.leg, made);
+        self.open_call(call.leg);
         self.report(call.account, call.leg, LegEvent::Ringing).await;
     }
 
@@ -252,6 +274,34 @@ impl CallNetwork for Clients {
 }
 
 impl VoiceCarrier for Clients {
+    /// Where its latest program is: that node rings it, and every other that it has.
+    ///
+    /// Differs: of an identity whose programs are connected to several nodes, those ring that share a
+    /// node with the one that registered last.
+    fn home_of<'a>(
+        &'a self,
+        call: &'a OutboundCall,
+    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        Box::pin(async move {
+            let Some(identity) = call.to.strip_prefix("client:") else { return Ok(None) };
+            let (homes, all) = (&self.parts.homes, homes_of_client(call.account, identity));
+            for _ in 0..DEVICES_MAX {
+                let Some(home) = homes.latest(&all).await? else { break };
+                if self.is_registered(
+                    call.account,
+                    identity,
+                    home.strip_prefix(&all).unwrap_or_default(),
+                ) || homes.is_elsewhere(&home).await?
+                {
+                    return Ok(Some(home));
+                }
+                // It is gone from here, and could not be released when it went.
+                homes.release(&home).await?;
+            }
+            Ok(None)
+        })
+    }
+
     /// Differs: a name that nobody is registered as does not answer.
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
         Box::pin(async move {
@@ -322,6 +372,7 @@ impl Clients {
     /// The call is over on this side: nothing more is reported of it but its recordings.
     fn end(&self, leg: Sid) {
         self.state().calls.remove(&leg);
+        self.close_call(leg);
         self.engine().close(leg);
     }
 }

@@ -11,6 +11,7 @@ use outbound::Client;
 
 use crate::fetch::Fetcher;
 use crate::lane::{self, Home, Note};
+use crate::link::Links;
 use crate::load::{Clockwork, Load};
 use crate::recorder::Recorder;
 use crate::report::Reporter;
@@ -29,6 +30,8 @@ pub struct Parts {
     pub spool: PathBuf,
     /// Legs at once.
     pub legs_max: usize,
+    /// The way to rooms of other nodes, where there are some.
+    pub links: Option<Arc<Links>>,
 }
 
 /// There are as many legs as the engine can carry well (10004, 503).
@@ -44,6 +47,7 @@ pub(crate) struct Shared {
     pub recogniser: Arc<dyn Recogniser>,
     pub runtime: tokio::runtime::Handle,
     pub clockwork: Clockwork,
+    pub links: Option<Arc<Links>>,
 }
 
 /// Legs with sound. Cheap to share.
@@ -68,6 +72,7 @@ impl Engine {
             recogniser: parts.recogniser,
             runtime: tokio::runtime::Handle::current(),
             clockwork: Clockwork::default(),
+            links: parts.links,
         });
         let lanes = lane::start(threads.max(1), &shared);
         let homes = Mutex::new(HashMap::new());

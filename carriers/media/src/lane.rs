@@ -18,6 +18,7 @@ use crate::Fork;
 use crate::engine::Shared;
 use crate::fetch::Sound;
 use crate::leg::Leg;
+use crate::link::RoomLink;
 use crate::recorder::{self, Tape};
 
 const TICK: Duration = Duration::from_millis(20);
@@ -119,6 +120,7 @@ pub(crate) fn start(threads: usize, shared: &Arc<Shared>) -> Vec<Home> {
         let lane = || Lane {
             legs: HashMap::new(),
             rooms: HashMap::new(),
+            links: HashMap::new(),
             beeps: HashMap::new(),
             tapes: HashMap::new(),
             early: HashMap::new(),
@@ -152,7 +154,7 @@ impl Thread {
                 return;
             }
             let lane = &mut self.lanes[phase];
-            if !lane.legs.is_empty() {
+            if !lane.is_idle() {
                 lane.tick(Instant::now());
                 lane.shared.clockwork.done(Instant::now().saturating_duration_since(next));
             }
@@ -173,7 +175,7 @@ impl Thread {
     }
 
     fn is_idle(&self) -> bool {
-        self.lanes.iter().all(|lane| lane.legs.is_empty())
+        self.lanes.iter().all(Lane::is_idle)
     }
 
     fn take(&mut self, (phase, note): (usize, Note)) {
@@ -195,6 +197,8 @@ impl Thread {
 struct Lane {
     legs: HashMap<Sid, Box<Leg>>,
     rooms: HashMap<String, Mixer<Sid>>,
+    /// Their ways to other nodes, where there are some.
+    links: HashMap<String, RoomLink>,
     /// What is left of beeps in rooms.
     beeps: HashMap<String, VecDeque<Frame>>,
     /// Recordings of rooms.
@@ -205,6 +209,11 @@ struct Lane {
 }
 
 impl Lane {
+    /// No leg is here, and no room that others hear on other nodes.
+    fn is_idle(&self) -> bool {
+        self.legs.is_empty() && self.rooms.is_empty()
+    }
+
     fn take(&mut self, note: Note) {
         let sid = note.leg();
         match note {
@@ -280,8 +289,10 @@ impl Lane {
                 if !is_there {
                     self.leave(sid);
                 }
-                let mixer =
-                    self.rooms.entry(room.clone()).or_insert_with(|| Mixer::new(Limits::default()));
+                if !self.rooms.contains_key(&room) {
+                    self.open_room(sid, &room);
+                }
+                let Some(mixer) = self.rooms.get_mut(&room) else { return };
                 let place = audio::mix::Part {
                     muted: !part.speaks,
                     coaches: part.only_to,
@@ -312,8 +323,14 @@ impl Lane {
             }
             order => {
                 let room = self.legs.get(&sid).and_then(|leg| leg.room.as_ref());
-                if let Some(tapes) = room.and_then(|room| self.tapes.get_mut(room)) {
-                    recorder::follow(tapes, &order, &self.shared.recorder);
+                if let Some(room) = room {
+                    let tapes = self.tapes.get_mut(room);
+                    let is_here = tapes.is_some_and(|tapes| {
+                        recorder::follow(tapes, &order, &self.shared.recorder)
+                    });
+                    if let Some(link) = self.links.get_mut(room).filter(|_| !is_here) {
+                        link.pass_on(&order);
+                    }
                 }
                 if let Some(leg) = self.legs.get_mut(&sid) {
                     leg.follow(order, &self.shared);
@@ -327,12 +344,53 @@ impl Lane {
         let Some(room) = room else { return };
         if let Some(mixer) = self.rooms.get_mut(&room) {
             mixer.remove(sid);
-            if mixer.is_empty() {
-                self.rooms.remove(&room);
-                self.beeps.remove(&room);
-                for mut tape in self.tapes.remove(&room).unwrap_or_default() {
-                    tape.end(&self.shared.recorder);
+            if mixer.is_empty() && !self.is_listened_to(&room) {
+                self.close_room(&room);
+            }
+        }
+    }
+
+    fn open_room(&mut self, leg: Sid, room: &str) {
+        self.rooms.insert(room.to_owned(), Mixer::new(Limits::default()));
+        let account = self.legs.get(&leg).map(|leg| leg.account);
+        if let (Some(links), Some(account)) = (&self.shared.links, account) {
+            let link = RoomLink::open(links, account, room);
+            self.links.extend(link.map(|link| (room.to_owned(), link)));
+        }
+    }
+
+    fn close_room(&mut self, room: &str) {
+        self.rooms.remove(room);
+        self.links.remove(room);
+        self.beeps.remove(room);
+        for mut tape in self.tapes.remove(room).unwrap_or_default() {
+            tape.end(&self.shared.recorder);
+        }
+    }
+
+    /// A room without members here is recorded on while others have some.
+    fn is_listened_to(&self, room: &str) -> bool {
+        self.tapes.get(room).is_some_and(|tapes| !tapes.is_empty())
+            && self.links.get(room).is_some_and(RoomLink::has_others)
+    }
+
+    /// Lets linked rooms hear what is said on other nodes, and ends those that nobody is in any more.
+    fn hear_others(&mut self, now: Instant) {
+        let mut left = Vec::new();
+        for (room, link) in &mut self.links {
+            let Some(mixer) = self.rooms.get_mut(room) else { continue };
+            for order in link.bring(now, mixer) {
+                if let Some(tapes) = self.tapes.get_mut(room) {
+                    recorder::follow(tapes, &order, &self.shared.recorder);
                 }
+            }
+            if mixer.is_empty() {
+                left.push(room.clone());
+            }
+        }
+        for room in left {
+            if !self.is_listened_to(&room) {
+                self.close_room(&room);
             }
         }
     }
@@ -344,9 +402,15 @@ impl Lane {
                 mixer.put(leg.sid, frame);
             }
         }
+        if !self.links.is_empty() {
+            self.hear_others(now);
+        }
         for (room, mixer) in &mut self.rooms {
             let beep = self.beeps.get_mut(room).and_then(VecDeque::pop_front);
             mixer.mix(beep.as_ref());
+            if let Some(link) = self.links.get_mut(room) {
+                link.say(mixer);
+            }
             for tape in self.tapes.get_mut(room).into_iter().flatten() {
                 tape.put(mixer.everyone(), &SILENCE, &self.shared.recorder);
             }

@@ -13,6 +13,7 @@ mod engine;
 mod fetch;
 mod lane;
 mod leg;
+mod link;
 mod listen;
 mod load;
 mod opus;
@@ -24,6 +25,7 @@ mod report;
 mod stream;
 
 pub use engine::{Engine, Full, Parts};
+pub use link::{Backplane, Links};
 pub use load::{BOUNDS_MICROS, Load};
 pub use opus::Opus;
 pub use peer::{Offered, Peer};

@@ -143,8 +143,15 @@ impl Tape {
     }
 }
 
-/// What an order says of recordings that run.
-pub(crate) fn follow(tapes: &mut Vec<Tape>, order: &Order, recorder: &Recorder) {
+/// What an order says of recordings that run. Whether it is one of these.
+pub(crate) fn follow(tapes: &mut Vec<Tape>, order: &Order, recorder: &Recorder) -> bool {
+    let (Order::StopRecording { recording: meant }
+    | Order::PauseRecording { recording: meant, .. }
+    | Order::ResumeRecording { recording: meant }) = order
+    else {
+        return false;
+    };
+    let is_here = tapes.iter().any(|tape| tape.recording == *meant);
     match order {
         Order::StopRecording { recording } => tapes.retain_mut(|tape| {
             let is_it = tape.recording == *recording;
@@ -165,6 +172,7 @@ pub(crate) fn follow(tapes: &mut Vec<Tape>, order: &Order, recorder: &Recorder) 
         }
         _ => {}
     }
+    is_here
 }
 
 struct Writer {

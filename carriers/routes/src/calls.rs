@@ -38,6 +38,20 @@ impl VoiceCarrier for CallRoutes {
         }
     }
 
+    fn home_of<'a>(
+        &'a self,
+        call: &'a OutboundCall,
+    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        Box::pin(async move {
+            for network in &self.networks {
+                if let Some(home) = network.home_of(call).await? {
+                    return Ok(Some(home));
+                }
+            }
+            Ok(None)
+        })
+    }
+
     fn order<'a>(
         &'a self,
         account: Sid,

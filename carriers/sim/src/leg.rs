@@ -162,6 +162,19 @@ pub struct Leg {
     pub(crate) keys_are_secret: bool,
 }
 
+/// Recordings that ended, with their words: taken out of what is reported.
+pub(crate) fn take_recorded(events: &mut Vec<LegEvent>) -> Vec<(Sid, String)> {
+    let mut taken = Vec::new();
+    events.retain_mut(|event| match event {
+        LegEvent::Recorded { recording, spoken, .. } => {
+            taken.push((*recording, std::mem::take(spoken)));
+            false
+        }
+        _ => true,
+    });
+    taken
+}
+
 /// In place of a key that is secret.
 const HIDDEN_KEY: &str = "•";
 

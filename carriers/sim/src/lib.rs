@@ -8,6 +8,7 @@
 //! It deliberately knows no accounts, webhooks or products: it takes messages
 //! through [`MessageCarrier`] and reports through [`contracts::MessageSink`].
 
+mod away;
 mod chance;
 mod deliver;
 mod handset;
@@ -26,7 +27,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use contracts::{
-    BoxFuture, CarrierNotes, InboundMessage, InboundOutcome, MessageCarrier, MessageSink,
+    BoxFuture, CarrierNotes, Homes, InboundMessage, InboundOutcome, MessageCarrier, MessageSink,
     NotesError, OutboundMessage, Receipt, ReceiptStatus, Submission, Unavailable, ValidationCalls,
     VoiceSink,
 };
@@ -34,6 +35,7 @@ use jobs::{NewJob, Queue};
 use media::Engine;
 use sound::Sounds;
 
+pub use away::TellOfRoom;
 pub use deliver::DELIVER_QUEUE;
 pub use handset::{Behaviour, Handset, ThreadEntry, WhenCalled};
 pub use leg::{Heard, Leg, LegStatus, Sound};
@@ -96,9 +98,16 @@ impl Sim {
         assert!(self.voice.set(sink).is_ok(), "Voice is connected once");
     }
 
-    /// Connects what makes sound, and where pages reach it; at most once.
-    pub fn connect_sound(&self, engine: Arc<Engine>, addresses: Vec<IpAddr>) {
-        let sounds = Sounds::new(engine, addresses);
+    /// Connects what makes sound, and where pages reach it; of a cluster, where a leg's sound is, and who
+    /// tells the other nodes that a room has some. At most once.
+    pub fn connect_sound(
+        &self,
+        engine: Arc<Engine>,
+        addresses: Vec<IpAddr>,
+        homes: Arc<dyn Homes>,
+        tell: TellOfRoom,
+    ) {
+        let sounds = Sounds::new(engine, addresses, homes, tell);
         assert!(self.sounds.set(sounds).is_ok(), "sound is connected once");
     }
 

@@ -11,6 +11,7 @@ use jobs::{Failure, Job, NewJob, Worker};
 use kernel::{Sid, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::away::Deed;
 use crate::leg::{self, Heard, Leg, LegStatus, Sound};
 use crate::line_in::NoPage;
 use crate::sound::Sounds;
@@ -35,10 +36,16 @@ struct Due {
 }
 
 #[derive(Serialize, Deserialize)]
-enum What {
+pub(crate) enum What {
     Ring,
-    PickUp { by: AnsweredBy },
-    Played { id: u32 },
+    PickUp {
+        by: AnsweredBy,
+    },
+    Played {
+        id: u32,
+    },
+    /// What was done on another node is heard on the one that has the leg's sound.
+    Sound(Deed),
 }
 
 /// Why a handset cannot do what it is told.
@@ -49,6 +56,8 @@ pub enum HandsetCallError {
     NobodyOwns,
     /// A page cannot listen.
     NoPage(NoPage),
+    /// The sound of the call is on another node.
+    Elsewhere,
     Unavailable(Unavailable),
 }
 
@@ -74,12 +83,14 @@ impl Sim {
     }
 
     /// Legs are read and written by one at a time, on whichever node.
-    async fn turn(&self) -> Result<(tokio::sync::MutexGuard<'_, ()>, Turn), Unavailable> {
+    pub(crate) async fn turn(
+        &self,
+    ) -> Result<(tokio::sync::MutexGuard<'_, ()>, Turn), Unavailable> {
         let here = self.legs.lock().await;
         Ok((here, self.notes.turn("legs").await.map_err(unavailable)?))
     }
 
-    async fn leg(&self, sid: Sid) -> Result<Option<Leg>, NotesError> {
+    pub(crate) async fn leg(&self, sid: Sid) -> Result<Option<Leg>, NotesError> {
         let text = self.notes.get(&format!("leg/{sid}")).await?;
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
@@ -107,8 +118,16 @@ impl Sim {
         self.voice().report(&report).await
     }
 
-    async fn promise(&self, leg: &Leg, what: What, at: Timestamp) -> Result<(), Unavailable> {
+    pub(crate) async fn promise(
+        &self,
+        leg: &Leg,
+        what: What,
+        at: Timestamp,
+    ) -> Result<(), Unavailable> {
+        // What is said follows what was said.
+        let is_sound = matches!(what, What::Sound(_));
         let job = NewJob::now(LEG_QUEUE, self.queue.clock(), &Due { leg: leg.sid, what }).at(at);
+        let job = if is_sound { job.in_lane(format!("sound/{}", leg.sid)) } else { job };
         self.queue.add(leg.account, job).await.map_err(|error| Unavailable(error.0))
     }
 
@@ -204,10 +223,7 @@ impl Sim {
         let mut after = leg.end(at);
         self.keep(leg).await.map_err(unavailable)?;
         self.has_left(leg, room, at).await?;
-        if let Some(sounds) = self.sounds.get() {
-            sounds.take_over(leg.sid, &mut after);
-            sounds.end(leg.sid);
-        }
+        self.end_sound(leg, &mut after, at).await?;
         self.report(leg, at, LegEvent::Ended(ending)).await?;
         for event in after {
             self.report(leg, at, event).await?;
@@ -228,9 +244,7 @@ impl Sim {
         if leg.keys_are_secret {
             return Ok(leg);
         }
-        if let Some(sounds) = self.sounds.get() {
-            sounds.press(leg.sid, keys);
-        }
+        self.sound_out(&leg, Deed::Press { keys: keys.to_owned() }, at).await?;
         for mut other in self.listeners(&leg).await? {
             other.hear(line(Sound::Tones));
             self.keep(&other).await?;
@@ -251,9 +265,7 @@ impl Sim {
         self.keep(&leg).await?;
         self.record_words(&leg, text).await?;
         self.report(&leg, at, LegEvent::Speech { text: text.to_owned(), millis }).await?;
-        if let Some(sounds) = self.sounds.get() {
-            sounds.speak(leg.sid, text).await;
-        }
+        self.sound_out(&leg, Deed::Say { text: text.to_owned() }, at).await?;
         for mut other in self.listeners(&leg).await? {
             other.hear(line(Sound::Voice));
             other.record(text);
@@ -286,13 +298,13 @@ impl Sim {
     /// The handsets in a room get sound.
     async fn fill(&self, room: &str) -> Result<(), Unavailable> {
         let Some(sounds) = self.sounds.get() else { return Ok(()) };
-        sounds.begin_in(room);
+        sounds.begin_here(room);
         let at = self.queue.clock().now();
         let found = self.notes.newest(&format!("room/{room}/"), ROOM_MAX).await;
         for (_, sid) in found.map_err(unavailable)? {
             let Ok(sid) = sid.parse::<Sid>() else { continue };
             if let Some(leg) = self.leg(sid).await.map_err(unavailable)? {
-                sounds.begin(&leg, at);
+                sounds.begin(&leg, at).await?;
             }
         }
         Ok(())
@@ -307,7 +319,9 @@ impl Sim {
         let leg = found.ok_or(HandsetCallError::NoSuchCall)?;
         let none = || Unavailable("there is no sound left for this call".to_owned());
         let sounds = self.sounds.get().ok_or_else(none)?;
-        sounds.begin(&leg, self.queue.clock().now());
+        if !sounds.begin(&leg, self.queue.clock().now()).await? {
+            return Err(HandsetCallError::Elsewhere);
+        }
         if let Some((room, _)) = &leg.room
             && !sounds.is_in(room)
         {
@@ -362,6 +376,11 @@ impl Sim {
     async fn carry_out(&self, sid: Sid, at: Timestamp, order: &Order) -> Result<(), Unavailable> {
         let _turn = self.turn().await?;
         let Some(mut leg) = self.leg(sid).await.map_err(unavailable)? else { return Ok(()) };
+        if let Some(sounds) = self.sounds.get().filter(|sounds| sounds.of(sid).is_none())
+            && sounds.is_elsewhere(leg.account, sid).await?
+        {
+            return Err(Unavailable("the leg has just got its sound on another node".to_owned()));
+        }
         let before = leg.room.as_ref().map(|(room, _)| room.clone());
         if let (Order::Beep, Some(room)) = (order, &before) {
             self.beep_in(room, at).await?;
@@ -372,9 +391,9 @@ impl Sim {
         self.keep(&leg).await.map_err(unavailable)?;
         if let Some(sounds) = self.sounds.get().filter(|_| !was_over) {
             sounds.take_over(leg.sid, &mut events);
-            sounds.follow(&leg, at, order);
+            sounds.follow(&leg, at, order).await?;
             if leg.status == LegStatus::Ended {
-                sounds.end(leg.sid);
+                sounds.end(leg.account, leg.sid).await?;
             }
         }
         let now = leg.room.as_ref().map(|(room, _)| room.clone());
@@ -602,6 +621,10 @@ impl Worker for Legs {
         store: &jobs::AccountStore,
     ) -> Result<jobs::AccountBatch, Failure> {
         let due: Due = job.read()?;
+        if let What::Sound(deed) = due.what {
+            self.0.sound_due(job.account, due.leg, deed).await?;
+            return Ok(store.batch());
+        }
         self.0.due(due, job.ready_at).await.map_err(|error| Failure::Retry(error.0))?;
         Ok(store.batch())
     }

@@ -69,6 +69,8 @@ pub struct Parts {
     pub now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
     pub policy: Policy,
     pub notes: Arc<dyn CarrierNotes>,
+    /// This node as a home, where there are others.
+    pub home: Option<String>,
 }
 
 /// Who takes calls, who says where they go, and who renders them.
@@ -130,7 +132,11 @@ impl Sip {
         let (inputs, queue) = mpsc::channel(INPUTS_MAX);
         Ok(Arc::new(Self {
             challenger: Mutex::new(Challenger::new(&config.realm, &rand::random())),
-            registrar: registrar::Registrar::new(parts.notes.clone(), parts.now.clone()),
+            registrar: registrar::Registrar::new(
+                parts.notes.clone(),
+                parts.now.clone(),
+                parts.home.clone(),
+            ),
             config,
             parts,
             ports: OnceLock::new(),
@@ -260,6 +266,18 @@ impl VoiceCarrier for Sip {
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
         let call = Box::new(call.clone());
         Box::pin(self.ask(move |done| agent::Input::Place { call, done }))
+    }
+
+    /// A telephone is reached by the node where it registered last: a connection is that node's
+    /// alone, and so is the way through a NAT.
+    ///
+    /// Differs: of telephones of one address that are connected to several nodes, those ring that share a
+    /// node with the one that registered last, and those that any node reaches by UDP.
+    fn home_of<'a>(
+        &'a self,
+        call: &'a OutboundCall,
+    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        Box::pin(targets::home(self, call))
     }
 
     fn order<'a>(

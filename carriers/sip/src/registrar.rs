@@ -34,6 +34,9 @@ pub(crate) struct Binding {
     /// Where it registered from: its own idea of its address may be one behind a NAT.
     pub address: String,
     pub expires: Timestamp,
+    /// The node that it spoke to, as a home.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub home: Option<String>,
 }
 
 impl Binding {
@@ -96,7 +99,7 @@ fn apply(
     mut bindings: Vec<Binding>,
     wish: &Wish,
     request: &Request,
-    flow: Flow,
+    (flow, home): (Flow, Option<&str>),
     now: Timestamp,
 ) -> Result<Vec<Binding>, Fault> {
     bindings.retain(|binding| binding.expires > now);
@@ -126,6 +129,7 @@ fn apply(
                     transport: flow.transport.as_str().to_owned(),
                     address: flow.remote.to_string(),
                     expires: now + Duration::from_secs(*seconds),
+                    home: home.map(str::to_owned),
                 });
             }
         }
@@ -141,6 +145,7 @@ fn apply(
 pub(crate) struct Registrar {
     notes: Arc<dyn CarrierNotes>,
     now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+    home: Option<String>,
     /// Registrations of a second.
     counts: Mutex<(u64, HashMap<String, u32>)>,
     /// One change at a time.
@@ -155,8 +160,9 @@ impl Registrar {
     pub(crate) fn new(
         notes: Arc<dyn CarrierNotes>,
         now: Arc<dyn Fn() -> Timestamp + Send + Sync>,
+        home: Option<String>,
     ) -> Self {
-        Self { notes, now, counts: Mutex::default(), changing: tokio::sync::Mutex::default() }
+        Self { notes, now, home, counts: Mutex::default(), changing: tokio::sync::Mutex::default() }
     }
 
     async fn read(&self, domain: Sid, user: &str) -> Result<Vec<Binding>, NotesError> {
@@ -199,9 +205,11 @@ impl Registrar {
         };
         let wish = wish(request)?;
         let _guard = self.changing.lock().await;
-        let old = self.read(domain, user).await.map_err(broken)?;
-        let new = apply(old.clone(), &wish, request, flow, (self.now)())?;
         let key = key(domain, user);
+        // Nor on another node.
+        let _turn = self.notes.turn(&key).await.map_err(broken)?;
+        let old = self.read(domain, user).await.map_err(broken)?;
+        let new = apply(old.clone(), &wish, request, (flow, self.home.as_deref()), (self.now)())?;
         let done = match () {
             () if new == old => Ok(()),
             () if new.is_empty() => self.notes.delete(&key).await,
@@ -295,7 +303,7 @@ mod tests {
 
     fn after(bindings: Vec<Binding>, request: &Request) -> Result<Vec<Binding>, u16> {
         let wish = wish(request).map_err(|fault| fault.code)?;
-        apply(bindings, &wish, request, flow(), NOW).map_err(|fault| fault.code)
+        apply(bindings, &wish, request, (flow(), Some("node/1")), NOW).map_err(|fault| fault.code)
     }
 
     #[test]
@@ -309,6 +317,7 @@ mod tests {
             let bound = after(Vec::new(), &register(&[contact], expires, 1)).unwrap();
             assert_eq!(bound[0].expires, NOW + Duration::from_secs(seconds), "{contact}");
             assert_eq!(bound[0].target(false).unwrap().flow, flow());
+            assert_eq!(bound[0].home.as_deref(), Some("node/1"));
         }
     }
 

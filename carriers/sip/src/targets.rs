@@ -85,6 +85,22 @@ async fn groups(
     Ok(VecDeque::from([vec![target]]))
 }
 
+/// The node that reaches a registered telephone.
+pub(crate) async fn home(sip: &Sip, call: &OutboundCall) -> Result<Option<String>, Unavailable> {
+    if sip.parts.home.is_none() || call.extras.trunk.is_some() || !is_address(&call.to) {
+        return Ok(None);
+    }
+    let Ok(uri) = Uri::parse(&call.to) else { return Ok(None) };
+    let place = sip.ports().directory.place(&uri.host).await?;
+    let Some(place) = place.filter(|place| place.kind == SipPlaceKind::Domain) else {
+        return Ok(None);
+    };
+    let Some(user) = uri.name() else { return Ok(None) };
+    // What changes goes to the end.
+    let latest = sip.registrar.bindings(place.sid, &user).await?.pop();
+    Ok(latest.and_then(|binding| binding.home))
+}
+
 fn user_part(to: &str) -> String {
     Uri::parse(to).ok().and_then(|uri| uri.user).unwrap_or_else(|| to.to_owned())
 }

@@ -6,6 +6,9 @@
 //! codec. Every change of what is heard of a member (mute, gain, a place among the loudest) is a
 //! ramp over one frame. Sums above half of full scale are limited softly and never wrap.
 //!
+//! A conference may go on in another mixer ([`Mixer::add`], [`Mixer::own`]): what is said there is
+//! heard by everyone here, and nothing of it goes back.
+//!
 //! A tick costs one pass over every frame that came, and one per loud member and its listener:
 //! it grows with the members, not with their square.
 
@@ -86,6 +89,11 @@ pub struct Mixer<Id> {
     common: Frame,
     /// What coaches say, by who hears it.
     whispers: BTreeMap<Id, [i32; FRAME]>,
+    /// What is said in other mixers, of the next mix, and of the last.
+    brought: Option<Box<[i32; FRAME]>>,
+    elsewhere: Option<Box<[i32; FRAME]>>,
+    /// What coaches in other mixers say, of the next mix.
+    brought_whispers: BTreeMap<Id, [i32; FRAME]>,
     /// Kept for its memory: energies of the candidates.
     candidates: Vec<(u64, Id)>,
 }
@@ -111,6 +119,9 @@ impl<Id: Copy + Ord> Mixer<Id> {
             total: [0; FRAME],
             common: [0; FRAME],
             whispers: BTreeMap::new(),
+            brought: None,
+            elsewhere: None,
+            brought_whispers: BTreeMap::new(),
             candidates: Vec::new(),
         }
     }
@@ -153,11 +164,25 @@ impl<Id: Copy + Ord> Mixer<Id> {
         }
     }
 
+    /// What is said in another mixer in this tick: everyone who is not held hears it.
+    pub fn add(&mut self, frame: &Frame) {
+        let sum = self.brought.get_or_insert_with(|| Box::new([0; FRAME]));
+        sum.iter_mut().zip(frame).for_each(|(sum, sample)| *sum += i32::from(*sample));
+    }
+
+    /// What somebody in another mixer says to this member alone; nothing when it is not here.
+    pub fn add_whisper(&mut self, to: Id, frame: &Frame) {
+        if self.members.contains_key(&to) {
+            let sum = self.brought_whispers.entry(to).or_insert([0; FRAME]);
+            sum.iter_mut().zip(frame).for_each(|(sum, sample)| *sum += i32::from(*sample));
+        }
+    }
+
     /// Mixes what was put. `announcement` is heard by everyone who is not held.
     pub fn mix(&mut self, announcement: Option<&Frame>) {
         self.choose();
         self.total = announcement.map_or([0; FRAME], |frame| frame.map(i32::from));
-        self.whispers.clear();
+        self.whispers = std::mem::take(&mut self.brought_whispers);
         for member in self.members.values_mut() {
             let goal = if member.mixed { member.part.gain } else { 0 };
             member.voice = None;
@@ -176,7 +201,23 @@ impl<Id: Copy + Ord> Mixer<Id> {
             }
             member.gain = goal;
         }
+        self.elsewhere = self.brought.take();
+        if let Some(elsewhere) = &self.elsewhere {
+            self.total.iter_mut().zip(&**elsewhere).for_each(|(sum, sample)| *sum += sample);
+        }
         self.common = self.total.map(limit);
+    }
+
+    /// Everyone here but the coaches, and the announcement: what other mixers are told.
+    pub fn own(&self) -> Frame {
+        let Some(elsewhere) = &self.elsewhere else { return self.common };
+        std::array::from_fn(|at| limit(self.total[at] - elsewhere[at]))
+    }
+
+    /// What coaches here say to somebody who is no member here.
+    pub fn whispers_away(&self) -> impl Iterator<Item = (Id, Frame)> {
+        let away = self.whispers.iter().filter(|(id, _)| !self.members.contains_key(id));
+        away.map(|(id, sum)| (*id, sum.map(limit)))
     }
 
     /// What a member hears of the last [`Mixer::mix`].

@@ -9,6 +9,7 @@
 //! | [`rtcp`] | reads and writes compound packets | RFC 3550 §6 |
 //! | [`event`] | keys beside the audio | RFC 4733 §2 |
 //! | [`jitter`] | the adaptive buffer between the network and the 20 ms tick | – |
+//! | [`link`] | one room's sound between nodes | – |
 //! | [`payload`] | which payload type is which codec | RFC 3551 §6 |
 //!
 //! It opens no socket, reads no clock and draws no randomness: first sequence numbers, timestamps
@@ -22,6 +23,7 @@
 
 pub mod event;
 pub mod jitter;
+pub mod link;
 pub mod packet;
 pub mod payload;
 pub mod reception;

@@ -1,7 +1,7 @@
 //! The bus of several nodes: hints over a NATS server.
 //!
 //! The client protocol ("Client protocol" in the NATS documentation) in the part that hints need:
-//! connect, subscribe to one subject, publish, and a PING that finds out whether anybody is there.
+//! connect, subscribe, publish, and a PING that finds out whether anybody is there.
 //! While there is no connection nothing is lost but time: jobs and events are polled for, and
 //! caches do not answer. With a new connection everybody is woken and every cache starts over.
 //!
@@ -19,12 +19,13 @@ use tokio::time::{Instant, timeout};
 use crate::{ALL, Bus, Topic};
 
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
-const LINE_BYTES_MAX: u64 = 64 * 1024;
+pub(crate) const LINE_BYTES_MAX: u64 = 64 * 1024;
 /// How often the other side is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(2);
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(2);
 /// How long it may be silent.
-const SILENCE_MAX: Duration = Duration::from_secs(5);
-const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(5);
+pub(crate) const RECONNECT: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(2));
 const BETWEEN_WAKES: Duration = Duration::from_millis(2);
 
 /// Where the servers are, and what the nodes of this platform call their subject.
@@ -81,7 +82,7 @@ impl Nats {
     pub async fn check(&self) -> Result<(), String> {
         let mut why = String::new();
         for server in &self.servers {
-            match self.connect(server).await {
+            match self.connect(server, "").await {
                 Ok(_) => return Ok(()),
                 Err(error) => why = format!("{server}: {error}"),
             }
@@ -89,7 +90,7 @@ impl Nats {
         Err(why)
     }
 
-    fn greeting(&self) -> String {
+    fn greeting(&self, subscriptions: &str) -> String {
         let quoted = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
         let login = match &self.login {
             Some((token, password)) if password.is_empty() => {
@@ -104,14 +105,34 @@ impl Nats {
         format!(
             "CONNECT {{\"verbose\":false,\"pedantic\":false,\"tls_required\":false,\"echo\":false,\
              \"lang\":\"rust\",\"version\":\"{}\",\"name\":\"offhook\"{login}}}\r\n\
-             SUB {}.> 1\r\nPING\r\n",
+             {subscriptions}PING\r\n",
             env!("CARGO_PKG_VERSION"),
-            self.subject
         )
     }
 
+    /// Hints alone: sound is another connection's ([`crate::Channels`]).
+    fn hints(&self) -> String {
+        let subject = &self.subject;
+        let subscribe = |(at, name)| format!("SUB {subject}.{name} {at}\r\n");
+        ["jobs", "events", "stale", ALL].iter().enumerate().map(subscribe).collect()
+    }
+
+    /// How what is said on a channel is named.
+    pub(crate) fn channel(&self, name: &str) -> String {
+        format!("{}.live.{name}", self.subject)
+    }
+
+    /// The server to try at this turn.
+    pub(crate) fn server(&self, turn: usize) -> &str {
+        &self.servers[turn % self.servers.len()]
+    }
+
     /// Connected, subscribed, and told so.
-    async fn connect(&self, server: &str) -> std::io::Result<BufReader<TcpStream>> {
+    pub(crate) async fn connect(
+        &self,
+        server: &str,
+        subscriptions: &str,
+    ) -> std::io::Result<BufReader<TcpStream>> {
         let connected = timeout(CONNECT_TIME_MAX, async {
             let stream = TcpStream::connect(server).await?;
             stream.set_nodelay(true)?;
@@ -119,7 +140,7 @@ impl Nats {
             loop {
                 let line = line(&mut stream).await?;
                 match line.split_ascii_whitespace().next().unwrap_or_default() {
-                    "INFO" => stream.write_all(self.greeting().as_bytes()).await?,
+                    "INFO" => stream.write_all(self.greeting(subscriptions).as_bytes()).await?,
                     "PONG" => return Ok(stream),
                     "-ERR" => return Err(std::io::Error::other(line.trim().to_owned())),
                     _ => {}
@@ -133,8 +154,8 @@ impl Nats {
     pub(crate) async fn carry(self, bus: Bus, mut outbox: mpsc::Receiver<Said>) {
         let mut pause = RECONNECT.0;
         for turn in 0usize.. {
-            let server = &self.servers[turn % self.servers.len()];
-            match self.connect(server).await {
+            let server = self.server(turn);
+            match self.connect(server, &self.hints()).await {
                 Ok(stream) => {
                     pause = RECONNECT.0;
                     // What was said meanwhile nobody heard, and what others said was not heard here.
@@ -270,7 +291,7 @@ mod tests {
 
     #[test]
     fn a_login_is_told_in_the_greeting() {
-        let told = |url: &str| Nats::parse(url).unwrap().greeting();
+        let told = |url: &str| Nats::parse(url).unwrap().greeting("");
         assert!(!told("nats://h").contains("pass"));
         assert!(told("nats://a:b@h").contains(r#""user":"a","pass":"b""#));
         assert!(told("nats://secret@h").contains(r#""auth_token":"secret""#));

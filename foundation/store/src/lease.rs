@@ -40,10 +40,20 @@ impl Leases {
         &self.node
     }
 
+    /// What this node has as long as it is alive.
+    pub fn home(&self) -> String {
+        format!("node/{}", self.node)
+    }
+
+    /// There is no other node, and never will be.
+    pub fn is_alone(&self) -> bool {
+        self.store.kind() == "sqlite"
+    }
+
     /// Takes or renews; false when another node has it.
     pub async fn take(&self, name: &str) -> Result<bool, StoreError> {
         let now = self.store.time_sql();
-        let alone = self.store.kind() == "sqlite";
+        let alone = self.is_alone();
         let mut batch = Batch::new();
         batch.must(
             format!(
@@ -79,7 +89,7 @@ impl Leases {
     /// Makes this node the home of something until it is released, or the node is dead. With one
     /// node nothing has to be written.
     pub async fn settle(&self, name: &str) -> Result<(), StoreError> {
-        if self.store.kind() == "sqlite" {
+        if self.is_alone() {
             return Ok(());
         }
         let now = self.store.time_sql();
@@ -101,7 +111,7 @@ impl Leases {
 
     /// Whether another node, which is alive, has it.
     pub async fn is_elsewhere(&self, name: &str) -> Result<bool, StoreError> {
-        if self.store.kind() == "sqlite" {
+        if self.is_alone() {
             return Ok(false);
         }
         Ok(self.owner(name).await?.is_some_and(|owner| owner != self.node))
@@ -137,6 +147,19 @@ impl Leases {
         Ok(self.store.point(&sql, vec![name.into()]).await?.map(|row| row.text(0).to_owned()))
     }
 
+    /// Names with this beginning whose nodes are alive, the one settled last first.
+    pub async fn latest(&self, prefix: &str, limit: u32) -> Result<Vec<String>, StoreError> {
+        let now = self.store.time_sql();
+        let sql = format!(
+            "SELECT name FROM lease WHERE name >= $1 AND name < $2 AND expires_at > {now}
+             AND EXISTS (SELECT 1 FROM lease AS node WHERE node.name = 'node/' || lease.owner
+             AND node.expires_at > {now}) ORDER BY expires_at DESC, name LIMIT $3"
+        );
+        let params = vec![prefix.into(), format!("{prefix}~").into(), i64::from(limit).into()];
+        let rows = self.store.query(&sql, params).await?;
+        Ok(rows.iter().map(|row| row.text(0).to_owned()).collect())
+    }
+
     /// The nodes that are alive, this one too.
     pub async fn nodes(&self) -> Result<Vec<String>, StoreError> {
         let now = self.store.time_sql();
@@ -150,7 +173,7 @@ impl Leases {
 
     /// Keeps saying that this node is alive, until `stop`; forgets nodes that are long dead.
     pub async fn stay_alive(self, mut stop: watch::Receiver<bool>) {
-        let name = format!("node/{}", self.node);
+        let name = self.home();
         while !*stop.borrow() {
             if let Err(error) = self.take(&name).await {
                 tracing::warn!(%error, "the node cannot say that it is alive");
@@ -281,7 +304,12 @@ mod tests {
             assert!(two.is_elsewhere("leg/a").await.unwrap());
             assert!(!one.is_elsewhere("leg/a").await.unwrap());
             assert!(two.orphans("leg/").await.unwrap().is_empty());
+            two.settle("leg/b").await.unwrap();
+            assert_eq!(one.latest("leg/", 9).await.unwrap(), ["leg/b", "leg/a"]);
+            one.settle("leg/a").await.unwrap();
+            assert_eq!(two.latest("leg/", 1).await.unwrap(), ["leg/a"]);
             one.release("node/one").await.unwrap();
+            assert_eq!(two.latest("leg/", 9).await.unwrap(), ["leg/b"]);
             assert!(!two.is_elsewhere("leg/a").await.unwrap());
             assert_eq!(two.orphans("leg/").await.unwrap(), ["leg/a"]);
             two.bury("leg/a").await.unwrap();

@@ -96,6 +96,8 @@ pub struct Metrics {
     sound_legs: Gauge,
     sound_late: Family<LatenessLabel, Gauge>,
     sound_skipped: Gauge,
+    sound_linked: Gauge,
+    sound_dropped: Gauge,
     spans_dropped: Gauge,
 }
 
@@ -152,6 +154,18 @@ impl Default for Metrics {
             "Ticks of sound that were left out because the machine could not keep up",
             sound_skipped.clone(),
         );
+        let sound_linked = Gauge::default();
+        registry.register(
+            "sound_rooms_linked",
+            "Rooms of calls that other nodes may have too",
+            sound_linked.clone(),
+        );
+        let sound_dropped = Gauge::default();
+        registry.register(
+            "sound_links_dropped",
+            "Messages of sound between nodes that were dropped",
+            sound_dropped.clone(),
+        );
         let spans_dropped = Gauge::default();
         registry.register(
             "spans_dropped",
@@ -171,6 +185,8 @@ impl Default for Metrics {
             sound_legs,
             sound_late,
             sound_skipped,
+            sound_linked,
+            sound_dropped,
             spans_dropped,
         }
     }
@@ -246,6 +262,12 @@ impl Metrics {
             let le = bounds.get(at).map_or("+Inf".to_owned(), u64::to_string);
             self.sound_late.get_or_create(&LatenessLabel { le }).set(gauge(total));
         }
+    }
+
+    /// Sets what is asked of sound between nodes at scrape time: rooms, and messages dropped.
+    pub fn set_links(&self, rooms: usize, dropped: u64) {
+        self.sound_linked.set(i64::try_from(rooms).unwrap_or(i64::MAX));
+        self.sound_dropped.set(i64::try_from(dropped).unwrap_or(i64::MAX));
     }
 
     /// The Prometheus text form.

@@ -258,6 +258,9 @@ async fn metrics(State(app): State<App>) -> Result<Response, Refusal> {
     app.metrics.set_delivery_rates(rates.collect());
     let media::Load { legs, late, skipped, .. } = app.sound.load();
     app.metrics.set_sound(legs, &media::BOUNDS_MICROS, &late, skipped);
+    let linked = app.between_nodes.as_ref().map(|live| live.links.load());
+    let (rooms, dropped) = linked.unwrap_or_default();
+    app.metrics.set_links(rooms, dropped);
     let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, kind)], app.metrics.text()).into_response())
 }

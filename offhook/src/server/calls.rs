@@ -39,6 +39,11 @@ impl From<HandsetCallError> for Refusal {
             HandsetCallError::NoPage(NoPage::NotUnderstood(why)) => {
                 bad(format!("'sdp' is no offer of sound: {why}"))
             }
+            HandsetCallError::Elsewhere => Self(ApiError::new(
+                20409,
+                "The sound of the call is on another node of this cluster; ask that node, by its own \
+                 address",
+            )),
             HandsetCallError::Unavailable(error) => unavailable(error),
         }
     }

@@ -1,7 +1,6 @@
 //! The networks: made, connected to Messaging, and routed.
 
 use std::collections::{HashMap, HashSet};
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -22,7 +21,7 @@ use sim::{Mailboxes, Sim};
 use sip_carrier::Sip;
 use smpp_carrier::Smpp;
 use smtp::Smtp;
-use store::Store;
+use store::{Leases, Store};
 use telemetry::Metrics;
 use twilio::Twilio;
 use voice::Voice;
@@ -79,6 +78,7 @@ impl Networks {
         clock: &Clock,
         client: &Arc<Client>,
         public_url: &str,
+        leases: &Leases,
     ) -> Result<Self, StartError> {
         let config = &settings.config;
         let is_shared = settings.bus.is_some();
@@ -119,7 +119,8 @@ impl Networks {
         let sip = sip.map(|sip| {
             let now: Arc<dyn Fn() -> Timestamp + Send + Sync> = Arc::new(move || time.now());
             let policy = settings.policy.clone();
-            Sip::new(sip, sip_carrier::Parts { now, policy, notes: notes("sip") })
+            let home = is_shared.then(|| leases.home());
+            Sip::new(sip, sip_carrier::Parts { now, policy, notes: notes("sip"), home })
         });
         let sip = sip.transpose().map_err(|error| failed("carriers.sip")(error.to_string()))?;
         let has_listener =
@@ -174,8 +175,7 @@ impl Networks {
         Ok(())
     }
 
-    /// Connects those that carry calls and Voice, both ways; `browsers` send their sound to those
-    /// addresses.
+    /// Connects those that carry calls and Voice, both ways.
     pub fn connect_calls(
         &self,
         voice: &Arc<Voice>,
@@ -183,11 +183,9 @@ impl Networks {
         sound: &Arc<Engine>,
         clients: &Arc<Clients>,
         homes: &Arc<dyn Homes>,
-        browsers: Vec<IpAddr>,
     ) {
         let housed = Arc::new(Housed { sink: voice.clone(), homes: homes.clone() });
         self.sim.connect_voice(voice.clone());
-        self.sim.connect_sound(sound.clone(), browsers);
         let sip = self.sip.iter().map(|sip| {
             sip.connect(housed.clone(), directory.clone(), sound.clone());
             sip.clone() as Arc<dyn CallNetwork>
@@ -268,6 +266,13 @@ impl VoiceCarrier for Homed {
             self.1.claim(&home_of_leg(call.account, call.leg)).await?;
             self.0.place(call).await
         })
+    }
+
+    fn home_of<'a>(
+        &'a self,
+        call: &'a OutboundCall,
+    ) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        self.0.home_of(call)
     }
 
     fn order<'a>(

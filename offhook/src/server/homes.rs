@@ -4,13 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bus::Bus;
 use contracts::{
-    BoxFuture, Ending, Homes, InboundCall, LegEvent, LegReport, Unavailable, VoiceSink, home_of_leg,
+    BoxFuture, Ending, HOMES_OF_CLIENTS, Homes, InboundCall, LegEvent, LegReport, Unavailable,
+    VoiceSink, home_of_leg,
 };
 use kernel::{Sid, Timestamp};
+use sim::{Sim, TellOfRoom};
 use store::{Leases, StoreError};
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use voice::Voice;
+
+use super::Settings;
 
 /// How often legs of dead nodes are looked for.
 const LOOK: Duration = Duration::from_secs(3);
@@ -30,11 +36,25 @@ impl Homes for Rows {
     }
 
     fn release<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), Unavailable>> {
-        Box::pin(async move { self.0.release(name).await.map_err(unavailable) })
+        Box::pin(async move {
+            match self.0.is_alone() {
+                true => Ok(()),
+                false => self.0.release(name).await.map_err(unavailable),
+            }
+        })
     }
 
     fn is_elsewhere<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool, Unavailable>> {
         Box::pin(async move { self.0.is_elsewhere(name).await.map_err(unavailable) })
+    }
+
+    fn latest<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Option<String>, Unavailable>> {
+        Box::pin(async move {
+            if self.0.is_alone() {
+                return Ok(None);
+            }
+            Ok(self.0.latest(prefix, 1).await.map_err(unavailable)?.pop())
+        })
     }
 }
 
@@ -83,33 +103,83 @@ impl VoiceSink for Housed {
     }
 }
 
-/// Ends the legs of dead nodes; until `stop`.
+/// The bus's keys of rooms that have sound.
+const ROOM: &str = "sound.room/";
+
+/// How the other nodes hear that a room has sound.
+pub(super) fn tell_of_rooms(settings: &Settings, bus: &Bus) -> TellOfRoom {
+    match settings.bus.is_some() {
+        true => {
+            let bus = bus.clone();
+            Box::new(move |room| bus.invalidate(&format!("{ROOM}{room}")))
+        }
+        false => Box::new(|_| {}),
+    }
+}
+
+/// Hears which rooms have sound on other nodes; until `stop`. What is missed costs simulated handsets
+/// their sound until they enter another room.
+pub(super) async fn hear_of_rooms(bus: Bus, sim: Arc<Sim>, mut stop: watch::Receiver<bool>) {
+    let mut news = bus.invalidations();
+    loop {
+        let told = tokio::select! {
+            _ = stop.wait_for(|stopped| *stopped) => return,
+            told = news.recv() => told,
+        };
+        match told {
+            Ok(key) => key.strip_prefix(ROOM).into_iter().for_each(|room| sim.hear_of_room(room)),
+            Err(RecvError::Closed) => return,
+            Err(RecvError::Lagged(_)) => {}
+        }
+    }
+}
+
+/// Ends the legs of dead nodes; until `stop`. Those of simulated handsets go on here.
 pub(super) async fn end_orphans(
     leases: Leases,
     voice: Arc<Voice>,
+    sim: Arc<Sim>,
     now: impl Fn() -> Timestamp,
     mut stop: watch::Receiver<bool>,
 ) {
     while !*stop.borrow() {
-        if let Err(error) = end_once(&leases, &*voice, now()).await {
+        if let Err(error) = end_once(&leases, &*voice, Some(&sim), now()).await {
             tracing::warn!(%error, "legs of dead nodes cannot be looked for");
         }
         let _ = tokio::time::timeout(LOOK, stop.wait_for(|stopped| *stopped)).await;
     }
 }
 
-async fn end_once(leases: &Leases, sink: &dyn VoiceSink, at: Timestamp) -> Result<(), Unavailable> {
+async fn end_once(
+    leases: &Leases,
+    sink: &dyn VoiceSink,
+    sim: Option<&Sim>,
+    at: Timestamp,
+) -> Result<(), Unavailable> {
     for name in leases.orphans("leg/").await.map_err(unavailable)? {
         let mut words = name.split('/').skip(1).map(str::parse::<Sid>);
         if let (Some(Ok(account)), Some(Ok(leg))) = (words.next(), words.next()) {
-            tracing::warn!(%leg, "a call's node is dead: its leg has ended");
-            let event = LegEvent::Ended(Ending::Failed);
-            sink.report(&LegReport { account, leg, at, event }).await?;
+            let taken_over = match sim {
+                Some(sim) => sim.take_over(leg).await?,
+                None => None,
+            };
+            match taken_over {
+                // The row is this node's.
+                Some(true) => continue,
+                Some(false) => {}
+                None => {
+                    tracing::warn!(%leg, "a call's node is dead: its leg has ended");
+                    let event = LegEvent::Ended(Ending::Failed);
+                    sink.report(&LegReport { account, leg, at, event }).await?;
+                }
+            }
         }
         leases.bury(&name).await.map_err(unavailable)?;
     }
-    for name in leases.orphans("relay/").await.map_err(unavailable)? {
-        leases.bury(&name).await.map_err(unavailable)?;
+    for prefix in ["relay/", HOMES_OF_CLIENTS] {
+        for name in leases.orphans(prefix).await.map_err(unavailable)? {
+            leases.bury(&name).await.map_err(unavailable)?;
+        }
     }
     Ok(())
 }
@@ -168,12 +238,12 @@ mod tests {
             let (account, leg) = housed.inbound(&call).await.unwrap().unwrap();
             let home = home_of_leg(account, leg);
             assert!(Rows(two.clone()).is_elsewhere(&home).await.unwrap());
-            end_once(&two, &*heard, Timestamp::from_micros(2)).await.unwrap();
+            end_once(&two, &*heard, None, Timestamp::from_micros(2)).await.unwrap();
             assert!(heard.0.lock().unwrap().is_empty(), "its node is alive");
 
             one.release("node/one").await.unwrap();
-            end_once(&two, &*heard, Timestamp::from_micros(2)).await.unwrap();
-            end_once(&two, &*heard, Timestamp::from_micros(3)).await.unwrap();
+            end_once(&two, &*heard, None, Timestamp::from_micros(2)).await.unwrap();
+            end_once(&two, &*heard, None, Timestamp::from_micros(3)).await.unwrap();
             let reports = heard.0.lock().unwrap().clone();
             assert_eq!(reports.len(), 1);
             assert_eq!(

@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod backplane;
 mod calls;
 mod carriers;
 mod check;
@@ -192,6 +193,8 @@ pub struct Platform {
     pub sip: Option<Arc<Sip>>,
     pub clients: Arc<Clients>,
     pub sound: Arc<Engine>,
+    /// What nodes say to each other live, where there are some.
+    between_nodes: Option<Arc<backplane::Live>>,
     pub events: Arc<Events>,
     pub router: Router,
     /// Those that somebody works on.
@@ -295,13 +298,18 @@ pub async fn start(settings: Settings) -> Result<Running, StartError> {
         tasks.push(tokio::spawn(sip.clone().run(stopped.clone())));
         sip.ready().await;
     }
+    if let Some(live) = platform.between_nodes.clone() {
+        tasks.push(tokio::spawn(live.carry(platform.clients.clone(), stopped.clone())));
+    }
     if settings.bus.is_some() {
         let (leases, stopped) = (platform.leases.clone(), stopped.clone());
         let (voice, clock) = (platform.voice.clone(), platform.clock.clone());
+        let (sim, bus) = (platform.sim.clone(), platform.store.bus().clone());
+        tasks.push(tokio::spawn(homes::hear_of_rooms(bus, sim.clone(), stopped.clone())));
         tasks.push(tokio::spawn(async move {
             let orphans = |stop| {
-                let clock = clock.clone();
-                homes::end_orphans(leases.clone(), voice.clone(), move || clock.now(), stop)
+                let (clock, sim) = (clock.clone(), sim.clone());
+                homes::end_orphans(leases.clone(), voice.clone(), sim, move || clock.now(), stop)
             };
             leases.clone().alone(homes::LEASE, stopped, orphans).await;
         }));
@@ -380,7 +388,7 @@ async fn wire(
     // What workers and carriers write yields to what API callers wait for.
     let background = store.background();
     let url = settings.public_url.clone().unwrap_or_else(|| reachable(local));
-    let networks = Networks::new(settings, &background, &clock, &client, &url)?;
+    let networks = Networks::new(settings, &background, &clock, &client, &url, &leases)?;
     let sim = networks.sim.clone();
     let numbers =
         Numbers::new(store.clone(), clock.clone(), accounts.clone(), sim.clone(), development);
@@ -475,6 +483,7 @@ async fn wire(
         agents: settings.config.virtual_agents.clone(),
         notice_caller: notice_caller.clone(),
     });
+    let between_nodes = settings.bus.clone().map(backplane::Live::new);
     let time = clock.clone();
     let sound = Engine::start(
         media::Parts {
@@ -485,6 +494,7 @@ async fn wire(
             sink: voice.clone(),
             spool: data.join("recordings"),
             legs_max: settings.legs_max,
+            links: between_nodes.as_ref().map(|live| live.links.clone()),
         },
         std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
     );
@@ -493,10 +503,14 @@ async fn wire(
     let clients = Clients::new(client::Parts {
         now: Arc::new(move || time.now()),
         tokens: accounts.clone(),
+        homes: homes.clone(),
+        backplane: between_nodes.as_ref().map(|live| live.backplane.clone()),
         addresses: browsers.clone(),
         random: Arc::new(rand::random::<u128>),
     });
-    networks.connect_calls(&voice, directory, &sound, &clients, &homes, browsers);
+    let tell_of_room = homes::tell_of_rooms(settings, store.bus());
+    sim.connect_sound(sound.clone(), browsers, homes.clone(), tell_of_room);
+    networks.connect_calls(&voice, directory, &sound, &clients, &homes);
     let mut senders: HashMap<NoticeChannel, Arc<dyn NoticeSender>> = HashMap::from([
         (NoticeChannel::Sms, messaging.clone() as Arc<dyn NoticeSender>),
         (NoticeChannel::WhatsApp, messaging.clone()),
@@ -585,6 +599,7 @@ async fn wire(
         sip: networks.sip.clone(),
         clients,
         sound,
+        between_nodes,
         events,
         router,
         queues: runner.queues(),

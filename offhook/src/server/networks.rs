@@ -1,8 +1,12 @@
 //! The networks beside the simulated one as they are now: where they lead and whether they are up.
 //! Secrets are never among it.
 
+use std::collections::BTreeMap;
+
 use axum::Json;
 use axum::extract::State;
+use contracts::{HOMES_OF_CLIENTS, client_of_home};
+use kernel::Sid;
 use routes::Share;
 use serde_json::{Value, json};
 use sip_carrier::TrunkState;
@@ -40,7 +44,7 @@ async fn registered(app: &Platform) -> Result<Vec<Value>, Refusal> {
                 "of": phone.domain, "expires": expires}));
         }
     }
-    for (account, name, pages) in app.clients.registered() {
+    for ((account, name), pages) in pages(app).await? {
         all.push(json!({"kind": "browser", "name": name, "what": counted(pages, "page"),
             "of": account, "expires": null}));
     }
@@ -50,6 +54,20 @@ async fn registered(app: &Platform) -> Result<Vec<Value>, Refusal> {
             all.push(json!({"kind": "smpp", "name": name, "what": what,
                 "of": null, "expires": null}));
         }
+    }
+    Ok(all)
+}
+
+/// Pages by the names under which they are called, on whichever node.
+async fn pages(app: &Platform) -> Result<BTreeMap<(Sid, String), usize>, Refusal> {
+    if app.leases.is_alone() {
+        return Ok(app.clients.registered());
+    }
+    let mut all = BTreeMap::new();
+    let homes = app.leases.latest(HOMES_OF_CLIENTS, REGISTERED_MAX).await;
+    let homes = homes.map_err(unavailable)?;
+    for client in homes.iter().filter_map(|home| client_of_home(home)) {
+        *all.entry(client).or_default() += 1;
     }
     Ok(all)
 }

@@ -7,6 +7,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part of the harness")]
 
+mod caller;
 mod calls;
 mod described;
 mod http;
@@ -16,6 +17,8 @@ mod sink;
 mod telephone;
 
 use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use messaging::Rates;
@@ -24,6 +27,7 @@ use serde_json::{Value, json};
 use sim::Network;
 use store::testing::TestDatabase;
 
+pub use caller::{Caller, loudness, pause, table};
 pub use http::{Reply, Request, encode, exchange, raw};
 pub use sink::{Act, Seen, WebhookSink};
 pub use telephone::{
@@ -50,7 +54,9 @@ impl Login {
 /// A running platform with its main account.
 pub struct World {
     running: Option<Running>,
-    database: TestDatabase,
+    database: Arc<TestDatabase>,
+    /// Its own, below the database's.
+    data: PathBuf,
     pub url: String,
     /// The main account.
     pub login: Login,
@@ -119,13 +125,29 @@ pub async fn eventually<T, F: Future<Output = Option<T>>>(
     }
 }
 
-async fn launch(database: &TestDatabase, change: &dyn Fn(&mut Settings)) -> Running {
-    let data = database.directory().join("data");
+/// Two nodes on one PostgreSQL database and one bus; `None` without PostgreSQL.
+pub async fn nodes(nats: &node::NatsServer, change: &dyn Fn(&mut Settings)) -> Option<[World; 2]> {
+    let database = store::testing::databases().await;
+    let database = database.into_iter().find(|one| one.store.kind() == "postgres")?;
+    let (database, bus) = (Arc::new(database), bus::Nats::parse(&nats.url()).unwrap());
+    let change = |settings: &mut Settings| {
+        settings.bus = Some(bus.clone());
+        change(settings);
+    };
+    let one = World::start_on(database.clone(), "one", &change).await;
+    // All nodes open the same secrets.
+    let data = database.directory().join("two");
+    std::fs::create_dir_all(&data).unwrap();
+    std::fs::copy(one.data.join("secret.key"), data.join("secret.key")).unwrap();
+    Some([one, World::start_on(database, "two", &change).await])
+}
+
+async fn launch(database: &TestDatabase, data: &Path, change: &dyn Fn(&mut Settings)) -> Running {
     let mut settings = Settings {
         database: database.location.clone(),
         network: Network { seed: 1, delay_ms: (0, 0), fault_rate: 0.0 },
         review_delay: Duration::from_secs(60),
-        ..Settings::development(([127, 0, 0, 1], 0).into(), &data)
+        ..Settings::development(([127, 0, 0, 1], 0).into(), data)
     };
     change(&mut settings);
     offhook::server::start(settings).await.expect("the platform starts")
@@ -133,7 +155,16 @@ async fn launch(database: &TestDatabase, change: &dyn Fn(&mut Settings)) -> Runn
 
 impl World {
     async fn start(database: TestDatabase, change: &dyn Fn(&mut Settings)) -> Self {
-        let running = launch(&database, change).await;
+        Self::start_on(Arc::new(database), "data", change).await
+    }
+
+    async fn start_on(
+        database: Arc<TestDatabase>,
+        name: &str,
+        change: &dyn Fn(&mut Settings),
+    ) -> Self {
+        let data = database.directory().join(name);
+        let running = launch(&database, &data, change).await;
         let env = running.platform.env().await.expect("the platform has a main account");
         Self {
             url: env.url,
@@ -142,13 +173,14 @@ impl World {
             number: env.phone_number,
             running: Some(running),
             database,
+            data,
         }
     }
 
     /// Stops, and starts again on the same database.
     pub async fn restart(&mut self, change: &dyn Fn(&mut Settings)) {
         self.running.take().expect("the platform runs").stop().await;
-        let running = launch(&self.database, change).await;
+        let running = launch(&self.database, &self.data, change).await;
         self.url.clone_from(&running.platform.url);
         self.running = Some(running);
     }
@@ -159,8 +191,8 @@ impl World {
 
     /// Media and letters as they lie on disk.
     pub fn blobs(&self) -> store::BlobStore {
-        let directory = self.database.directory().join("data").join("blobs");
-        store::BlobStore::open(directory, &self.platform().store).expect("the directory is there")
+        store::BlobStore::open(self.data.join("blobs"), &self.platform().store)
+            .expect("the directory is there")
     }
 
     pub async fn stop(mut self) {

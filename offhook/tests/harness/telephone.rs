@@ -379,6 +379,18 @@ impl Telephone {
         response
     }
 
+    /// Registers with the domain under this name.
+    pub async fn register(&self, user: &str, password: &str) {
+        let uri = format!("sip:{user}@{DOMAIN}");
+        let mut register = self.request(Method::Register, &format!("sip:{DOMAIN}"), &uri);
+        register.headers.set("To", format!("<{uri}>"));
+        self.say(register.write()).await;
+        let challenge = self.response(401, &register).await;
+        let again = self.answering(&register, &challenge, password);
+        self.say(again.write()).await;
+        self.response(200, &again).await;
+    }
+
     /// Where the platform's sound of an answer is.
     pub fn sound_of(body: &[u8]) -> SocketAddr {
         let described = sdp::parse(body).unwrap();

@@ -132,6 +132,11 @@ impl Worker for Runner {
         }
         let done = match job.read()? {
             Errand::Place(mut call) => {
+                match carrier.home_of(&call).await {
+                    Ok(Some(home)) => self.0.stay_or_go(&home).await?,
+                    Ok(None) => {}
+                    Err(error) => return Err(Failure::Retry(error.0)),
+                }
                 call.extras = self.0.open_extras(call.extras);
                 carrier.place(&call).await
             }

@@ -164,3 +164,35 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_said_elsewhere_is_heard_here_and_does_not_go_back() {
+    let mut mixer = conference(2);
+    mixer.set(2, Part { held: true, ..Part::default() }).unwrap();
+    for _ in 0..2 {
+        mixer.put(0, [1_000; FRAME]);
+        mixer.add(&[20; FRAME]);
+        mixer.add(&[5; FRAME]);
+        mixer.mix(Some(&[300; FRAME]));
+    }
+    let all: Vec<_> = (0..3).map(|id| heard(&mixer, id)).collect();
+    assert_eq!(all, [Some(325), Some(1_325), None]);
+    assert_eq!((mixer.everyone()[0], mixer.own()), (1_325, [1_300; FRAME]));
+    tick(&mut mixer, &[(0, 1_000)]);
+    assert_eq!((heard(&mixer, 1), mixer.own()), (Some(1_000), [1_000; FRAME]));
+}
+
+#[test]
+fn whispers_cross_over_to_whom_they_are_for() {
+    let mut mixer = conference(2);
+    mixer.set(1, Part { coaches: Some(7), ..Part::default() }).unwrap();
+    tick(&mut mixer, &[(0, 100), (1, 40)]);
+    assert_eq!(mixer.whispers_away().collect::<Vec<_>>(), [(7, [40; FRAME])]);
+    assert_eq!((heard(&mixer, 0), mixer.own()), (Some(0), [100; FRAME]));
+    mixer.add_whisper(0, &[9; FRAME]);
+    mixer.add_whisper(8, &[9; FRAME]);
+    mixer.put(0, [100; FRAME]);
+    mixer.mix(None);
+    assert_eq!((heard(&mixer, 0), heard(&mixer, 1)), (Some(9), Some(100)));
+    assert_eq!(mixer.whispers_away().count(), 0, "nothing is passed on");
+}
