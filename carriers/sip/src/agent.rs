@@ -22,8 +22,8 @@ use crate::admission::Admission;
 use crate::health::{self, Peer};
 use crate::outbound::{Branch, Plan, Target};
 use crate::reports::{Deed, Reports};
-use crate::session::{RtpPort, Session};
 use crate::siprec::Recorder;
+use crate::sound::Sound;
 use crate::transfer::Refers;
 use crate::trunks::Registrations;
 use crate::wires::{Received, Wires};
@@ -143,7 +143,7 @@ pub(crate) struct Call {
     pub dialog: Option<Dialog>,
     /// Where the other end is.
     pub flow: Option<Flow>,
-    pub session: Arc<Session>,
+    pub sound: Sound,
     pub local: Local,
     pub srtp: Srtp,
     /// For offers of ours.
@@ -518,15 +518,17 @@ impl Agent {
         agreed.remote = agreed.remote.filter(may);
         agreed.rtcp = agreed.rtcp.filter(may);
         call.local.direction = agreed.direction;
-        call.session.agree(agreed);
+        if let Some(session) = call.sound.rtp() {
+            session.agree(agreed);
+        }
     }
 
     /// The engine takes the sound, unless it has it; false when it is full.
     pub(crate) fn open_sound(&mut self, leg: Sid) -> bool {
         let Some(call) = self.calls.get_mut(&leg) else { return false };
         if !call.has_sound {
-            let port = Box::new(RtpPort(call.session.clone()));
-            call.has_sound = self.sip.ports().engine.open(call.account, leg, port).is_ok();
+            let engine = &self.sip.ports().engine;
+            call.has_sound = engine.open(call.account, leg, call.sound.port()).is_ok();
         }
         call.has_sound
     }
@@ -536,7 +538,7 @@ impl Agent {
         // Who was sent elsewhere has gone there.
         self.refer_over(leg, None, None).await;
         let Some(call) = self.forget(leg) else { return };
-        let counts = call.session.counts();
+        let counts = call.sound.rtp().map(|session| session.counts());
         tracing::debug!(%leg, ?ending, ?counts, "a SIP call has ended");
         if let Some(ending) = ending {
             self.report(call.account, leg, LegEvent::Ended(ending)).await;
@@ -656,10 +658,9 @@ impl Agent {
         let mut silent = Vec::new();
         let mut due = Vec::new();
         for (leg, call) in self.calls.iter().filter(|(_, call)| call.stage == Stage::Talking) {
-            let quiet = call.answered.and_then(|since| call.session.silent_for(instant, since));
-            if let (Some(quiet), Some(limit)) = (quiet, limit)
-                && quiet >= limit
-            {
+            let quiet = call.answered.and_then(|since| call.sound.silent_for(instant, since));
+            let is_late = quiet.zip(limit).is_some_and(|(quiet, limit)| quiet >= limit);
+            if is_late || call.sound.is_over() {
                 silent.push((*leg, call.account));
             } else if call.timer.is_some_and(|timer| now >= call.refreshed + timer.due()) {
                 due.push(*leg);
@@ -711,10 +712,10 @@ pub(crate) fn user_of(address: &str) -> String {
 }
 
 /// Our end of a new call's sound.
-pub(crate) fn local(session: &Session, address: std::net::IpAddr) -> Local {
+pub(crate) fn local(port: u16, address: std::net::IpAddr) -> Local {
     Local {
         address,
-        port: session.port,
+        port,
         session: rand::random::<u64>() >> 2,
         version: 1,
         direction: Direction::Both,

@@ -174,6 +174,11 @@ impl Config {
         }
     }
 
+    /// Where sound is bound whose other end is not known yet.
+    pub(crate) fn sound_address(&self) -> Option<IpAddr> {
+        self.listen.iter().chain(&self.listen_tls).next().map(SocketAddr::ip)
+    }
+
     pub(crate) fn media_timeout(&self) -> Option<Duration> {
         let seconds = self.media_timeout_seconds;
         (seconds > 0).then(|| Duration::from_secs(seconds))

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use contracts::{Ending, LegEvent, Signal};
 use kernel::Sid;
-use sdp::Srtp;
+use media::Peer;
+use sdp::{Local, Srtp};
 use sip::check::{self, Fault};
 use sip::dialog::Dialog;
 use sip::message::{Request, Response};
@@ -13,8 +14,10 @@ use sip::transaction::{Flow, Id};
 
 use crate::admission::{self, Admission};
 use crate::agent::{Agent, Call, Input, Stage, local, new_key, token, user_of};
+use crate::midcall::least_timer;
 use crate::reports::Deed;
 use crate::session::Session;
+use crate::sound::{Sound, is_web, text_of};
 use crate::transfer::Refers;
 
 /// More calls would spoil the sound of those that talk.
@@ -46,8 +49,9 @@ impl Agent {
         if Dialog::of_invite(&request, "x").is_none() {
             return self.refuse(id, &Fault::new(400, "Missing Contact")).await;
         }
-        if let Err(TooShort) = timer::answer(&request) {
-            let header = Some(("Min-SE", timer::MIN.as_secs().to_string()));
+        let least = least_timer(flow);
+        if let Err(TooShort) = timer::answer(&request, least) {
+            let header = Some(("Min-SE", least.as_secs().to_string()));
             return self.refuse(id, &Fault { code: 422, reason: "", header }).await;
         }
         self.waiting.insert(id, false);
@@ -99,17 +103,9 @@ impl Agent {
         let tag = token();
         let dialog = Dialog::of_invite(request, &tag).ok_or_else(gone)?;
         let srtp = if secure { Srtp::Required } else { Srtp::Allowed };
-        let config = &self.sip.config;
-        let address = self.wires.address_to(flow.remote.ip());
-        let session = Session::open(address, config.rtp_ports, config.symmetric_rtp)
-            .map_err(|_| Fault::new(503, ""))?;
-        let local = local(&session, config.external_address.unwrap_or(address));
         // What cannot be answered is refused before anybody is asked.
-        if let Some(offer) = offered(request)? {
-            sdp::answer(&offer, &local, srtp, |theirs| new_key(theirs.tag, theirs.suite))
-                .map_err(|_| Fault::new(488, ""))?;
-        }
-        let timer = timer::answer(request).unwrap_or_default();
+        let (sound, local, described) = self.sound_for(request, flow, srtp)?;
+        let timer = timer::answer(request, least_timer(flow)).unwrap_or_default();
         let now = self.now();
         self.keep(Call {
             account,
@@ -117,7 +113,7 @@ impl Agent {
             stage: Stage::Ringing,
             dialog: Some(dialog),
             flow: Some(flow),
-            session,
+            sound,
             local,
             srtp,
             key: None,
@@ -128,7 +124,7 @@ impl Agent {
             plan: None,
             has_rung: true,
             has_sound: false,
-            described: None,
+            described,
             ack: None,
             timer,
             refreshed: now,
@@ -138,6 +134,39 @@ impl Agent {
             began: now,
         });
         Ok(())
+    }
+
+    /// Our end of the sound of a call that comes in, and what is already known of its description.
+    fn sound_for(
+        &self,
+        request: &Request,
+        flow: Flow,
+        srtp: Srtp,
+    ) -> Result<(Sound, Local, Option<String>), Fault> {
+        let no_port = || Fault::new(503, "");
+        let config = &self.sip.config;
+        let address = self.wires.address_to(flow.remote.ip());
+        let shown = config.external_address.unwrap_or(address);
+        let offer = offered(request)?;
+        if let Some(speaks) = offer.as_ref().and_then(is_web) {
+            let refused = || Fault::new(488, "");
+            let text = text_of(request).filter(|_| speaks).ok_or_else(refused)?;
+            let way = self.way(flow.remote.ip()).map_err(|_| no_port())?;
+            let answered = Peer::answer_by(text, way, None);
+            let (peer, answer) = answered.map_err(|why| {
+                tracing::debug!(why, "an offer of WebRTC is not taken");
+                refused()
+            })?;
+            return Ok((Sound::Web(peer), local(0, shown), Some(answer)));
+        }
+        let session = Session::open(address, config.rtp_ports, config.symmetric_rtp);
+        let session = session.map_err(|_| no_port())?;
+        let local = local(session.port, shown);
+        if let Some(offer) = offer {
+            sdp::answer(&offer, &local, srtp, |theirs| new_key(theirs.tag, theirs.suite))
+                .map_err(|_| Fault::new(488, ""))?;
+        }
+        Ok((Sound::Rtp(session), local, None))
     }
 
     async fn ring(&mut self, leg: Sid) {
@@ -161,8 +190,8 @@ impl Agent {
     /// The status with which the call cannot go on.
     fn describe(&mut self, leg: Sid, request: &Request) -> Result<String, u16> {
         let Some(call) = self.calls.get_mut(&leg) else { return Err(481) };
-        if let Some(text) = &call.described {
-            return Ok(text.clone());
+        if let Some(text) = call.described.clone() {
+            return self.open_sound(leg).then_some(text).ok_or(503);
         }
         let (agreed, text) = match offered(request) {
             Ok(Some(offer)) => {

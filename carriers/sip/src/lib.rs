@@ -28,6 +28,7 @@ mod reports;
 mod session;
 mod siprec;
 mod socket;
+mod sound;
 mod srtp;
 mod state;
 mod targets;

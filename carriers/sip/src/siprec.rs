@@ -235,7 +235,7 @@ impl Agent {
             let Ok(session) = Session::open(address, config.rtp_ports, false) else {
                 return self.siprec_failed(sid, "there is no port left for sound").await;
             };
-            let local = Local { direction: Direction::SendOnly, ..local(&session, shown) };
+            let local = Local { direction: Direction::SendOnly, ..local(session.port, shown) };
             recorder.sessions.push(session);
             recorder.locals.push(local);
         }

@@ -137,7 +137,8 @@ fn target(
     let flow = Flow { transport, remote, connection: 0 };
     let is_ip = uri.ip().is_some();
     let tls_name = (transport.is_secure() && !is_ip).then(|| uri.host.clone());
-    Target { uri: uri.to_string(), flow, credentials, secure: uri.secure, tls_name }
+    let secure = uri.secure;
+    Target { uri: uri.to_string(), flow, credentials, secure, web: false, tls_name }
 }
 
 /// Anybody's address: only where the network policy lets one go.
