@@ -346,6 +346,7 @@ impl Agent {
                 Event::Ack { id, request } => self.on_ack(id, &request).await,
                 Event::Cancel { id, request } => self.on_cancel(id, &request).await,
                 Event::AckMissing { id } => self.on_ack_missing(id).await,
+                Event::PrackMissing { id } => self.on_prack_missing(id).await,
                 Event::Response { id, flow, response } => {
                     Box::pin(self.on_response(id, flow, response)).await;
                 }
@@ -383,6 +384,13 @@ impl Agent {
 
     pub(crate) async fn respond(&mut self, id: Id, response: &Response) {
         let events = self.transactions.respond(id, response, self.now());
+        Box::pin(self.on_events(events)).await;
+    }
+
+    /// Answers provisionally, until that is acknowledged.
+    pub(crate) async fn respond_reliably(&mut self, id: Id, response: Response) {
+        let (seed, now) = (rand::random(), self.now());
+        let events = self.transactions.respond_reliably(id, response, seed, now);
         Box::pin(self.on_events(events)).await;
     }
 

@@ -9,6 +9,7 @@ use sdp::{Local, Srtp};
 use sip::check::{self, Fault};
 use sip::dialog::Dialog;
 use sip::message::{Request, Response};
+use sip::reliable::{self, Wish};
 use sip::timer::{self, TooShort};
 use sip::transaction::{Flow, Id};
 
@@ -171,17 +172,49 @@ impl Agent {
 
     async fn ring(&mut self, leg: Sid) {
         let Some(call) = self.calls.get(&leg) else { return };
-        let (account, tag, id) = (call.account, call.tag.clone(), call.invite);
+        let (account, tag, id, flow) = (call.account, call.tag.clone(), call.invite, call.flow);
         self.reports.add(Deed::Keep(leg, account.to_string())).await;
         self.reports.add(Deed::Ring(account, leg, self.sip.now())).await;
         let Some(id) = id else { return };
         let Some(request) = self.transactions.request(id) else { return };
-        // Whoever wants only reliable ringing hears none (RFC 3262).
-        if request.headers.has_token("Require", "100rel") {
-            return;
+        let mut response = request.response(180, "", Some(&tag));
+        match reliable::wish(request) {
+            // An offer of ours would have to go with it (RFC 3262 §5).
+            Wish::Required if request.body.is_empty() => {}
+            Wish::Required => {
+                self.add_way(request, flow, &mut response);
+                self.respond_reliably(id, response).await;
+            }
+            Wish::Supported | Wish::None => self.respond(id, &response).await,
         }
-        let response = request.response(180, "", Some(&tag));
-        self.respond(id, &response).await;
+    }
+
+    /// The PRACK of a provisional answer of ours; an offer that comes with it is not taken.
+    pub(crate) async fn on_prack(&mut self, leg: Sid, id: Id, request: &Request) {
+        let now = self.now();
+        let invite = self.calls.get(&leg).and_then(|call| call.invite);
+        let taken = invite.and_then(|id| self.transactions.acknowledged(id, request, now));
+        let code = match taken {
+            None => 481,
+            Some(_) if !request.body.is_empty() => 488,
+            Some(_) => 200,
+        };
+        self.respond(id, &request.response(code, "", None)).await;
+        Box::pin(self.on_events(taken.unwrap_or_default())).await;
+    }
+
+    /// Nobody acknowledges a provisional answer of ours (RFC 3262 §3).
+    pub(crate) async fn on_prack_missing(&mut self, id: Id) {
+        let leg = self.invites.get(&id).copied();
+        let Some(call) = leg.and_then(|leg| self.calls.get(&leg)) else { return };
+        let (account, leg, tag) = (call.account, call.leg, call.tag.clone());
+        let ends = call.stage == Stage::Ending;
+        self.alert(account, leg, 32011, "the PRACK of the SIP endpoint has not come").await;
+        if let Some(request) = self.transactions.request(id) {
+            let response = request.response(504, "", Some(&tag));
+            self.respond(id, &response).await;
+        }
+        self.finish(leg, (!ends).then_some(Ending::HungUp)).await;
     }
 
     /// Our part of the session, with which the sound begins: decided once.
@@ -220,14 +253,14 @@ impl Agent {
 
     /// Voice lets the caller hear something before the call is answered (183).
     ///
-    /// An offer of ours, and ringing that has to be reliable, are not for it (RFC 3262 §5).
+    /// An offer of ours is not for it. Who can acknowledge it does (RFC 3262).
     pub(crate) async fn progress(&mut self, leg: Sid) {
         let Some(call) = self.calls.get(&leg) else { return };
         let Some(id) = call.invite.filter(|_| call.stage == Stage::Ringing) else { return };
         let (tag, flow) = (call.tag.clone(), call.flow);
         let Some(request) = self.transactions.request(id).cloned() else { return };
         let has_offer = offered(&request).is_ok_and(|offer| offer.is_some());
-        if !has_offer || request.headers.has_token("Require", "100rel") {
+        if !has_offer {
             return;
         }
         // What cannot be agreed on now is refused when the call is answered.
@@ -236,7 +269,10 @@ impl Agent {
         self.add_way(&request, flow, &mut response);
         response.headers.add("Content-Type", "application/sdp");
         response.body = text.into_bytes();
-        self.respond(id, &response).await;
+        match reliable::wish(&request) {
+            Wish::None => self.respond(id, &response).await,
+            Wish::Supported | Wish::Required => self.respond_reliably(id, response).await,
+        }
     }
 
     /// How requests within the call come to us.

@@ -70,7 +70,8 @@ impl Agent {
             Method::Invite | Method::Update => self.on_reinvite(leg, id, &request).await,
             Method::Info => self.on_info(leg, id, &request).await,
             Method::Refer => self.on_refer(leg, id, &request).await,
-            Method::Options | Method::Prack | Method::Notify => {
+            Method::Prack => self.on_prack(leg, id, &request).await,
+            Method::Options | Method::Notify => {
                 if request.method == Method::Notify {
                     self.on_notify(leg, &request).await;
                 }

@@ -12,6 +12,7 @@ use sip::check;
 use sip::dialog::Dialog;
 use sip::digest::Reply;
 use sip::message::{Request, Response};
+use sip::reliable::{self, Acknowledged};
 use sip::timer;
 use sip::transaction::{Flow, Id};
 use sip::{Method, NameAddr, Uri};
@@ -101,6 +102,8 @@ pub(crate) struct Branch {
     pub answered_challenge: bool,
     /// The connection that was offered, until it is answered.
     pub offered: Option<Offered>,
+    /// What was answered provisionally, and acknowledged.
+    pub acknowledged: Acknowledged,
     /// To be cancelled as soon as that may be.
     pub cancel: Option<String>,
     pub sent: Duration,
@@ -247,6 +250,7 @@ impl Agent {
                 target,
                 answered_challenge: answers,
                 offered,
+                acknowledged: Acknowledged::default(),
                 cancel: None,
                 sent,
                 heard: false,
@@ -352,17 +356,11 @@ impl Agent {
         }
         let account = call.account;
         let rings = matches!(response.code, 180 | 183);
-        // Reliable ones want to be acknowledged (RFC 3262).
-        let number = response.headers.get("RSeq").and_then(|text| text.parse::<u32>().ok());
-        let prack = number.filter(|_| response.headers.has_token("Require", "100rel"));
-        let prack = prack.and_then(|number| {
-            let request = &call.branches[at].request;
-            let mut dialog = Dialog::of_response(request, response)?;
-            let mut prack = dialog.request(Method::Prack);
-            let (cseq, _) = response.headers.cseq()?;
-            prack.headers.add("RAck", format!("{number} {cseq} INVITE"));
-            Some(prack)
-        });
+        let prack = match branch.acknowledged.take(&branch.request, response) {
+            reliable::Asked::Repeated => return,
+            reliable::Asked::Nothing => None,
+            reliable::Asked::Prack(prack) => Some(prack),
+        };
         let first = rings && !call.has_rung;
         call.has_rung |= rings;
         if let Some(prack) = prack {
@@ -423,8 +421,9 @@ impl Agent {
         let Some(call) = self.calls.get_mut(&leg) else { return };
         let Some(mut dialog) = Dialog::of_response(&branch.request, &response) else { return };
         let number = dialog.local_cseq;
-        // The ACK of what was asked reliably before has used numbers up.
-        dialog.local_cseq += 10;
+        if let Some(used) = branch.acknowledged.cseq(dialog.remote_tag()) {
+            dialog.local_cseq = used;
+        }
         let ack = dialog.numbered(Method::Ack, number);
         call.flow = Some(Flow { connection: 0, ..flow });
         call.dialog = Some(dialog);
