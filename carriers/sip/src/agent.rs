@@ -18,9 +18,10 @@ use sip::{Method, NameAddr, Uri, Via};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Sip;
-use crate::admission::Admission;
+use crate::admission::{Admission, Door};
 use crate::health::{self, Peer};
 use crate::outbound::{Branch, Plan, Target};
+use crate::replaces::Ended;
 use crate::reports::{Deed, Reports};
 use crate::siprec::Recorder;
 use crate::sound::Sound;
@@ -167,6 +168,8 @@ pub(crate) struct Call {
     pub refreshed: Duration,
     pub refreshing: bool,
     pub refers: Refers,
+    /// Who passes it may take the call's place.
+    pub door: Option<Door>,
     pub answered: Option<Instant>,
     pub began: Duration,
 }
@@ -184,6 +187,7 @@ pub(crate) struct Agent {
     pub asked: HashMap<Id, Asked>,
     /// INVITEs that wait to be let in, with whether their caller has given up.
     pub waiting: HashMap<Id, bool>,
+    pub ended: Ended,
     pub reports: Reports,
     pub registrations: Registrations,
     pub peers: Vec<Peer>,
@@ -225,6 +229,7 @@ impl Agent {
             invites: HashMap::new(),
             asked: HashMap::new(),
             waiting: HashMap::new(),
+            ended: Ended::default(),
             reports,
         }
     }
@@ -558,6 +563,9 @@ impl Agent {
     fn forget(&mut self, leg: Sid) -> Option<Call> {
         let call = self.calls.remove(&leg)?;
         self.tags.remove(&call.tag);
+        if let Some(dialog) = &call.dialog {
+            self.ended.add(dialog, self.sip.elapsed());
+        }
         if let Some(id) = call.invite {
             self.invites.remove(&id);
         }

@@ -13,7 +13,7 @@ use sip::reliable::{self, Wish};
 use sip::timer::{self, TooShort};
 use sip::transaction::{Flow, Id};
 
-use crate::admission::{self, Admission};
+use crate::admission::{self, Admission, Door};
 use crate::agent::{Agent, Call, Input, Stage, local, new_key, token, user_of};
 use crate::midcall::least_timer;
 use crate::reports::Deed;
@@ -44,9 +44,6 @@ impl Agent {
         if request.headers.get("Max-Forwards") == Some("0") {
             return self.refuse(id, &Fault::new(483, "Too Many Hops")).await;
         }
-        if self.is_full() {
-            return self.refuse_full(id).await;
-        }
         if Dialog::of_invite(&request, "x").is_none() {
             return self.refuse(id, &Fault::new(400, "Missing Contact")).await;
         }
@@ -54,6 +51,12 @@ impl Agent {
         if let Err(TooShort) = timer::answer(&request, least) {
             let header = Some(("Min-SE", least.as_secs().to_string()));
             return self.refuse(id, &Fault { code: 422, reason: "", header }).await;
+        }
+        if request.headers.get("Replaces").is_some() {
+            return self.on_replaces(id, flow, request).await;
+        }
+        if self.is_full() {
+            return self.refuse_full(id).await;
         }
         self.waiting.insert(id, false);
         let sip = self.sip.clone();
@@ -76,10 +79,12 @@ impl Agent {
                 values.iter().for_each(|value| response.headers.add(name, value.as_str()));
                 self.respond(id, &response).await;
             }
-            Admission::Taken { account, leg, secure } => {
+            Admission::Replaces { .. } if gave_up => {}
+            Admission::Replaces { door, secure } => self.take_place(id, &door, secure).await,
+            Admission::Taken { account, leg, door, secure } => {
                 let taken = match gave_up {
                     true => Err(Fault::new(487, "")),
-                    false => self.take_call(id, account, leg, secure),
+                    false => self.take_call(id, account, leg, door, secure),
                 };
                 let Err(fault) = taken else { return self.ring(leg).await };
                 if fault.code == 488 {
@@ -97,7 +102,14 @@ impl Agent {
     }
 
     /// Makes the call of an INVITE that is let in.
-    fn take_call(&mut self, id: Id, account: Sid, leg: Sid, secure: bool) -> Result<(), Fault> {
+    fn take_call(
+        &mut self,
+        id: Id,
+        account: Sid,
+        leg: Sid,
+        door: Door,
+        secure: bool,
+    ) -> Result<(), Fault> {
         let gone = || Fault::new(487, "");
         let request = self.transactions.request(id).ok_or_else(gone)?;
         let flow = self.transactions.flow(id).ok_or_else(gone)?;
@@ -131,6 +143,7 @@ impl Agent {
             refreshed: now,
             refreshing: false,
             refers: Refers::default(),
+            door: Some(door),
             answered: None,
             began: now,
         });
@@ -138,7 +151,7 @@ impl Agent {
     }
 
     /// Our end of the sound of a call that comes in, and what is already known of its description.
-    fn sound_for(
+    pub(crate) fn sound_for(
         &self,
         request: &Request,
         flow: Flow,

@@ -23,6 +23,7 @@ mod outbound;
 mod outcome;
 mod redirect;
 mod registrar;
+mod replaces;
 mod reports;
 mod session;
 mod siprec;

@@ -17,6 +17,7 @@ use sip::timer;
 use sip::transaction::{Flow, Id};
 use sip::{Method, NameAddr, Uri};
 
+use crate::admission::Door;
 use crate::agent::{Agent, Asked, Call, Input, Stage, local, new_key, token};
 use crate::inbound::{FULL, note};
 use crate::is_address;
@@ -32,6 +33,8 @@ use crate::transfer::Refers;
 const POST_DIAL: Duration = Duration::from_secs(60);
 /// How long one of several targets has to say anything.
 const TRY: Duration = Duration::from_secs(4);
+/// Telephones behind one target that are told apart.
+const TAGS_MAX: usize = 10;
 
 /// One place to ring.
 #[derive(Clone, Debug)]
@@ -68,6 +71,8 @@ pub(crate) struct Plan {
     pub headers: Vec<(String, String)>,
     /// The host of our own that the call is from.
     pub host: Option<String>,
+    /// Who passes it may take the place of who is called.
+    pub door: Option<Door>,
     /// One after the other; those of one group ring at once.
     pub groups: VecDeque<Vec<Target>>,
     /// Redirections that are still followed: none but those of trunks.
@@ -83,6 +88,7 @@ impl Plan {
             caller_name: call.extras.caller_name.clone(),
             headers: custom.cloned().collect(),
             host: None,
+            door: None,
             groups: VecDeque::new(),
             redirects: if is_address(&call.to) && call.extras.trunk.is_none() {
                 0
@@ -104,6 +110,8 @@ pub(crate) struct Branch {
     pub offered: Option<Offered>,
     /// What was answered provisionally, and acknowledged.
     pub acknowledged: Acknowledged,
+    /// Of whoever has answered, finally or not.
+    pub tags: Vec<String>,
     /// To be cancelled as soon as that may be.
     pub cancel: Option<String>,
     pub sent: Duration,
@@ -158,6 +166,7 @@ impl Agent {
             refreshed: now,
             refreshing: false,
             refers: Refers::default(),
+            door: None,
             answered: None,
             began: now,
         });
@@ -174,6 +183,7 @@ impl Agent {
     pub(crate) async fn planned(&mut self, leg: Sid, mut plan: Plan) {
         let miss = plan.miss.take();
         let Some(call) = self.calls.get_mut(&leg) else { return };
+        call.door = plan.door.take();
         call.plan = Some(plan);
         match miss {
             Some(miss) => self.fail(leg, miss.code, miss.alert).await,
@@ -251,6 +261,7 @@ impl Agent {
                 answered_challenge: answers,
                 offered,
                 acknowledged: Acknowledged::default(),
+                tags: Vec::new(),
                 cancel: None,
                 sent,
                 heard: false,
@@ -333,7 +344,14 @@ impl Agent {
             }
             return;
         };
-        call.branches[at].heard = true;
+        let branch = &mut call.branches[at];
+        branch.heard = true;
+        if let Some(tag) = response.headers.tag("To")
+            && !branch.tags.contains(&tag)
+            && branch.tags.len() < TAGS_MAX
+        {
+            branch.tags.push(tag);
+        }
         match response.code {
             100..200 => self.on_provisional(leg, at, flow, &response).await,
             200..300 => {
