@@ -69,6 +69,9 @@ pub struct Recorder {
     pub username: Option<String>,
     #[serde(default)]
     pub password: Option<Secret>,
+    /// Its sound is protected (SRTP). The keys go with the signalling, which is for TLS to protect.
+    #[serde(default)]
+    pub srtp: bool,
 }
 
 /// Another operator, a gateway or an exchange.

@@ -11,6 +11,7 @@ mod agree;
 mod read;
 
 pub use agree::{
-    Agreed, Local, Refusal, Srtp, accept, accept_recording, answer, offer, offer_recording,
+    Agreed, Local, Recorded, Refusal, Srtp, accept, accept_recording, answer, offer,
+    offer_recording,
 };
 pub use read::{Crypto, Description, Direction, Media, SdpError, Suite, parse};
