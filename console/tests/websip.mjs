@@ -87,6 +87,16 @@ async function telephone(world, user) {
         window.call = session;
         happened.push(`call ${originator}`);
         if (session.connection) listen(session.connection);
+        // What is sent, without the codecs that a story does not want.
+        session.on("sdp", (said) => {
+          const { formats } = window;
+          if (!formats) return;
+          const kept = said.sdp.split("\r\n").filter((line) => {
+            const number = /^a=(?:rtpmap|fmtp|rtcp-fb):(\d+)/.exec(line)?.[1];
+            return !number || formats.includes(number);
+          });
+          said.sdp = kept.join("\r\n").replace(/(m=audio \d+ \S+) .*/, `$1 ${formats.join(" ")}`);
+        });
         session.on("peerconnection", ({ peerconnection }) => listen(peerconnection));
         for (const name of ["progress", "confirmed", "hold", "unhold"]) {
           session.on(name, () => happened.push(name));
@@ -181,6 +191,29 @@ export const stories = {
     await until(async () => (await calls(world)).some((one) => one.to === PHONE), 20);
     await page.evaluate(() => call.terminate());
     await until(async () => (await calls(world)).every((one) => one.status !== "ringing"), 20);
+    await end();
+  },
+
+  "a SIP telephone in a page that wants Opus gets it": async ({ world, app }) => {
+    await domain(world, app, ["dee"]);
+    const { page, happened, hears, end } = await telephone(world, "dee");
+    app.answer = "<Response><Enqueue>waiting</Enqueue></Response>";
+    await page.evaluate(
+      ([to, media]) => {
+        window.formats = ["111", "110"];
+        phone.call(to, media);
+      },
+      [`sip:service@${DOMAIN}`, media],
+    );
+    await happened("confirmed");
+    await hears(true);
+    const codec = await page.evaluate(async () => {
+      const stats = [...(await call.connection.getStats()).values()];
+      const stream = stats.find(({ type }) => type === "inbound-rtp");
+      return stats.find(({ id }) => id === stream.codecId).mimeType;
+    });
+    assert.equal(codec, "audio/opus");
+    await page.evaluate(() => call.terminate());
     await end();
   },
 
