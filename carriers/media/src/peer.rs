@@ -514,29 +514,5 @@ impl Port for BrowserPort {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sound_is_gathered_before_it_is_heard() {
-        let mut inbox = Inbox::default();
-        inbox.put(&[0; 160]);
-        inbox.put(&[0; 160]);
-        assert_eq!(inbox.take(), None);
-        inbox.put(&[0; 240]);
-        assert!(inbox.take().is_some());
-        for _ in 0..100 {
-            inbox.put(&[0; 160]);
-        }
-        assert_eq!(inbox.frames.len(), WAITING_MAX);
-    }
-
-    #[test]
-    fn pictures_are_refused_in_their_place() {
-        let offer = "v=0\r\na=group:BUNDLE 0 1\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
-                     m=video 9 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:1\r\n";
-        let kept = "v=0\r\na=group:BUNDLE 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n\
-                    m=video 0 UDP/TLS/RTP/SAVPF 96 97\r\na=mid:1\r\n";
-        assert_eq!(only_sound(offer), kept);
-    }
-}
+#[path = "tests/peer.rs"]
+mod tests;
