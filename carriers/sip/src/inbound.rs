@@ -312,7 +312,7 @@ impl Agent {
         let mut response = request.response(200, "", Some(&tag));
         self.add_way(&request, flow, &mut response);
         response.headers.add("Allow", check::ALLOW);
-        response.headers.add("Supported", "timer");
+        response.headers.add("Supported", check::SUPPORTED);
         if let Some(timer) = timer {
             response.headers.add("Session-Expires", timer.header(false));
             if !timer.ours {

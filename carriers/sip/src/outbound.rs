@@ -309,7 +309,7 @@ impl Agent {
         headers.add("Contact", self.contact(target.flow, &user));
         headers.add("User-Agent", "Offhook");
         headers.add("Allow", check::ALLOW);
-        headers.add("Supported", "timer, 100rel");
+        headers.add("Supported", check::SUPPORTED);
         headers.add("Session-Expires", timer::USUAL.as_secs().to_string());
         headers.add("Min-SE", timer::MIN.as_secs().to_string());
         headers.add("X-Twilio-CallSid", leg.to_string());
