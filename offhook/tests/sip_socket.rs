@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use harness::{
     Act, DOMAIN, Domains, Telephone, WebhookSink, World, number_uri, owned_by, placed, reached,
-    worlds_with,
+    telephone, worlds_with,
 };
 use serde_json::Value;
 use sip::dialog::Dialog;
@@ -208,6 +208,39 @@ async fn a_program_speaks_webrtc_both_ways() {
         program.offer(&mut dialog, None).await;
         program.response(488).await;
         let bye = program.ours(dialog.request(Method::Bye));
+        program.say(bye.write()).await;
+        program.response(200).await;
+        // It takes the place of a telephone of another kind.
+        let phone = telephone(&world).await;
+        let invite = phone.invite(&format!("sip:service@{DOMAIN}"), &uri);
+        phone.say(invite.write()).await;
+        let challenge = phone.response(407, &invite).await;
+        let invite = phone.answering(&invite, &challenge, PASSWORD);
+        phone.say(invite.write()).await;
+        let success = phone.response(200, &invite).await;
+        let mut replaced = phone.acknowledge(&invite, &success).await;
+        // Behind the ACK.
+        let options = phone.inside(&mut replaced, Method::Options);
+        phone.say(options.write()).await;
+        phone.response(200, &options).await;
+        let mut taking = program.phone.invite(&format!("sip:{}", phone.platform), &uri);
+        let tags = (replaced.remote_tag(), replaced.local_tag());
+        let value = format!("{};to-tag={};from-tag={}", replaced.call_id, tags.0, tags.1);
+        taking.headers.add("Replaces", value);
+        taking.body = web("111 0", "sendrecv").into_bytes();
+        let taking = program.ours(taking);
+        program.say(taking.write()).await;
+        let challenge = program.response(407).await;
+        let taking = program.phone.answering(&taking, &challenge, PASSWORD);
+        let taking = program.ours(taking);
+        program.say(taking.write()).await;
+        let success = program.response(200).await;
+        assert!(text(&success.body).contains("UDP/TLS/RTP/SAVPF"));
+        let mut taken = Dialog::of_response(&taking, &success).unwrap();
+        program.acknowledge(&taken, &taking).await;
+        let bye = phone.asked(Method::Bye).await;
+        phone.answer(&bye, 200, None).await;
+        let bye = program.ours(taken.request(Method::Bye));
         program.say(bye.write()).await;
         program.response(200).await;
         // It is offered WebRTC; what takes neither that nor RTP is said.
