@@ -13,6 +13,7 @@ import { stories as serving } from "./serving.mjs";
 import { stories as sound } from "./sound.mjs";
 import { browser, platform, program, screen, tab } from "./support.mjs";
 import { stories as telephone } from "./telephone.mjs";
+import { stories as websip } from "./websip.mjs";
 
 const wanted = process.argv[2] ?? "";
 const all = {
@@ -22,6 +23,7 @@ const all = {
   ...telephone,
   ...sound,
   ...calls,
+  ...websip,
   ...activity,
   ...resources,
   ...accessible,

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use harness::{
     Act, DOMAIN, Domains, TRUNK, Telephone, WebhookSink, World, number_uri, owned_by, placed,
-    reached, telephone, worlds_with,
+    reached, telephone, trunk_worlds, worlds_with,
 };
 use rtp::packet::{Header, Packet};
 use serde_json::Value;
@@ -590,29 +590,13 @@ async fn trunk_of(world: &World) -> (String, bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operators_trunk_is_registered_at_and_takes_its_numbers() {
-    let phones = std::sync::Mutex::new(std::collections::VecDeque::new());
-    let worlds = worlds_with(&|settings| {
-        let (first, second) = (Telephone::alone(), Telephone::alone());
-        let mut sip = sip_carrier::Config::development();
-        sip.trunks.push(sip_carrier::Trunk {
-            name: "north".into(),
-            hosts: vec![first.address().to_string(), second.address().to_string()],
-            from: Vec::new(),
-            username: Some("ann".into()),
-            password: Some(kernel::Secret(PASSWORD.into())),
-            register: true,
-            prefixes: vec!["+4930".into()],
-            secure: false,
-            options_seconds: 0,
-        });
-        settings.config.carriers.sip = Some(sip);
-        phones.lock().unwrap().push_back((first, second));
+    let worlds = trunk_worlds(&|trunk| {
+        trunk.register = true;
+        trunk.username = Some("ann".into());
+        trunk.password = Some(kernel::Secret(PASSWORD.into()));
     })
     .await;
-    for world in worlds {
-        let (mut first, mut second) = phones.lock().unwrap().pop_front().unwrap();
-        let platform = telephone(&world).await.platform;
-        (first.platform, second.platform) = (platform, platform);
+    for (world, first, second) in worlds {
         let register = first.asked(Method::Register).await;
         let (state, is_up) = trunk_of(&world).await;
         assert!(state.contains("no answer yet") && !is_up, "{state}");

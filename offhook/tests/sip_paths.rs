@@ -6,16 +6,11 @@ mod harness;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use audio::g711::Law;
-use audio::tone::Tone;
 use harness::{
     Act, DOMAIN, Domains, Telephone, WebhookSink, World, number_uri, owned_by, placed, reached,
-    telephone, worlds_with,
+    telephone, trunk_worlds, worlds_with,
 };
-use rtp::packet::Packet;
-use rtp::stream::Stream;
 use serde_json::json;
 use sip::message::Message;
 use sip::{Method, Request};
@@ -25,44 +20,6 @@ const USER: &str = "sip:+14155550111@127.0.0.1";
 async fn worlds_of(domains: &Arc<Domains>) -> Vec<World> {
     let domains = domains.clone();
     worlds_with(&move |settings| settings.sip_directory = Some(domains.clone())).await
-}
-
-/// Hums into a call until it is told to stop.
-async fn hum(phone: &Telephone, there: std::net::SocketAddr, stop: &AtomicBool) {
-    let mut stream = Stream::new(7, 1, 1);
-    let mut tone = Tone::parse("700").unwrap();
-    let mut tick = tokio::time::interval(Duration::from_millis(20));
-    while !stop.load(Ordering::Relaxed) {
-        tick.tick().await;
-        let payload: Vec<u8> = tone.frame().iter().map(|sample| Law::Mu.encode(*sample)).collect();
-        let mut out = Vec::new();
-        stream.sound(0, &payload, 160, &mut out).unwrap();
-        phone.sound.send_to(&out, there).await.unwrap();
-    }
-}
-
-/// Waits until a second of something as pure as that is heard.
-async fn hears_the_hum(phone: &Telephone) {
-    let listening = async {
-        let mut octets = [0; 2048];
-        let mut heard: Vec<i16> = Vec::new();
-        loop {
-            let length = phone.sound.recv(&mut octets).await.unwrap();
-            let packet = Packet::read(&octets[..length]).unwrap();
-            if packet.header.payload_type == 0 {
-                Law::Mu.decode_to(packet.payload, &mut heard);
-            }
-            if heard.len() >= 4000 {
-                let turns = heard.windows(2).filter(|two| (two[0] < 0) != (two[1] < 0)).count();
-                // 700 Hz crosses nothing 700 times in half a second.
-                if (650..750).contains(&turns) && audio::level::dbfs(&heard) > -40.0 {
-                    return;
-                }
-                heard.clear();
-            }
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), listening).await.expect("the hum is heard");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -93,9 +50,9 @@ async fn who_is_called_is_heard_before_it_answers() {
                 None => caller.response(183, &invite).await,
             };
             let stop = AtomicBool::new(false);
-            let humming = hum(&callee, Telephone::sound_of(&inner.body), &stop);
+            let humming = callee.hum(Telephone::sound_of(&inner.body), &stop);
             let listening = async {
-                hears_the_hum(&caller).await;
+                caller.hears_the_hum().await;
                 stop.store(true, Ordering::Relaxed);
             };
             tokio::join!(humming, listening);
@@ -183,29 +140,8 @@ async fn another_question(phone: &Telephone, known: &Request) -> Request {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_host_that_is_not_there_is_passed_over() {
-    let phones = std::sync::Mutex::new(std::collections::VecDeque::new());
-    let worlds = worlds_with(&|settings| {
-        let (first, second) = (Telephone::alone(), Telephone::alone());
-        let mut sip = sip_carrier::Config::development();
-        sip.trunks.push(sip_carrier::Trunk {
-            name: "north".into(),
-            hosts: vec![first.address().to_string(), second.address().to_string()],
-            from: Vec::new(),
-            username: None,
-            password: None,
-            register: false,
-            prefixes: vec!["+4930".into()],
-            secure: false,
-            options_seconds: 1,
-        });
-        settings.config.carriers.sip = Some(sip);
-        phones.lock().unwrap().push_back((first, second));
-    })
-    .await;
-    for world in worlds {
-        let (mut first, mut second) = phones.lock().unwrap().pop_front().unwrap();
-        let platform = telephone(&world).await.platform;
-        (first.platform, second.platform) = (platform, platform);
+    let worlds = trunk_worlds(&|trunk| trunk.options_seconds = 1).await;
+    for (world, first, second) in worlds {
         let asked = first.asked(Method::Options).await;
         first.answer(&asked, 503, None).await;
         let other = second.asked(Method::Options).await;

@@ -1,5 +1,6 @@
 //! Goal: what others have written and many run calls us and is called: SIPp's calls over UDP and
-//! TCP, keys from a capture, many at once; baresip registers, answers, is heard and hears.
+//! TCP, keys from a capture, ringing that is acknowledged, many at once; baresip registers, answers, is
+//! heard and hears.
 //! Method: Debian's SIPp and baresip on loopback.
 
 mod harness;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use harness::{Act, DOMAIN, Domains, WebhookSink, World, free_port, worlds_with};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A directory of a test; gone with it.
 struct Scratch(PathBuf);
@@ -104,6 +105,26 @@ async fn sipp_calls_an_ivr_and_presses_keys() {
         .await;
         assert_done(&done);
         assert_eq!(sink.first("/key").await.value("Digits"), "1");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sipp_acknowledges_ringing() {
+    for world in worlds_with(&|_| {}).await {
+        let scratch = Scratch::new("sipp-reliable");
+        let sink = WebhookSink::start().await;
+        // It is answered when nobody has taken the call for five seconds.
+        let handset = "+14155550133";
+        world.behave(handset, json!({"when_called": "ring"})).await;
+        let dial = format!("<Dial answerOnBridge='true' timeout='5'>{handset}</Dial>");
+        sink.on("/voice", Act::twiml(&format!("{dial}<Gather timeout='30'/>")));
+        world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+        let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sipp/reliable.xml");
+        let (sip, number) = (sip_of(&world).await, world.number.trim_start_matches('+').to_owned());
+        let arguments = ["-s", &number, "-sf", scenario, "-m", "1"];
+        let done = sipp(&scratch.0, &[&[sip.as_str()], &arguments[..]].concat()).await;
+        assert_done(&done);
         world.stop().await;
     }
 }

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use harness::{Act, Telephone, WebhookSink, assert_error, number_uri, telephone, worlds_with};
+use harness::{
+    Act, Telephone, WebhookSink, World, assert_error, number_uri, telephone, worlds_with,
+};
 use rtp::packet::Packet;
 use rtp::stream::Stream;
 use sip::dialog::Dialog;
@@ -22,15 +24,26 @@ struct Recorder {
 }
 
 impl Recorder {
+    /// Two ports, and a platform that has this recorder beside itself.
+    async fn beside(mut phone: Telephone, caller: &Telephone) -> Self {
+        phone.platform = caller.platform;
+        let second = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        Self { phone, second }
+    }
+
     /// Takes what is offered, until it is acknowledged.
     async fn take(&self) -> (Request, Dialog) {
+        self.take_as("RTP/AVP", "").await
+    }
+
+    async fn take_as(&self, profile: &str, key: &str) -> (Request, Dialog) {
         let invite = self.phone.asked(Method::Invite).await;
         let ports = [&self.phone.sound, &self.second].map(|s| s.local_addr().unwrap().port());
         let streams: String = ports
             .iter()
             .zip(["1", "2"])
             .map(|(port, label)| {
-                format!("m=audio {port} RTP/AVP 0\r\na=recvonly\r\na=label:{label}\r\n")
+                format!("m=audio {port} {profile} 0\r\na=recvonly\r\na=label:{label}\r\n{key}")
             })
             .collect();
         let body = format!(
@@ -71,8 +84,8 @@ async fn shout(phone: &Telephone, there: SocketAddr) {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_call_is_recorded_elsewhere() {
+/// Worlds with a recorder named `archive`, which has no platform yet.
+async fn recorded_worlds(srtp: bool) -> Vec<(World, Telephone)> {
     let recorders = Mutex::new(std::collections::VecDeque::new());
     let worlds = worlds_with(&|settings| {
         let phone = Telephone::alone();
@@ -82,19 +95,64 @@ async fn a_call_is_recorded_elsewhere() {
             uri: format!("sip:recorder@{}", phone.address()),
             username: None,
             password: None,
+            srtp,
         });
         settings.config.carriers.sip = Some(sip);
         recorders.lock().unwrap().push_back(phone);
     })
     .await;
-    for world in worlds {
-        let mut phone = recorders.lock().unwrap().pop_front().unwrap();
+    worlds.into_iter().zip(recorders.into_inner().unwrap()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recorder_may_want_its_sound_protected() {
+    const SILENCE: u8 = 0xFF;
+    for (world, phone) in recorded_worlds(true).await {
         let caller = telephone(&world).await;
-        phone.platform = caller.platform;
-        let second = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
-        second.set_nonblocking(true).unwrap();
-        let second = tokio::net::UdpSocket::from_std(second).unwrap();
-        let recorder = Recorder { phone, second };
+        let recorder = Recorder::beside(phone, &caller).await;
+        let sink = WebhookSink::start().await;
+        let start =
+            "<Start><Siprec connectorName='archive' name='one' statusCallback='/told'/></Start>";
+        sink.on("/voice", Act::twiml(&format!("{start}<Gather timeout='60'/>")));
+        world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
+        let invite = caller.invite(&number_uri(&world), USER);
+        caller.say(invite.write()).await;
+        let success = caller.response(200, &invite).await;
+        caller.acknowledge(&invite, &success).await;
+        let theirs = "inline:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwd";
+        let key = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 {theirs}\r\n");
+        let (asked, _) = recorder.take_as("RTP/SAVP", &key).await;
+        let kind = asked.headers.get("Content-Type").unwrap();
+        let described = sdp::parse(check::session(kind, &asked.body).unwrap()).unwrap();
+        let keys: Vec<_> = described.media.iter().flat_map(|media| &media.crypto).collect();
+        assert!(described.media.iter().all(sdp::Media::is_secure) && keys.len() == 2);
+        assert_ne!(keys[0].key, keys[1].key);
+        assert_eq!(sink.first("/told").await.value("SiprecEvent"), "siprec-started");
+        // Silence that cannot be read, and a tag behind it.
+        let mut octets = [0; 2048];
+        let reading = recorder.second.recv(&mut octets);
+        let length = tokio::time::timeout(Duration::from_secs(5), reading).await;
+        assert_eq!(length.expect("sound comes").unwrap(), 12 + 160 + 10);
+        assert!(octets[12..172].iter().filter(|octet| **octet == SILENCE).count() < 20);
+        // Who answers without protection gets nothing.
+        let sid = sink.first("/told").await.value("CallSid");
+        let callback = sink.at("/again");
+        let form = [("ConnectorName", "archive"), ("StatusCallback", callback.as_str())];
+        let path = world.path(&format!("Calls/{sid}/Siprec.json"));
+        assert_eq!(world.post(&path, &form).await.status, 200);
+        recorder.take().await;
+        let bye = recorder.phone.asked(Method::Bye).await;
+        recorder.phone.answer(&bye, 200, None).await;
+        assert_eq!(sink.first("/again").await.value("SiprecEvent"), "siprec-error");
+        world.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_recorded_elsewhere() {
+    for (world, phone) in recorded_worlds(false).await {
+        let caller = telephone(&world).await;
+        let recorder = Recorder::beside(phone, &caller).await;
         let sink = WebhookSink::start().await;
         sink.on(
             "/voice",

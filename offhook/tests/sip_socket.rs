@@ -1,5 +1,6 @@
-//! Goal: programs register and are called by SIP over WebSocket (RFC 7118). Method: a program of which
-//! the test says every word, on loopback.
+//! Goal: programs register and are called by SIP over WebSocket (RFC 7118), with WebRTC and without.
+//! Method: a program of which the test says every word, on loopback. That sound goes through is for the
+//! stories in a browser.
 
 mod harness;
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use harness::{
     Act, DOMAIN, Domains, Telephone, WebhookSink, World, number_uri, owned_by, placed, reached,
-    worlds_with,
+    telephone, worlds_with,
 };
 use serde_json::Value;
 use sip::dialog::Dialog;
@@ -83,6 +84,61 @@ impl Program {
         .await
     }
 
+    /// Registers at the domain; its address.
+    async fn register(&mut self) -> String {
+        let uri = format!("sip:ann@{DOMAIN}");
+        let register = self.phone.request(Method::Register, &format!("sip:{DOMAIN}"), &uri);
+        let mut register = self.ours(register);
+        register.headers.set("To", format!("<{uri}>"));
+        self.say(register.write()).await;
+        let challenge = self.response(401).await;
+        let again = self.phone.answering(&register, &challenge, PASSWORD);
+        self.say(self.ours(again).write()).await;
+        let bound = self.response(200).await;
+        assert!(bound.headers.get("Contact").unwrap().contains("ab12.invalid"));
+        uri
+    }
+
+    /// Calls the domain with an offer; the INVITE that has a password.
+    async fn invite(&mut self, uri: &str, session: String) -> Request {
+        let mut invite = self.phone.invite(&format!("sip:service@{DOMAIN}"), uri);
+        invite.body = session.into_bytes();
+        // As JsSIP says it.
+        invite.headers.add("Session-Expires", "90");
+        let invite = self.ours(invite);
+        self.say(invite.write()).await;
+        let challenge = self.response(407).await;
+        let again = self.phone.answering(&invite, &challenge, PASSWORD);
+        let again = self.ours(again);
+        self.say(again.write()).await;
+        again
+    }
+
+    async fn call(&mut self, uri: &str, session: String) -> (Response, Dialog) {
+        let invite = self.invite(uri, session).await;
+        let success = self.response(200).await;
+        let dialog = Dialog::of_response(&invite, &success).unwrap();
+        self.acknowledge(&dialog, &invite).await;
+        (success, dialog)
+    }
+
+    async fn acknowledge(&mut self, dialog: &Dialog, invite: &Request) {
+        let number = invite.headers.cseq().unwrap().0;
+        let ack = self.ours(dialog.numbered(Method::Ack, number));
+        self.say(ack.write()).await;
+    }
+
+    /// Offers anew within a call.
+    async fn offer(&mut self, dialog: &mut Dialog, session: Option<String>) -> Request {
+        let mut invite = self.ours(dialog.request(Method::Invite));
+        if let Some(session) = session {
+            invite.headers.add("Content-Type", "application/sdp");
+            invite.body = session.into_bytes();
+        }
+        self.say(invite.write()).await;
+        invite
+    }
+
     async fn asked(&mut self, method: Method) -> Request {
         self.wait(|message| match message {
             Message::Request(request) if request.method == method => Some(request),
@@ -90,6 +146,121 @@ impl Program {
         })
         .await
     }
+}
+
+fn text(body: &[u8]) -> &str {
+    std::str::from_utf8(body).unwrap()
+}
+
+/// What a browser says of its sound and its picture.
+fn web(formats: &str, direction: &str) -> String {
+    let fingerprint = ["AB"; 32].join(":");
+    let common = "c=IN IP4 0.0.0.0\r\na=ice-ufrag:abcd\r\na=ice-pwd:aaaaaaaaaaaaaaaaaaaaaaaa\r\n";
+    format!(
+        "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n\
+         a=fingerprint:sha-256 {fingerprint}\r\na=setup:actpass\r\n\
+         m=audio 9 UDP/TLS/RTP/SAVPF {formats}\r\n{common}a=mid:0\r\na={direction}\r\na=rtcp-mux\r\n\
+         a=rtpmap:0 PCMU/8000\r\na=rtpmap:9 G722/8000\r\na=rtpmap:111 opus/48000/2\r\n\
+         m=video 9 UDP/TLS/RTP/SAVPF 96\r\n{common}a=mid:1\r\na={direction}\r\na=rtcp-mux\r\n\
+         a=rtpmap:96 VP8/90000\r\n"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_speaks_webrtc_both_ways() {
+    let domains = Domains::shared();
+    let directory: Arc<Domains> = domains.clone();
+    let worlds =
+        worlds_with(&move |settings| settings.sip_directory = Some(directory.clone())).await;
+    for world in worlds {
+        owned_by(&domains, &world);
+        let sink = WebhookSink::start().await;
+        sink.on("/voice", Act::twiml("<Gather timeout='30'/>"));
+        *domains.voice_url.lock().unwrap() = sink.at("/voice");
+        let mut program = connect(&world, Some("sip")).await.unwrap();
+        let uri = program.register().await;
+        program.invite(&uri, web("9", "sendrecv")).await;
+        program.response(488).await;
+        let (success, mut dialog) = program.call(&uri, web("111 9 0", "sendrecv")).await;
+        assert_eq!(success.headers.get("Session-Expires"), Some("90;refresher=uas"));
+        let answer = text(&success.body);
+        for part in ["m=audio 9 ", "a=fingerprint:sha-256 ", "a=ice-lite", "a=setup:passive"] {
+            assert!(answer.replace(&port_of(answer), "9").contains(part), "{part}: {answer}");
+        }
+        assert!(
+            answer.contains("m=video 0 ") && answer.contains("a=group:BUNDLE 0\r\n"),
+            "{answer}"
+        );
+        // A hold, and its end; the connection stays as it is.
+        let credentials = |sdp: &str| {
+            let found = sdp.lines().find(|line| line.starts_with("a=ice-pwd:"));
+            found.unwrap().to_owned()
+        };
+        for (direction, answered) in [("sendonly", "recvonly"), ("sendrecv", "sendrecv")] {
+            let again = program.offer(&mut dialog, Some(web("111 9 0", direction))).await;
+            let held = program.response(200).await;
+            program.acknowledge(&dialog, &again).await;
+            let held = text(&held.body);
+            assert!(held.contains(&format!("a={answered}\r\n")), "{held}");
+            assert_eq!(credentials(held), credentials(answer));
+        }
+        // What is no offer of WebRTC changes nothing.
+        program.offer(&mut dialog, None).await;
+        program.response(488).await;
+        let bye = program.ours(dialog.request(Method::Bye));
+        program.say(bye.write()).await;
+        program.response(200).await;
+        // It takes the place of a telephone of another kind.
+        let phone = telephone(&world).await;
+        let invite = phone.invite(&format!("sip:service@{DOMAIN}"), &uri);
+        phone.say(invite.write()).await;
+        let challenge = phone.response(407, &invite).await;
+        let invite = phone.answering(&invite, &challenge, PASSWORD);
+        phone.say(invite.write()).await;
+        let success = phone.response(200, &invite).await;
+        let mut replaced = phone.acknowledge(&invite, &success).await;
+        // Behind the ACK.
+        let options = phone.inside(&mut replaced, Method::Options);
+        phone.say(options.write()).await;
+        phone.response(200, &options).await;
+        let mut taking = program.phone.invite(&format!("sip:{}", phone.platform), &uri);
+        let tags = (replaced.remote_tag(), replaced.local_tag());
+        let value = format!("{};to-tag={};from-tag={}", replaced.call_id, tags.0, tags.1);
+        taking.headers.add("Replaces", value);
+        taking.body = web("111 0", "sendrecv").into_bytes();
+        let taking = program.ours(taking);
+        program.say(taking.write()).await;
+        let challenge = program.response(407).await;
+        let taking = program.phone.answering(&taking, &challenge, PASSWORD);
+        let taking = program.ours(taking);
+        program.say(taking.write()).await;
+        let success = program.response(200).await;
+        assert!(text(&success.body).contains("UDP/TLS/RTP/SAVPF"));
+        let mut taken = Dialog::of_response(&taking, &success).unwrap();
+        program.acknowledge(&taken, &taking).await;
+        let bye = phone.asked(Method::Bye).await;
+        phone.answer(&bye, 200, None).await;
+        let bye = program.ours(taken.request(Method::Bye));
+        program.say(bye.write()).await;
+        program.response(200).await;
+        // It is offered WebRTC; what takes neither that nor RTP is said.
+        let form = [("To", uri.as_str()), ("Twiml", "<Response><Pause length='30'/></Response>")];
+        let sid = placed(&world, &form).await;
+        for offer in ["UDP/TLS/RTP/SAVPF", "RTP/AVP"] {
+            let invite = program.asked(Method::Invite).await;
+            assert!(text(&invite.body).contains(offer), "{offer}");
+            program.say(invite.response(488, "", Some("callee")).write()).await;
+        }
+        reached(&world, &sid, "failed").await;
+        world.alert(&sid, 32102).await;
+        world.stop().await;
+    }
+}
+
+/// Of the first stream.
+fn port_of(sdp: &str) -> String {
+    let line = sdp.lines().find(|line| line.starts_with("m=")).unwrap();
+    line.split(' ').nth(1).unwrap().to_owned()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -106,36 +277,16 @@ async fn a_program_registers_calls_and_is_called_by_its_socket() {
         world.configure(&[("VoiceUrl", &sink.at("/voice"))]).await;
         assert!(connect(&world, None).await.is_err(), "it has to speak SIP");
         let mut program = connect(&world, Some("sip")).await.unwrap();
-        let uri = format!("sip:ann@{DOMAIN}");
-        let register = program.phone.request(Method::Register, &format!("sip:{DOMAIN}"), &uri);
-        let mut register = program.ours(register);
-        register.headers.set("To", format!("<{uri}>"));
-        program.say(register.write()).await;
-        let challenge = program.response(401).await;
-        let again = program.phone.answering(&register, &challenge, PASSWORD);
-        let again = program.ours(again);
-        program.say(again.write()).await;
-        let bound = program.response(200).await;
-        assert!(bound.headers.get("Contact").unwrap().contains("ab12.invalid"));
+        let uri = program.register().await;
         // A page of anybody's is no telephone of this machine.
         let invite = program.phone.invite(&number_uri(&world), "sip:+14155550111@127.0.0.1");
         let invite = program.ours(invite);
         program.say(invite.write()).await;
         program.response(403).await;
         // It calls its domain.
-        let invite = program.phone.invite(&format!("sip:service@{DOMAIN}"), &uri);
-        let invite = program.ours(invite);
-        program.say(invite.write()).await;
-        let challenge = program.response(407).await;
-        let again = program.phone.answering(&invite, &challenge, PASSWORD);
-        let again = program.ours(again);
-        program.say(again.write()).await;
-        let success = program.response(200).await;
+        let session = program.phone.session("sendrecv");
+        let (success, mut dialog) = program.call(&uri, session).await;
         assert!(success.headers.get("Contact").unwrap().contains("transport=ws"));
-        let mut dialog = Dialog::of_response(&again, &success).unwrap();
-        let number = again.headers.cseq().unwrap().0;
-        let ack = program.ours(dialog.numbered(Method::Ack, number));
-        program.say(ack.write()).await;
         let bye = program.ours(dialog.request(Method::Bye));
         program.say(bye.write()).await;
         program.response(200).await;
@@ -144,6 +295,11 @@ async fn a_program_registers_calls_and_is_called_by_its_socket() {
         let sid = placed(&world, &form).await;
         let invite = program.asked(Method::Invite).await;
         assert!(invite.uri.contains("ab12.invalid"), "{}", invite.uri);
+        // What does not speak WebRTC is offered RTP.
+        assert!(text(&invite.body).contains("UDP/TLS/RTP/SAVPF"));
+        program.say(invite.response(488, "", Some("none")).write()).await;
+        let invite = program.asked(Method::Invite).await;
+        assert!(text(&invite.body).contains("RTP/AVP"));
         let mut success = invite.response(200, "", Some("callee"));
         success.headers.add("Contact", "<sip:ann@ab12.invalid;transport=ws>");
         success.headers.add("Content-Type", "application/sdp");

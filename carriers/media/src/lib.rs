@@ -28,5 +28,5 @@ pub use engine::{Engine, Full, Parts};
 pub use link::{Backplane, Links};
 pub use load::{BOUNDS_MICROS, Load};
 pub use opus::Opus;
-pub use peer::{Offered, Peer};
+pub use peer::{Offered, Peer, Way};
 pub use port::{Fork, Heard, Port, Wire, WireEnd};

@@ -1,7 +1,7 @@
-//! The packets of one connection with a browser: ICE-lite, DTLS-SRTP, G.711 and Opus, by `str0m`.
+//! The packets of one connection with a browser: ICE-lite, DTLS-SRTP, G.711, Opus and keys beside them,
+//! by `str0m`.
 //!
-//! Differs: telephone-events are not taken, so keys come as messages; Opus carries telephone sound, of 8
-//! kHz.
+//! Differs: Opus carries telephone sound, of 8 kHz.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -11,9 +11,11 @@ use std::time::{Duration, Instant};
 use audio::dtmf::Key;
 use audio::g711::Law;
 use audio::{FRAME, Frame};
+use rtp::event;
+use rtp::packet::Header;
 use str0m::change::{SdpAnswer, SdpOffer, SdpPendingOffer};
-use str0m::format::Codec;
-use str0m::media::{Direction, Frequency, MediaKind, MediaTime, Mid};
+use str0m::format::{Codec, FormatParams};
+use str0m::media::{Direction, Frequency, MediaData, MediaKind, MediaTime, Mid};
 use str0m::net::{Protocol, Receive};
 use str0m::{Candidate, Event, IceConnectionState, Input, Output, Rtc, RtcConfig};
 use tokio::net::UdpSocket;
@@ -27,8 +29,12 @@ const OUTBOX_MAX: usize = 50;
 /// Frames that are gathered before the first is heard, and beyond which the oldest are dropped.
 const GATHERED: usize = 3;
 const WAITING_MAX: usize = 15;
+/// Keys that wait to be heard.
+const KEYS_MAX: usize = 64;
 /// The largest datagram.
 const DATAGRAM_MAX: usize = 2_000;
+/// Payload types of keys, as browsers number them, and their clocks.
+const KEYS: [(u8, Frequency); 2] = [(126, Frequency::EIGHT_KHZ), (110, Frequency::FORTY_EIGHT_KHZ)];
 
 /// A call's connection to a browser. Cheap to share; it ends when nobody has it any more.
 #[derive(Clone)]
@@ -49,13 +55,51 @@ struct Inbox {
     is_flowing: bool,
     /// What is less than a frame.
     rest: Vec<i16>,
+    pressed: VecDeque<Key>,
+    /// Keys have come beside the sound.
+    has_keys: bool,
+    /// When the last packet came.
+    last: Option<Instant>,
+    /// The browser does not send, or does not want to hear.
+    is_held: bool,
+}
+
+/// Where the packets of a connection come and go.
+pub struct Way {
+    socket: UdpSocket,
+    /// The address under which the browser reaches it.
+    shown: SocketAddr,
+}
+
+impl Way {
+    /// A port of its own at the first of the addresses.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn open(addresses: &[IpAddr]) -> Result<Self, String> {
+        let address = addresses.first().ok_or("no address for browsers is configured")?;
+        let socket = UdpSocket::bind(SocketAddr::new(*address, 0)).await;
+        let socket = socket.map_err(|error| format!("{address}: {error}"))?;
+        let shown = socket.local_addr().map_err(|error| error.to_string())?;
+        Ok(Self { socket, shown })
+    }
+
+    /// A socket that is bound and does not block, under the address by which others reach this host.
+    ///
+    /// # Errors
+    /// Why the socket cannot be used.
+    pub fn by(socket: std::net::UdpSocket, shown: IpAddr) -> Result<Self, String> {
+        let port = socket.local_addr().map_err(|error| error.to_string())?.port();
+        let socket = UdpSocket::from_std(socket).map_err(|error| error.to_string())?;
+        Ok(Self { socket, shown: SocketAddr::new(shown, port) })
+    }
 }
 
 /// A connection that was offered and waits for the answer.
 pub struct Offered {
     pub sdp: String,
     rtc: Rtc,
-    socket: UdpSocket,
+    way: Way,
     pending: SdpPendingOffer,
     mid: Mid,
 }
@@ -67,7 +111,7 @@ impl Offered {
         let answer = SdpAnswer::from_sdp_string(sdp).map_err(|error| error.to_string())?;
         let accepted = self.rtc.sdp_api().accept_answer(self.pending, answer);
         accepted.map_err(|error| error.to_string())?;
-        Ok(Peer::start(self.rtc, self.socket, Some(self.mid), None))
+        Ok(Peer::start(self.rtc, self.way, Some(self.mid), None))
     }
 }
 
@@ -77,11 +121,19 @@ impl Peer {
     /// # Errors
     /// Why there is no socket for it.
     pub async fn offer(addresses: &[IpAddr]) -> Result<Offered, String> {
-        let (mut rtc, socket) = open(addresses).await?;
+        Self::offer_by(Way::open(addresses).await?)
+    }
+
+    /// The same, by a socket of the caller's.
+    ///
+    /// # Errors
+    /// When nothing can be offered.
+    pub fn offer_by(way: Way) -> Result<Offered, String> {
+        let mut rtc = connection(&way)?;
         let mut changes = rtc.sdp_api();
         let mid = changes.add_media(MediaKind::Audio, Direction::SendRecv, None, None, None);
         let (offer, pending) = changes.apply().ok_or("there is nothing to offer")?;
-        Ok(Offered { sdp: offer.to_sdp_string(), rtc, socket, pending, mid })
+        Ok(Offered { sdp: offer.to_sdp_string(), rtc, way, pending, mid })
     }
 
     /// Answers the offer of a browser. Without `patience` the connection may be lost and come back, as
@@ -94,26 +146,40 @@ impl Peer {
         addresses: &[IpAddr],
         patience: Option<Duration>,
     ) -> Result<(Self, String), String> {
-        let offer = SdpOffer::from_sdp_string(sdp).map_err(|error| error.to_string())?;
-        let (mut rtc, socket) = open(addresses).await?;
-        let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| error.to_string())?;
-        Ok((Self::start(rtc, socket, None, patience), answer.to_sdp_string()))
+        Self::answer_by(sdp, Way::open(addresses).await?, patience)
     }
 
-    fn start(rtc: Rtc, socket: UdpSocket, mid: Option<Mid>, patience: Option<Duration>) -> Self {
+    /// The same, by a socket of the caller's.
+    ///
+    /// # Errors
+    /// Why the offer is none.
+    pub fn answer_by(
+        sdp: &str,
+        way: Way,
+        patience: Option<Duration>,
+    ) -> Result<(Self, String), String> {
+        let mut rtc = connection(&way)?;
+        let answer = accept(&mut rtc, sdp)?;
+        Ok((Self::start(rtc, way, None, patience), answer))
+    }
+
+    fn start(rtc: Rtc, way: Way, mid: Option<Mid>, patience: Option<Duration>) -> Self {
         let (commands, inbox) = mpsc::channel(OUTBOX_MAX);
         let shared = Arc::<Mutex<Inbox>>::default();
+        let now = Instant::now();
         let session = Session {
             rtc,
-            socket,
+            way,
             mid,
             inbox: shared.clone(),
             sent: 0,
             is_connected: false,
             patience,
-            lost_since: Instant::now(),
+            began: now,
+            lost_since: now,
             codec: None,
             opus: None,
+            events: event::Receiver::default(),
         };
         tokio::spawn(session.run(inbox));
         Self { commands, inbox: shared }
@@ -128,7 +194,19 @@ impl Peer {
         self.commands.is_closed()
     }
 
-    /// New ICE credentials; the answer to the browser's new offer.
+    /// How long nothing has come, of a browser that should send.
+    pub fn silent_for(&self, now: Instant, since: Instant) -> Option<Duration> {
+        let inbox = lock(&self.inbox);
+        let last = inbox.last.map_or(since, |last| last.max(since));
+        (!inbox.is_held).then(|| now.saturating_duration_since(last))
+    }
+
+    /// Keys have come beside the sound, so those of signalling would be second copies.
+    pub fn has_keys(&self) -> bool {
+        lock(&self.inbox).has_keys
+    }
+
+    /// New ICE credentials, or who sends from now on; the answer to the browser's new offer.
     pub async fn restart(&self, sdp: String) -> Option<String> {
         let (answered, answer) = oneshot::channel();
         self.commands.send(Command::Restart { sdp, answered }).await.ok()?;
@@ -136,38 +214,72 @@ impl Peer {
     }
 }
 
-async fn open(addresses: &[IpAddr]) -> Result<(Rtc, UdpSocket), String> {
-    let address = addresses.first().ok_or("no address for browsers is configured")?;
-    let socket = UdpSocket::bind(SocketAddr::new(*address, 0)).await;
-    let socket = socket.map_err(|error| format!("{address}: {error}"))?;
-    let local = socket.local_addr().map_err(|error| error.to_string())?;
-    let mut rtc = RtcConfig::new()
+fn connection(way: &Way) -> Result<Rtc, String> {
+    let mut config = RtcConfig::new()
         .set_crypto_provider(Arc::new(str0m::crypto::from_feature_flags()))
         .set_ice_lite(true)
         .clear_codecs()
         .enable_pcmu(true, false)
-        .enable_opus(true, false)
-        .build(Instant::now());
-    let candidate = Candidate::host(local, "udp").map_err(|error| error.to_string())?;
+        .enable_opus(true, false);
+    for (number, clock) in KEYS {
+        let format = FormatParams::default();
+        config.codec_config().add_config(number.into(), None, Codec::Tele, clock, None, format);
+    }
+    let mut rtc = config.build(Instant::now());
+    let candidate = Candidate::host(way.shown, "udp").map_err(|error| error.to_string())?;
     rtc.add_local_candidate(candidate);
-    Ok((rtc, socket))
+    Ok(rtc)
+}
+
+fn accept(rtc: &mut Rtc, sdp: &str) -> Result<String, String> {
+    let offer = SdpOffer::from_sdp_string(&only_sound(sdp)).map_err(|error| error.to_string())?;
+    let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| error.to_string())?;
+    Ok(answer.to_sdp_string())
+}
+
+/// An offer without its pictures: their streams keep their place with port 0, which is answered with 0.
+fn only_sound(sdp: &str) -> String {
+    let mut out = Vec::new();
+    let (mut is_sound, mut others) = (true, Vec::new());
+    for line in sdp.lines() {
+        if let Some(stream) = line.strip_prefix("m=") {
+            is_sound = stream.starts_with("audio ");
+        }
+        match (is_sound, line.split_once(' ')) {
+            (false, Some((kind, rest))) if line.starts_with("m=") => {
+                let rest = rest.split_once(' ').map_or("", |(_, rest)| rest);
+                out.push(format!("{kind} 0 {rest}"));
+            }
+            _ => out.push(line.to_owned()),
+        }
+        if let Some(mid) = line.strip_prefix("a=mid:").filter(|_| !is_sound) {
+            others.push(mid.trim().to_owned());
+        }
+    }
+    for line in out.iter_mut().filter(|line| line.starts_with("a=group:BUNDLE")) {
+        let words = line.split(' ').filter(|word| !others.iter().any(|mid| mid == word));
+        *line = words.collect::<Vec<_>>().join(" ");
+    }
+    out.join("\r\n") + "\r\n"
 }
 
 /// The task of one connection.
 struct Session {
     rtc: Rtc,
-    socket: UdpSocket,
+    way: Way,
     mid: Option<Mid>,
     inbox: Arc<Mutex<Inbox>>,
     /// Samples that were sent.
     sent: u64,
     is_connected: bool,
     patience: Option<Duration>,
+    began: Instant,
     lost_since: Instant,
     /// What the browser sends, and so gets.
     codec: Option<Codec>,
     /// Made when the first packet of it comes or goes.
     opus: Option<Box<Opus>>,
+    events: event::Receiver,
 }
 
 /// Samples of Opus's own clock for one of ours.
@@ -176,10 +288,6 @@ const OPUS_CLOCK: u64 = 6;
 impl Session {
     async fn run(mut self, mut commands: Receiver<Command>) {
         let mut datagram = vec![0; DATAGRAM_MAX];
-        let local = match self.socket.local_addr() {
-            Ok(local) => local,
-            Err(error) => return tracing::error!(%error, "a browser's socket is gone"),
-        };
         while self.rtc.is_alive() {
             let Some(mut timeout) = self.drain().await else { return };
             let now = Instant::now();
@@ -191,11 +299,11 @@ impl Session {
                 timeout = timeout.min(end);
             }
             tokio::select! {
-                received = self.socket.recv_from(&mut datagram) => {
+                received = self.way.socket.recv_from(&mut datagram) => {
                     let Ok((length, source)) = received else { continue };
                     let Ok(contents) = datagram[..length].try_into() else { continue };
-                    let receive =
-                        Receive { proto: Protocol::Udp, source, destination: local, contents };
+                    let destination = self.way.shown;
+                    let receive = Receive { proto: Protocol::Udp, source, destination, contents };
                     let input = Input::Receive(Instant::now(), receive);
                     // Packets of strangers are not for this connection.
                     if self.rtc.accepts(&input)
@@ -224,7 +332,7 @@ impl Session {
                 Ok(Output::Timeout(at)) => return Some(at),
                 Ok(Output::Transmit(out)) => {
                     // A packet that is lost here could be lost anywhere.
-                    let _ = self.socket.send_to(&out.contents, out.destination).await;
+                    let _ = self.way.socket.send_to(&out.contents, out.destination).await;
                 }
                 Ok(Output::Event(event)) => self.on(event),
                 Err(error) => {
@@ -242,21 +350,53 @@ impl Session {
                 self.is_connected = false;
                 self.lost_since = Instant::now();
             }
-            Event::MediaAdded(added) => self.mid = Some(added.mid),
-            Event::MediaData(data) => {
-                let codec = data.params.spec().codec;
-                self.codec = Some(codec);
-                match codec {
-                    Codec::PCMU => {
-                        let mut samples = Vec::with_capacity(data.data.len());
-                        Law::Mu.decode_to(&data.data, &mut samples);
-                        lock(&self.inbox).put(&samples);
-                    }
-                    Codec::Opus => self.heard_opus(&data.data),
-                    _ => {}
-                }
+            Event::MediaAdded(added) if added.kind == MediaKind::Audio => {
+                self.mid = Some(added.mid);
+                lock(&self.inbox).is_held = added.direction != Direction::SendRecv;
             }
+            Event::MediaChanged(changed) if self.mid == Some(changed.mid) => {
+                lock(&self.inbox).is_held = changed.direction != Direction::SendRecv;
+            }
+            Event::MediaData(data) => self.heard(&data),
             _ => {}
+        }
+    }
+
+    fn heard(&mut self, data: &MediaData) {
+        let now = Instant::now();
+        lock(&self.inbox).last = Some(now);
+        let codec = data.params.spec().codec;
+        match codec {
+            Codec::Tele => return self.heard_event(data, now),
+            Codec::PCMU => {
+                let mut samples = Vec::with_capacity(data.data.len());
+                Law::Mu.decode_to(&data.data, &mut samples);
+                lock(&self.inbox).put(&samples);
+            }
+            Codec::Opus => self.heard_opus(&data.data),
+            _ => return,
+        }
+        self.codec = Some(codec);
+    }
+
+    fn heard_event(&mut self, data: &MediaData, now: Instant) {
+        let header = Header {
+            payload_type: *data.pt,
+            marker: data.audio_start_of_talk_spurt,
+            sequence: **data.seq_range.start() as u16,
+            timestamp: data.time.numer() as u32,
+            ssrc: 0,
+        };
+        let mut heard = Vec::new();
+        self.events.put(&header, &data.data, now.duration_since(self.began), &mut heard);
+        let mut inbox = lock(&self.inbox);
+        inbox.has_keys = true;
+        for what in heard {
+            if let event::Heard::Down(key) = what
+                && inbox.pressed.len() < KEYS_MAX
+            {
+                inbox.pressed.push_back(key);
+            }
         }
     }
 
@@ -274,11 +414,8 @@ impl Session {
         match command {
             Command::Frame(frame) => self.send(&frame),
             Command::Restart { sdp, answered } => {
-                let answer = SdpOffer::from_sdp_string(&sdp)
-                    .ok()
-                    .and_then(|offer| self.rtc.sdp_api().accept_offer(offer).ok());
                 // Who asked may have gone.
-                let _ = answered.send(answer.map(|answer| answer.to_sdp_string()));
+                let _ = answered.send(accept(&mut self.rtc, &sdp).ok());
             }
         }
     }
@@ -356,7 +493,8 @@ struct BrowserPort {
 
 impl Port for BrowserPort {
     fn hear(&mut self, _now: Instant) -> Heard {
-        Heard { frame: lock(&self.peer.inbox).take(), key: None }
+        let mut inbox = lock(&self.peer.inbox);
+        Heard { frame: inbox.take(), key: inbox.pressed.pop_front() }
     }
 
     fn say(&mut self, frame: &Frame, _now: Instant) {
@@ -369,27 +507,12 @@ impl Port for BrowserPort {
         false
     }
 
-    /// Keys come as messages.
+    /// Keys come beside the sound, or as messages.
     fn has_key_events(&self) -> bool {
         true
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn sound_is_gathered_before_it_is_heard() {
-        let mut inbox = Inbox::default();
-        inbox.put(&[0; 160]);
-        inbox.put(&[0; 160]);
-        assert_eq!(inbox.take(), None);
-        inbox.put(&[0; 240]);
-        assert!(inbox.take().is_some());
-        for _ in 0..100 {
-            inbox.put(&[0; 160]);
-        }
-        assert_eq!(inbox.frames.len(), WAITING_MAX);
-    }
-}
+#[path = "tests/peer.rs"]
+mod tests;

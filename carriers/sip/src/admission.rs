@@ -27,8 +27,23 @@ pub(crate) enum Admission {
     Taken {
         account: Sid,
         leg: Sid,
+        door: Door,
         secure: bool,
     },
+    /// It may take the place of a call by this door.
+    Replaces {
+        door: Door,
+        secure: bool,
+    },
+}
+
+/// By what a call came, or went: who passes it may take the call's place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// The host of a domain or trunk of an account, and its lists.
+    Place(String),
+    /// A trunk of the operator, by name, and its addresses.
+    Trunk(String),
 }
 
 fn denied(code: u32, why: &str) -> Fault {
@@ -118,6 +133,50 @@ pub(crate) async fn call(sip: Arc<Sip>, request: Request, flow: Flow) -> Admissi
     }
 }
 
+/// Decides whether an INVITE may take the place of a call by this door: it has to pass it like that did.
+pub(crate) async fn replace(sip: Arc<Sip>, door: Door, request: Request, flow: Flow) -> Admission {
+    match try_replace(&sip, door, &request, flow).await {
+        Ok(admission) => admission,
+        Err(error) => Admission::Refused(unavailable(&error)),
+    }
+}
+
+async fn try_replace(
+    sip: &Sip,
+    door: Door,
+    request: &Request,
+    flow: Flow,
+) -> Result<Admission, Unavailable> {
+    let refused = || Ok(Admission::Refused(denied(32201, "Source IP address not in ACL")));
+    let (remote, directory) = (flow.remote.ip(), &sip.ports().directory);
+    let host = match &door {
+        Door::Trunk(name) if !is_socket(flow.transport) => {
+            let trunk = sip.config.trunk_from(remote).filter(|trunk| trunk.name == *name);
+            return match trunk {
+                Some(trunk) if !trunk.secure || flow.transport.is_secure() => {
+                    let secure = trunk.secure;
+                    Ok(Admission::Replaces { door, secure })
+                }
+                _ => refused(),
+            };
+        }
+        Door::Trunk(_) => return refused(),
+        Door::Place(host) => host,
+    };
+    // A carrier that a customer brought is known by its address, like its calls.
+    let mapped = directory.place_of_address(remote).await?.filter(|place| place.host == *host);
+    let place = match mapped {
+        Some(place) => Some(place),
+        None => directory.place(host).await?,
+    };
+    let Some(place) = place else { return refused() };
+    Ok(match enter(sip, &place, SipPurpose::Call, request, flow).await {
+        Entry::Refused(fault) => Admission::Refused(fault),
+        Entry::Challenged(values) => Admission::Challenged { status: 407, values },
+        Entry::Open | Entry::Known(_) => Admission::Replaces { door, secure: place.secure },
+    })
+}
+
 async fn try_call(sip: &Sip, request: &Request, flow: Flow) -> Result<Admission, Unavailable> {
     let Ok(uri) = Uri::parse(&request.uri) else {
         return Ok(Admission::Refused(Fault::new(400, "Malformed Request-URI")));
@@ -125,6 +184,7 @@ async fn try_call(sip: &Sip, request: &Request, flow: Flow) -> Result<Admission,
     let ports = sip.ports();
     let place = ports.directory.place(&uri.host).await?;
     let mut secure = place.as_ref().is_some_and(|place| place.secure);
+    let mut door = place.as_ref().map(|place| Door::Place(place.host.clone()));
     let call = match place {
         Some(place) => match enter(sip, &place, SipPurpose::Call, request, flow).await {
             Entry::Refused(fault) => return Ok(Admission::Refused(fault)),
@@ -138,12 +198,16 @@ async fn try_call(sip: &Sip, request: &Request, flow: Flow) -> Result<Admission,
             Some(trunk) if trunk.secure && !flow.transport.is_secure() => {
                 return Ok(Admission::Refused(denied(32209, "Secure transport required")));
             }
-            Some(_) => to_number(sip, &uri, request, flow),
+            Some(trunk) => {
+                door = Some(Door::Trunk(trunk.name.clone()));
+                to_number(sip, &uri, request, flow)
+            }
             // A carrier that a customer brought: its address says whose domain is meant.
             None => match ports.directory.place_of_address(flow.remote.ip()).await? {
                 Some(place) => match enter(sip, &place, SipPurpose::Call, request, flow).await {
                     Entry::Open | Entry::Known(_) => {
                         secure = place.secure;
+                        door = Some(Door::Place(place.host.clone()));
                         to_place(sip, &place, &uri, request, flow)
                     }
                     Entry::Refused(fault) => return Ok(Admission::Refused(fault)),
@@ -157,11 +221,11 @@ async fn try_call(sip: &Sip, request: &Request, flow: Flow) -> Result<Admission,
             },
         },
     };
-    let Some(call) = call else {
+    let (Some(call), Some(door)) = (call, door) else {
         return Ok(Admission::Refused(Fault::new(404, "")));
     };
     Ok(match ports.sink.inbound(&call).await? {
-        Some((account, leg)) => Admission::Taken { account, leg, secure },
+        Some((account, leg)) => Admission::Taken { account, leg, door, secure },
         None => Admission::Refused(Fault::new(404, "")),
     })
 }

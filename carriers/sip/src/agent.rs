@@ -18,12 +18,13 @@ use sip::{Method, NameAddr, Uri, Via};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Sip;
-use crate::admission::Admission;
+use crate::admission::{Admission, Door};
 use crate::health::{self, Peer};
 use crate::outbound::{Branch, Plan, Target};
+use crate::replaces::Ended;
 use crate::reports::{Deed, Reports};
-use crate::session::{RtpPort, Session};
 use crate::siprec::Recorder;
+use crate::sound::Sound;
 use crate::transfer::Refers;
 use crate::trunks::Registrations;
 use crate::wires::{Received, Wires};
@@ -143,7 +144,7 @@ pub(crate) struct Call {
     pub dialog: Option<Dialog>,
     /// Where the other end is.
     pub flow: Option<Flow>,
-    pub session: Arc<Session>,
+    pub sound: Sound,
     pub local: Local,
     pub srtp: Srtp,
     /// For offers of ours.
@@ -167,6 +168,8 @@ pub(crate) struct Call {
     pub refreshed: Duration,
     pub refreshing: bool,
     pub refers: Refers,
+    /// Who passes it may take the call's place.
+    pub door: Option<Door>,
     pub answered: Option<Instant>,
     pub began: Duration,
 }
@@ -184,6 +187,7 @@ pub(crate) struct Agent {
     pub asked: HashMap<Id, Asked>,
     /// INVITEs that wait to be let in, with whether their caller has given up.
     pub waiting: HashMap<Id, bool>,
+    pub ended: Ended,
     pub reports: Reports,
     pub registrations: Registrations,
     pub peers: Vec<Peer>,
@@ -225,6 +229,7 @@ impl Agent {
             invites: HashMap::new(),
             asked: HashMap::new(),
             waiting: HashMap::new(),
+            ended: Ended::default(),
             reports,
         }
     }
@@ -346,6 +351,7 @@ impl Agent {
                 Event::Ack { id, request } => self.on_ack(id, &request).await,
                 Event::Cancel { id, request } => self.on_cancel(id, &request).await,
                 Event::AckMissing { id } => self.on_ack_missing(id).await,
+                Event::PrackMissing { id } => self.on_prack_missing(id).await,
                 Event::Response { id, flow, response } => {
                     Box::pin(self.on_response(id, flow, response)).await;
                 }
@@ -383,6 +389,13 @@ impl Agent {
 
     pub(crate) async fn respond(&mut self, id: Id, response: &Response) {
         let events = self.transactions.respond(id, response, self.now());
+        Box::pin(self.on_events(events)).await;
+    }
+
+    /// Answers provisionally, until that is acknowledged.
+    pub(crate) async fn respond_reliably(&mut self, id: Id, response: Response) {
+        let (seed, now) = (rand::random(), self.now());
+        let events = self.transactions.respond_reliably(id, response, seed, now);
         Box::pin(self.on_events(events)).await;
     }
 
@@ -518,15 +531,17 @@ impl Agent {
         agreed.remote = agreed.remote.filter(may);
         agreed.rtcp = agreed.rtcp.filter(may);
         call.local.direction = agreed.direction;
-        call.session.agree(agreed);
+        if let Some(session) = call.sound.rtp() {
+            session.agree(agreed);
+        }
     }
 
     /// The engine takes the sound, unless it has it; false when it is full.
     pub(crate) fn open_sound(&mut self, leg: Sid) -> bool {
         let Some(call) = self.calls.get_mut(&leg) else { return false };
         if !call.has_sound {
-            let port = Box::new(RtpPort(call.session.clone()));
-            call.has_sound = self.sip.ports().engine.open(call.account, leg, port).is_ok();
+            let engine = &self.sip.ports().engine;
+            call.has_sound = engine.open(call.account, leg, call.sound.port()).is_ok();
         }
         call.has_sound
     }
@@ -536,7 +551,7 @@ impl Agent {
         // Who was sent elsewhere has gone there.
         self.refer_over(leg, None, None).await;
         let Some(call) = self.forget(leg) else { return };
-        let counts = call.session.counts();
+        let counts = call.sound.rtp().map(|session| session.counts());
         tracing::debug!(%leg, ?ending, ?counts, "a SIP call has ended");
         if let Some(ending) = ending {
             self.report(call.account, leg, LegEvent::Ended(ending)).await;
@@ -548,6 +563,9 @@ impl Agent {
     fn forget(&mut self, leg: Sid) -> Option<Call> {
         let call = self.calls.remove(&leg)?;
         self.tags.remove(&call.tag);
+        if let Some(dialog) = &call.dialog {
+            self.ended.add(dialog, self.sip.elapsed());
+        }
         if let Some(id) = call.invite {
             self.invites.remove(&id);
         }
@@ -656,10 +674,9 @@ impl Agent {
         let mut silent = Vec::new();
         let mut due = Vec::new();
         for (leg, call) in self.calls.iter().filter(|(_, call)| call.stage == Stage::Talking) {
-            let quiet = call.answered.and_then(|since| call.session.silent_for(instant, since));
-            if let (Some(quiet), Some(limit)) = (quiet, limit)
-                && quiet >= limit
-            {
+            let quiet = call.answered.and_then(|since| call.sound.silent_for(instant, since));
+            let is_late = quiet.zip(limit).is_some_and(|(quiet, limit)| quiet >= limit);
+            if is_late || call.sound.is_over() {
                 silent.push((*leg, call.account));
             } else if call.timer.is_some_and(|timer| now >= call.refreshed + timer.due()) {
                 due.push(*leg);
@@ -711,10 +728,10 @@ pub(crate) fn user_of(address: &str) -> String {
 }
 
 /// Our end of a new call's sound.
-pub(crate) fn local(session: &Session, address: std::net::IpAddr) -> Local {
+pub(crate) fn local(port: u16, address: std::net::IpAddr) -> Local {
     Local {
         address,
-        port: session.port,
+        port,
         session: rand::random::<u64>() >> 2,
         version: 1,
         direction: Direction::Both,

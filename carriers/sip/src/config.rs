@@ -69,6 +69,9 @@ pub struct Recorder {
     pub username: Option<String>,
     #[serde(default)]
     pub password: Option<Secret>,
+    /// Its sound is protected (SRTP). The keys go with the signalling, which is for TLS to protect.
+    #[serde(default)]
+    pub srtp: bool,
 }
 
 /// Another operator, a gateway or an exchange.
@@ -172,6 +175,11 @@ impl Config {
             }],
             recorders: Vec::new(),
         }
+    }
+
+    /// Where sound is bound whose other end is not known yet.
+    pub(crate) fn sound_address(&self) -> Option<IpAddr> {
+        self.listen.iter().chain(&self.listen_tls).next().map(SocketAddr::ip)
     }
 
     pub(crate) fn media_timeout(&self) -> Option<Duration> {

@@ -4,17 +4,21 @@ use std::time::Instant;
 
 use contracts::{Ending, LegEvent, Signal};
 use kernel::Sid;
-use sdp::Srtp;
+use media::Peer;
+use sdp::{Local, Srtp};
 use sip::check::{self, Fault};
 use sip::dialog::Dialog;
 use sip::message::{Request, Response};
+use sip::reliable::{self, Wish};
 use sip::timer::{self, TooShort};
 use sip::transaction::{Flow, Id};
 
-use crate::admission::{self, Admission};
+use crate::admission::{self, Admission, Door};
 use crate::agent::{Agent, Call, Input, Stage, local, new_key, token, user_of};
+use crate::midcall::least_timer;
 use crate::reports::Deed;
 use crate::session::Session;
+use crate::sound::{Sound, is_web, text_of};
 use crate::transfer::Refers;
 
 /// More calls would spoil the sound of those that talk.
@@ -40,15 +44,19 @@ impl Agent {
         if request.headers.get("Max-Forwards") == Some("0") {
             return self.refuse(id, &Fault::new(483, "Too Many Hops")).await;
         }
-        if self.is_full() {
-            return self.refuse_full(id).await;
-        }
         if Dialog::of_invite(&request, "x").is_none() {
             return self.refuse(id, &Fault::new(400, "Missing Contact")).await;
         }
-        if let Err(TooShort) = timer::answer(&request) {
-            let header = Some(("Min-SE", timer::MIN.as_secs().to_string()));
+        let least = least_timer(flow);
+        if let Err(TooShort) = timer::answer(&request, least) {
+            let header = Some(("Min-SE", least.as_secs().to_string()));
             return self.refuse(id, &Fault { code: 422, reason: "", header }).await;
+        }
+        if request.headers.get("Replaces").is_some() {
+            return self.on_replaces(id, flow, request).await;
+        }
+        if self.is_full() {
+            return self.refuse_full(id).await;
         }
         self.waiting.insert(id, false);
         let sip = self.sip.clone();
@@ -71,10 +79,12 @@ impl Agent {
                 values.iter().for_each(|value| response.headers.add(name, value.as_str()));
                 self.respond(id, &response).await;
             }
-            Admission::Taken { account, leg, secure } => {
+            Admission::Replaces { .. } if gave_up => {}
+            Admission::Replaces { door, secure } => self.take_place(id, &door, secure).await,
+            Admission::Taken { account, leg, door, secure } => {
                 let taken = match gave_up {
                     true => Err(Fault::new(487, "")),
-                    false => self.take_call(id, account, leg, secure),
+                    false => self.take_call(id, account, leg, door, secure),
                 };
                 let Err(fault) = taken else { return self.ring(leg).await };
                 if fault.code == 488 {
@@ -92,24 +102,23 @@ impl Agent {
     }
 
     /// Makes the call of an INVITE that is let in.
-    fn take_call(&mut self, id: Id, account: Sid, leg: Sid, secure: bool) -> Result<(), Fault> {
+    fn take_call(
+        &mut self,
+        id: Id,
+        account: Sid,
+        leg: Sid,
+        door: Door,
+        secure: bool,
+    ) -> Result<(), Fault> {
         let gone = || Fault::new(487, "");
         let request = self.transactions.request(id).ok_or_else(gone)?;
         let flow = self.transactions.flow(id).ok_or_else(gone)?;
         let tag = token();
         let dialog = Dialog::of_invite(request, &tag).ok_or_else(gone)?;
         let srtp = if secure { Srtp::Required } else { Srtp::Allowed };
-        let config = &self.sip.config;
-        let address = self.wires.address_to(flow.remote.ip());
-        let session = Session::open(address, config.rtp_ports, config.symmetric_rtp)
-            .map_err(|_| Fault::new(503, ""))?;
-        let local = local(&session, config.external_address.unwrap_or(address));
         // What cannot be answered is refused before anybody is asked.
-        if let Some(offer) = offered(request)? {
-            sdp::answer(&offer, &local, srtp, |theirs| new_key(theirs.tag, theirs.suite))
-                .map_err(|_| Fault::new(488, ""))?;
-        }
-        let timer = timer::answer(request).unwrap_or_default();
+        let (sound, local, described) = self.sound_for(request, flow, srtp)?;
+        let timer = timer::answer(request, least_timer(flow)).unwrap_or_default();
         let now = self.now();
         self.keep(Call {
             account,
@@ -117,7 +126,7 @@ impl Agent {
             stage: Stage::Ringing,
             dialog: Some(dialog),
             flow: Some(flow),
-            session,
+            sound,
             local,
             srtp,
             key: None,
@@ -128,31 +137,97 @@ impl Agent {
             plan: None,
             has_rung: true,
             has_sound: false,
-            described: None,
+            described,
             ack: None,
             timer,
             refreshed: now,
             refreshing: false,
             refers: Refers::default(),
+            door: Some(door),
             answered: None,
             began: now,
         });
         Ok(())
     }
 
+    /// Our end of the sound of a call that comes in, and what is already known of its description.
+    pub(crate) fn sound_for(
+        &self,
+        request: &Request,
+        flow: Flow,
+        srtp: Srtp,
+    ) -> Result<(Sound, Local, Option<String>), Fault> {
+        let no_port = || Fault::new(503, "");
+        let config = &self.sip.config;
+        let address = self.wires.address_to(flow.remote.ip());
+        let shown = config.external_address.unwrap_or(address);
+        let offer = offered(request)?;
+        if let Some(speaks) = offer.as_ref().and_then(is_web) {
+            let refused = || Fault::new(488, "");
+            let text = text_of(request).filter(|_| speaks).ok_or_else(refused)?;
+            let way = self.way(flow.remote.ip()).map_err(|_| no_port())?;
+            let answered = Peer::answer_by(text, way, None);
+            let (peer, answer) = answered.map_err(|why| {
+                tracing::debug!(why, "an offer of WebRTC is not taken");
+                refused()
+            })?;
+            return Ok((Sound::Web(peer), local(0, shown), Some(answer)));
+        }
+        let session = Session::open(address, config.rtp_ports, config.symmetric_rtp);
+        let session = session.map_err(|_| no_port())?;
+        let local = local(session.port, shown);
+        if let Some(offer) = offer {
+            sdp::answer(&offer, &local, srtp, |theirs| new_key(theirs.tag, theirs.suite))
+                .map_err(|_| Fault::new(488, ""))?;
+        }
+        Ok((Sound::Rtp(session), local, None))
+    }
+
     async fn ring(&mut self, leg: Sid) {
         let Some(call) = self.calls.get(&leg) else { return };
-        let (account, tag, id) = (call.account, call.tag.clone(), call.invite);
+        let (account, tag, id, flow) = (call.account, call.tag.clone(), call.invite, call.flow);
         self.reports.add(Deed::Keep(leg, account.to_string())).await;
         self.reports.add(Deed::Ring(account, leg, self.sip.now())).await;
         let Some(id) = id else { return };
         let Some(request) = self.transactions.request(id) else { return };
-        // Whoever wants only reliable ringing hears none (RFC 3262).
-        if request.headers.has_token("Require", "100rel") {
-            return;
+        let mut response = request.response(180, "", Some(&tag));
+        match reliable::wish(request) {
+            // An offer of ours would have to go with it (RFC 3262 §5).
+            Wish::Required if request.body.is_empty() => {}
+            Wish::Required => {
+                self.add_way(request, flow, &mut response);
+                self.respond_reliably(id, response).await;
+            }
+            Wish::Supported | Wish::None => self.respond(id, &response).await,
         }
-        let response = request.response(180, "", Some(&tag));
-        self.respond(id, &response).await;
+    }
+
+    /// The PRACK of a provisional answer of ours; an offer that comes with it is not taken.
+    pub(crate) async fn on_prack(&mut self, leg: Sid, id: Id, request: &Request) {
+        let now = self.now();
+        let invite = self.calls.get(&leg).and_then(|call| call.invite);
+        let taken = invite.and_then(|id| self.transactions.acknowledged(id, request, now));
+        let code = match taken {
+            None => 481,
+            Some(_) if !request.body.is_empty() => 488,
+            Some(_) => 200,
+        };
+        self.respond(id, &request.response(code, "", None)).await;
+        Box::pin(self.on_events(taken.unwrap_or_default())).await;
+    }
+
+    /// Nobody acknowledges a provisional answer of ours (RFC 3262 §3).
+    pub(crate) async fn on_prack_missing(&mut self, id: Id) {
+        let leg = self.invites.get(&id).copied();
+        let Some(call) = leg.and_then(|leg| self.calls.get(&leg)) else { return };
+        let (account, leg, tag) = (call.account, call.leg, call.tag.clone());
+        let ends = call.stage == Stage::Ending;
+        self.alert(account, leg, 32011, "the PRACK of the SIP endpoint has not come").await;
+        if let Some(request) = self.transactions.request(id) {
+            let response = request.response(504, "", Some(&tag));
+            self.respond(id, &response).await;
+        }
+        self.finish(leg, (!ends).then_some(Ending::HungUp)).await;
     }
 
     /// Our part of the session, with which the sound begins: decided once.
@@ -161,8 +236,8 @@ impl Agent {
     /// The status with which the call cannot go on.
     fn describe(&mut self, leg: Sid, request: &Request) -> Result<String, u16> {
         let Some(call) = self.calls.get_mut(&leg) else { return Err(481) };
-        if let Some(text) = &call.described {
-            return Ok(text.clone());
+        if let Some(text) = call.described.clone() {
+            return self.open_sound(leg).then_some(text).ok_or(503);
         }
         let (agreed, text) = match offered(request) {
             Ok(Some(offer)) => {
@@ -191,14 +266,14 @@ impl Agent {
 
     /// Voice lets the caller hear something before the call is answered (183).
     ///
-    /// An offer of ours, and ringing that has to be reliable, are not for it (RFC 3262 §5).
+    /// An offer of ours is not for it. Who can acknowledge it does (RFC 3262).
     pub(crate) async fn progress(&mut self, leg: Sid) {
         let Some(call) = self.calls.get(&leg) else { return };
         let Some(id) = call.invite.filter(|_| call.stage == Stage::Ringing) else { return };
         let (tag, flow) = (call.tag.clone(), call.flow);
         let Some(request) = self.transactions.request(id).cloned() else { return };
         let has_offer = offered(&request).is_ok_and(|offer| offer.is_some());
-        if !has_offer || request.headers.has_token("Require", "100rel") {
+        if !has_offer {
             return;
         }
         // What cannot be agreed on now is refused when the call is answered.
@@ -207,7 +282,10 @@ impl Agent {
         self.add_way(&request, flow, &mut response);
         response.headers.add("Content-Type", "application/sdp");
         response.body = text.into_bytes();
-        self.respond(id, &response).await;
+        match reliable::wish(&request) {
+            Wish::None => self.respond(id, &response).await,
+            Wish::Supported | Wish::Required => self.respond_reliably(id, response).await,
+        }
     }
 
     /// How requests within the call come to us.
@@ -234,7 +312,7 @@ impl Agent {
         let mut response = request.response(200, "", Some(&tag));
         self.add_way(&request, flow, &mut response);
         response.headers.add("Allow", check::ALLOW);
-        response.headers.add("Supported", "timer");
+        response.headers.add("Supported", check::SUPPORTED);
         if let Some(timer) = timer {
             response.headers.add("Session-Expires", timer.header(false));
             if !timer.ours {

@@ -10,8 +10,7 @@
 //!
 //! Bounds: calls, transactions, connections, octets of messages, everything that waits.
 //!
-//! Differs: provisional answers of ours are never reliable (RFC 3262): a caller that requires it hears
-//! no ringing and no early media.
+//! Differs: a caller that requires ringing to be acknowledged (RFC 3262) and offers nothing hears none.
 //! Differs: of several telephones that ring at once none is heard before it answers.
 
 mod admission;
@@ -24,10 +23,12 @@ mod outbound;
 mod outcome;
 mod redirect;
 mod registrar;
+mod replaces;
 mod reports;
 mod session;
 mod siprec;
 mod socket;
+mod sound;
 mod srtp;
 mod state;
 mod targets;

@@ -14,6 +14,16 @@ use sip::{Method, NameAddr};
 use crate::agent::{Agent, Asked, Stage, new_key, user_of};
 use crate::inbound::{Note, offered};
 use crate::reports;
+use crate::sound::renegotiated;
+use crate::wires::is_socket;
+
+/// How often a session may be refreshed that comes by a flow.
+///
+/// Differs: by WebSocket every 90 s, the least that RFC 4028 allows: JsSIP asks for it unless it is told
+/// otherwise, and does not ask again.
+pub(crate) fn least_timer(flow: Flow) -> std::time::Duration {
+    if is_socket(flow.transport) { timer::LEAST } else { timer::MIN }
+}
 
 /// Calls of before a restart that are hung up.
 const OLD_MAX: u32 = 100_000;
@@ -60,7 +70,8 @@ impl Agent {
             Method::Invite | Method::Update => self.on_reinvite(leg, id, &request).await,
             Method::Info => self.on_info(leg, id, &request).await,
             Method::Refer => self.on_refer(leg, id, &request).await,
-            Method::Options | Method::Prack | Method::Notify => {
+            Method::Prack => self.on_prack(leg, id, &request).await,
+            Method::Options | Method::Notify => {
                 if request.method == Method::Notify {
                     self.on_notify(leg, &request).await;
                 }
@@ -74,10 +85,11 @@ impl Agent {
 
     /// A hold, another codec or address, or a refresh.
     async fn on_reinvite(&mut self, leg: Sid, id: Id, request: &Request) {
-        let timer = match timer::answer(request) {
+        let least = self.transactions.flow(id).map_or(timer::MIN, least_timer);
+        let timer = match timer::answer(request, least) {
             Ok(timer) => timer,
             Err(TooShort) => {
-                let header = Some(("Min-SE", timer::MIN.as_secs().to_string()));
+                let header = Some(("Min-SE", least.as_secs().to_string()));
                 return self.refuse(id, &Fault { code: 422, reason: "", header }).await;
             }
         };
@@ -94,9 +106,14 @@ impl Agent {
         let mut local = call.local;
         local.direction = sdp::Direction::Both;
         let is_invite = request.method == Method::Invite;
+        let web = call.sound.web().cloned();
         let answer = match offer {
+            Some(_) if let Some(peer) = web => match renegotiated(peer, request).await {
+                Some(text) => Some((None, text)),
+                None => return self.refuse(id, &Fault::new(488, "")).await,
+            },
             Some(offer) => {
-                let old = call.session.agreed().and_then(|agreed| agreed.keys);
+                let old = call.sound.keys();
                 // The same key of theirs keeps ours: packets under way stay readable.
                 let key = |theirs: &sdp::Crypto| match &old {
                     Some((ours, known)) if known == theirs => ours.clone(),
@@ -107,14 +124,17 @@ impl Agent {
                     Err(_) => return self.refuse(id, &Fault::new(488, "")).await,
                 }
             }
+            None if is_invite && call.sound.web().is_some() => {
+                return self.refuse(id, &Fault::new(488, "")).await;
+            }
             None if is_invite => {
-                let keys = call.session.agreed().and_then(|agreed| agreed.keys);
-                call.key = keys.map(|(ours, _)| ours);
+                call.key = call.sound.keys().map(|(ours, _)| ours);
                 call.awaits_answer = true;
                 Some((None, sdp::offer(&local, call.key.as_ref())))
             }
             None => None,
         };
+        let Some(call) = self.calls.get_mut(&leg) else { return };
         call.local.direction = local.direction;
         call.refreshed = now;
         call.timer = timer.or(call.timer);
@@ -150,7 +170,7 @@ impl Agent {
         let response = request.response(200, "", None);
         self.respond(id, &response).await;
         let Some(call) = self.calls.get(&leg) else { return };
-        if !call.session.has_keys()
+        if !call.sound.has_keys()
             && let Some(key) = key_of(request)
         {
             self.sip.ports().engine.key(leg, key);
@@ -169,19 +189,22 @@ impl Agent {
             return;
         }
         call.local.version += 1;
-        call.key = call.session.agreed().and_then(|agreed| agreed.keys).map(|(ours, _)| ours);
-        let text = sdp::offer(&call.local, call.key.as_ref());
-        let Some(mut invite) = call.dialog.as_mut().map(|dialog| dialog.request(Method::Invite))
-        else {
+        call.key = call.sound.keys().map(|(ours, _)| ours);
+        // A connection by WebRTC is as it is: its session is refreshed without an offer.
+        let text = call.sound.rtp().map(|_| sdp::offer(&call.local, call.key.as_ref()));
+        let method = if text.is_some() { Method::Invite } else { Method::Update };
+        let Some(mut refresh) = call.dialog.as_mut().map(|dialog| dialog.request(method)) else {
             return;
         };
-        self.add_contact(leg, &mut invite);
-        invite.headers.add("Supported", "timer");
-        invite.headers.add("Session-Expires", timer.header(true));
-        invite.headers.add("Min-SE", timer::MIN.as_secs().to_string());
-        invite.headers.add("Content-Type", "application/sdp");
-        invite.body = text.into_bytes();
-        self.send_request_inside(leg, invite, Asked::Reinvite { leg }).await;
+        self.add_contact(leg, &mut refresh);
+        refresh.headers.add("Supported", "timer");
+        refresh.headers.add("Session-Expires", timer.header(true));
+        refresh.headers.add("Min-SE", timer::MIN.min(timer.interval).as_secs().to_string());
+        if let Some(text) = text {
+            refresh.headers.add("Content-Type", "application/sdp");
+            refresh.body = text.into_bytes();
+        }
+        self.send_request_inside(leg, refresh, Asked::Reinvite { leg }).await;
     }
 
     pub(crate) async fn on_reinvite_response(&mut self, leg: Sid, id: Id, response: &Response) {
@@ -197,13 +220,15 @@ impl Agent {
             call.refreshed = now;
             return;
         }
-        let number = response.headers.cseq().map_or(1, |(number, _)| number);
+        let asked = response.headers.cseq();
         let Some(dialog) = call.dialog.as_mut() else { return };
         dialog.refresh(&response.headers);
-        let ack = dialog.numbered(Method::Ack, number);
+        let invited = asked.filter(|(_, method)| *method == Method::Invite);
+        let ack = invited.map(|(number, _)| dialog.numbered(Method::Ack, number));
         call.refreshing = false;
         call.refreshed = now;
         call.timer = timer::agreed(&response.headers).or(call.timer);
+        let Some(ack) = ack else { return };
         let kind = response.headers.get("Content-Type").unwrap_or_default();
         let answer = check::session(kind, &response.body).and_then(|text| sdp::parse(text).ok());
         let agreed = answer.and_then(|a| sdp::accept(&a, &call.local, call.key.as_ref()).ok());

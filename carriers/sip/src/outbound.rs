@@ -1,19 +1,23 @@
 //! Calls that are placed: rung, answered, refused, tried elsewhere.
 
 use std::collections::VecDeque;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use contracts::{AnsweredBy, Ending, LegEvent, OutboundCall, Signal, Unavailable};
 use kernel::Sid;
+use media::{Offered, Peer};
 use sdp::Suite;
 use sip::check;
 use sip::dialog::Dialog;
 use sip::digest::Reply;
 use sip::message::{Request, Response};
+use sip::reliable::{self, Acknowledged};
 use sip::timer;
 use sip::transaction::{Flow, Id};
 use sip::{Method, NameAddr, Uri};
 
+use crate::admission::Door;
 use crate::agent::{Agent, Asked, Call, Input, Stage, local, new_key, token};
 use crate::inbound::{FULL, note};
 use crate::is_address;
@@ -21,6 +25,7 @@ use crate::outcome;
 use crate::redirect;
 use crate::reports::Deed;
 use crate::session::Session;
+use crate::sound::{Sound, accepted};
 use crate::targets;
 use crate::transfer::Refers;
 
@@ -28,6 +33,8 @@ use crate::transfer::Refers;
 const POST_DIAL: Duration = Duration::from_secs(60);
 /// How long one of several targets has to say anything.
 const TRY: Duration = Duration::from_secs(4);
+/// Telephones behind one target that are told apart.
+const TAGS_MAX: usize = 10;
 
 /// One place to ring.
 #[derive(Clone, Debug)]
@@ -37,6 +44,8 @@ pub(crate) struct Target {
     pub credentials: Option<(String, String)>,
     /// TLS and SRTP.
     pub secure: bool,
+    /// It is offered WebRTC: a program that registered by WebSocket.
+    pub web: bool,
     /// Whose certificate is to be shown.
     pub tls_name: Option<String>,
 }
@@ -62,6 +71,8 @@ pub(crate) struct Plan {
     pub headers: Vec<(String, String)>,
     /// The host of our own that the call is from.
     pub host: Option<String>,
+    /// Who passes it may take the place of who is called.
+    pub door: Option<Door>,
     /// One after the other; those of one group ring at once.
     pub groups: VecDeque<Vec<Target>>,
     /// Redirections that are still followed: none but those of trunks.
@@ -77,6 +88,7 @@ impl Plan {
             caller_name: call.extras.caller_name.clone(),
             headers: custom.cloned().collect(),
             host: None,
+            door: None,
             groups: VecDeque::new(),
             redirects: if is_address(&call.to) && call.extras.trunk.is_none() {
                 0
@@ -94,10 +106,23 @@ pub(crate) struct Branch {
     pub request: Request,
     pub target: Target,
     pub answered_challenge: bool,
+    /// The connection that was offered, until it is answered.
+    pub offered: Option<Offered>,
+    /// What was answered provisionally, and acknowledged.
+    pub acknowledged: Acknowledged,
+    /// Of whoever has answered, finally or not.
+    pub tags: Vec<String>,
     /// To be cancelled as soon as that may be.
     pub cancel: Option<String>,
     pub sent: Duration,
     pub heard: bool,
+}
+
+/// An INVITE that is sent once more, with what it was to say.
+struct Again {
+    request: Request,
+    header: (String, String),
+    offered: Option<Offered>,
 }
 
 impl Agent {
@@ -113,14 +138,10 @@ impl Agent {
             return Ok(());
         }
         let config = &self.sip.config;
-        let any = std::net::IpAddr::from([0, 0, 0, 0]);
-        let address = match config.listen.iter().chain(&config.listen_tls).next() {
-            Some(listen) => listen.ip(),
-            None => any,
-        };
+        let address = config.sound_address().unwrap_or(Ipv4Addr::UNSPECIFIED.into());
         let session = Session::open(address, config.rtp_ports, config.symmetric_rtp)
             .map_err(|_| Unavailable("there is no port left for sound".to_owned()))?;
-        let local = local(&session, address);
+        let local = local(session.port, address);
         let (account, leg, now) = (call.account, call.leg, self.now());
         self.keep(Call {
             account,
@@ -128,7 +149,7 @@ impl Agent {
             stage: Stage::Ringing,
             dialog: None,
             flow: None,
-            session,
+            sound: Sound::Rtp(session),
             local,
             srtp: sdp::Srtp::Allowed,
             key: None,
@@ -145,6 +166,7 @@ impl Agent {
             refreshed: now,
             refreshing: false,
             refers: Refers::default(),
+            door: None,
             answered: None,
             began: now,
         });
@@ -161,6 +183,7 @@ impl Agent {
     pub(crate) async fn planned(&mut self, leg: Sid, mut plan: Plan) {
         let miss = plan.miss.take();
         let Some(call) = self.calls.get_mut(&leg) else { return };
+        call.door = plan.door.take();
         call.plan = Some(plan);
         match miss {
             Some(miss) => self.fail(leg, miss.code, miss.alert).await,
@@ -192,19 +215,19 @@ impl Agent {
     }
 
     /// Sends one INVITE; `again` is one that was challenged, and what answers it.
-    async fn invite(&mut self, leg: Sid, target: Target, again: Option<(Request, String, String)>) {
+    async fn invite(&mut self, leg: Sid, target: Target, again: Option<Again>) {
         let (flow, secure) = (target.flow, target.secure);
         if let Some(name) = &target.tls_name {
             self.wires.name(flow.remote, name);
         }
         let answers = again.is_some();
-        let request = match again {
-            Some((mut request, name, value)) => {
+        let (request, offered) = match again {
+            Some(Again { mut request, header: (name, value), offered }) => {
                 let number = request.headers.cseq().map_or(1, |(number, _)| number) + 1;
                 request.headers.remove("Via");
                 request.headers.set("CSeq", format!("{number} INVITE"));
                 request.headers.set(&name, value);
-                request
+                (request, offered)
             }
             None => {
                 let address = self.wires.address_to(flow.remote.ip());
@@ -215,8 +238,13 @@ impl Agent {
                 if secure && call.key.is_none() {
                     call.key = Some(new_key(1, Suite::AesCm128HmacSha1_80));
                 }
-                let Some(request) = self.first_invite(leg, &target) else { return };
-                request
+                let offered = match target.web.then(|| self.offer_web(flow)).transpose() {
+                    Ok(offered) => offered,
+                    Err(why) => return tracing::warn!(why, %leg, "WebRTC cannot be offered"),
+                };
+                let sdp = offered.as_ref().map(|offered| offered.sdp.as_str());
+                let Some(request) = self.first_invite(leg, &target, sdp) else { return };
+                (request, offered)
             }
         };
         let sent = self.now();
@@ -231,6 +259,9 @@ impl Agent {
                 request: with_via,
                 target,
                 answered_challenge: answers,
+                offered,
+                acknowledged: Acknowledged::default(),
+                tags: Vec::new(),
                 cancel: None,
                 sent,
                 heard: false,
@@ -239,7 +270,12 @@ impl Agent {
         Box::pin(self.on_events(events)).await;
     }
 
-    fn first_invite(&self, leg: Sid, target: &Target) -> Option<Request> {
+    fn offer_web(&self, flow: Flow) -> Result<Offered, String> {
+        Peer::offer_by(self.way(flow.remote.ip())?)
+    }
+
+    /// `sdp` is an offer that is made already.
+    fn first_invite(&self, leg: Sid, target: &Target, sdp: Option<&str>) -> Option<Request> {
         let call = self.calls.get(&leg)?;
         let plan = call.plan.as_ref()?;
         let own = self.wires.advertised(target.flow.transport, target.flow.remote.ip());
@@ -273,7 +309,7 @@ impl Agent {
         headers.add("Contact", self.contact(target.flow, &user));
         headers.add("User-Agent", "Offhook");
         headers.add("Allow", check::ALLOW);
-        headers.add("Supported", "timer, 100rel");
+        headers.add("Supported", check::SUPPORTED);
         headers.add("Session-Expires", timer::USUAL.as_secs().to_string());
         headers.add("Min-SE", timer::MIN.as_secs().to_string());
         headers.add("X-Twilio-CallSid", leg.to_string());
@@ -282,8 +318,8 @@ impl Agent {
             headers.add(name, value.as_str());
         }
         headers.add("Content-Type", "application/sdp");
-        request.body =
-            sdp::offer(&call.local, call.key.as_ref().filter(|_| target.secure)).into_bytes();
+        let made = || sdp::offer(&call.local, call.key.as_ref().filter(|_| target.secure));
+        request.body = sdp.map_or_else(made, str::to_owned).into_bytes();
         Some(request)
     }
 
@@ -308,7 +344,14 @@ impl Agent {
             }
             return;
         };
-        call.branches[at].heard = true;
+        let branch = &mut call.branches[at];
+        branch.heard = true;
+        if let Some(tag) = response.headers.tag("To")
+            && !branch.tags.contains(&tag)
+            && branch.tags.len() < TAGS_MAX
+        {
+            branch.tags.push(tag);
+        }
         match response.code {
             100..200 => self.on_provisional(leg, at, flow, &response).await,
             200..300 => {
@@ -331,17 +374,11 @@ impl Agent {
         }
         let account = call.account;
         let rings = matches!(response.code, 180 | 183);
-        // Reliable ones want to be acknowledged (RFC 3262).
-        let number = response.headers.get("RSeq").and_then(|text| text.parse::<u32>().ok());
-        let prack = number.filter(|_| response.headers.has_token("Require", "100rel"));
-        let prack = prack.and_then(|number| {
-            let request = &call.branches[at].request;
-            let mut dialog = Dialog::of_response(request, response)?;
-            let mut prack = dialog.request(Method::Prack);
-            let (cseq, _) = response.headers.cseq()?;
-            prack.headers.add("RAck", format!("{number} {cseq} INVITE"));
-            Some(prack)
-        });
+        let prack = match branch.acknowledged.take(&branch.request, response) {
+            reliable::Asked::Repeated => return,
+            reliable::Asked::Nothing => None,
+            reliable::Asked::Prack(prack) => Some(prack),
+        };
         let first = rings && !call.has_rung;
         call.has_rung |= rings;
         if let Some(prack) = prack {
@@ -359,19 +396,42 @@ impl Agent {
         if call.has_sound || call.branches.len() != 1 {
             return;
         }
-        let kind = response.headers.get("Content-Type").unwrap_or_default();
-        let answer = check::session(kind, &response.body).and_then(|text| sdp::parse(text).ok());
-        let Some(branch) = call.branches.get(at) else { return };
-        let key = call.key.as_ref().filter(|_| branch.target.secure);
-        let agreed = answer.and_then(|answer| sdp::accept(&answer, &call.local, key).ok());
-        let Some(agreed) = agreed else { return };
+        let Some(branch) = call.branches.get_mut(at) else { return };
+        if response.body.is_empty() {
+            return;
+        }
+        let (target, offered) = (branch.target.clone(), branch.offered.take());
         let account = call.account;
-        call.flow = Some(Flow { connection: 0, ..branch.target.flow });
-        self.agree(leg, agreed);
+        call.flow = Some(Flow { connection: 0, ..target.flow });
+        if !self.take_answer(leg, &target, offered, response) {
+            return;
+        }
         // Without room for it the call fails when it is answered.
         if self.open_sound(leg) {
             self.report(account, leg, LegEvent::EarlyMedia).await;
         }
+    }
+
+    /// Takes the answer to an offer of ours; false when there is none that can be used.
+    fn take_answer(
+        &mut self,
+        leg: Sid,
+        target: &Target,
+        offered: Option<Offered>,
+        response: &Response,
+    ) -> bool {
+        let Some(call) = self.calls.get_mut(&leg) else { return false };
+        if target.web {
+            // The answer of what was heard early is taken already.
+            let Some(offered) = offered else { return call.sound.web().is_some() };
+            let peer = accepted(offered, response);
+            return peer.map(|peer| call.sound = Sound::Web(peer)).is_some();
+        }
+        let kind = response.headers.get("Content-Type").unwrap_or_default();
+        let answer = check::session(kind, &response.body).and_then(|text| sdp::parse(text).ok());
+        let key = call.key.as_ref().filter(|_| target.secure);
+        let agreed = answer.and_then(|answer| sdp::accept(&answer, &call.local, key).ok());
+        agreed.map(|agreed| self.agree(leg, agreed)).is_some()
     }
 
     async fn on_success(&mut self, leg: Sid, branch: Branch, flow: Flow, response: Response) {
@@ -379,27 +439,23 @@ impl Agent {
         let Some(call) = self.calls.get_mut(&leg) else { return };
         let Some(mut dialog) = Dialog::of_response(&branch.request, &response) else { return };
         let number = dialog.local_cseq;
-        // The ACK of what was asked reliably before has used numbers up.
-        dialog.local_cseq += 10;
+        if let Some(used) = branch.acknowledged.cseq(dialog.remote_tag()) {
+            dialog.local_cseq = used;
+        }
         let ack = dialog.numbered(Method::Ack, number);
         call.flow = Some(Flow { connection: 0, ..flow });
         call.dialog = Some(dialog);
         call.timer = timer::agreed(&response.headers);
         call.refreshed = now;
         let account = call.account;
-        let kind = response.headers.get("Content-Type").unwrap_or_default();
-        let answer = check::session(kind, &response.body).and_then(|text| sdp::parse(text).ok());
-        let key = call.key.as_ref().filter(|_| branch.target.secure);
-        let agreed = answer.and_then(|answer| sdp::accept(&answer, &call.local, key).ok());
         self.send_ack(leg, ack).await;
         self.cancel_all(leg, Some(branch.id), "SIP;cause=200;text=\"Call completed elsewhere\"")
             .await;
-        let Some(agreed) = agreed else {
+        if !self.take_answer(leg, &branch.target, branch.offered, &response) {
             self.bye(leg, "SIP;cause=488;text=\"No usable answer\"").await;
             let why = "the answer of the SIP endpoint has no usable session".to_owned();
             return self.fail(leg, 488, Some((32102, why))).await;
-        };
-        self.agree(leg, agreed);
+        }
         if !self.open_sound(leg) {
             self.bye(leg, "Q.850;cause=34;text=\"No circuit available\"").await;
             return self.fail(leg, 503, Some((FULL.0, FULL.1.to_owned()))).await;
@@ -420,11 +476,14 @@ impl Agent {
 
     async fn on_refusal(&mut self, leg: Sid, branch: Branch, response: &Response) {
         let Branch { request, target, answered_challenge, .. } = &branch;
-        if let Some((name, value)) =
-            answer_challenge(request, target, *answered_challenge, response)
-        {
-            let Branch { request, target, .. } = branch;
-            return self.invite(leg, target, Some((request, name, value))).await;
+        if let Some(header) = answer_challenge(request, target, *answered_challenge, response) {
+            let Branch { request, target, offered, .. } = branch;
+            return self.invite(leg, target, Some(Again { request, header, offered })).await;
+        }
+        // A program that does not speak WebRTC may speak RTP.
+        if matches!(response.code, 415 | 488 | 606) && target.web {
+            let target = Target { web: false, ..branch.target };
+            return self.invite(leg, target, None).await;
         }
         if response.code == 422
             && let Some(seconds) = timer::min_se(&response.headers)
@@ -432,9 +491,9 @@ impl Agent {
         {
             let mut request = branch.request;
             request.headers.set("Min-SE", seconds.as_secs().to_string());
-            let value = seconds.as_secs().to_string();
-            let again = Some((request, "Session-Expires".to_owned(), value));
-            return self.invite(leg, branch.target, again).await;
+            let header = ("Session-Expires".to_owned(), seconds.as_secs().to_string());
+            let again = Again { request, header, offered: branch.offered };
+            return self.invite(leg, branch.target, Some(again)).await;
         }
         if (300..400).contains(&response.code) && self.follow(leg, &branch, response) {
             return;

@@ -16,6 +16,7 @@ use crate::Sip;
 use crate::admission::{self, Entry};
 use crate::agent::{Agent, Input, token};
 use crate::outbound::Target;
+use crate::wires::is_socket;
 
 /// Seconds that a binding lasts at least and at most.
 const EXPIRES: (u64, u64) = (600, 3600);
@@ -51,7 +52,8 @@ impl Binding {
         };
         let flow = Flow { transport, remote: self.address.parse().ok()?, connection: 0 };
         let uri = Uri::parse(&self.contact).ok()?;
-        Some(Target { uri: uri.to_string(), flow, credentials: None, secure, tls_name: None })
+        let web = is_socket(transport);
+        Some(Target { uri: uri.to_string(), flow, credentials: None, secure, web, tls_name: None })
     }
 }
 

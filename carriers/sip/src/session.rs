@@ -90,14 +90,23 @@ struct State {
     name: String,
 }
 
-fn sockets(
-    address: IpAddr,
-    (first, last): (u16, u16),
-) -> Result<(UdpSocket, UdpSocket, u16), NoPort> {
+/// Even ports of a range, from any of them on.
+fn ports((first, last): (u16, u16)) -> impl Iterator<Item = u16> {
     let pairs = u32::from(last - first) / 2;
     let start = rand::random::<u32>() % pairs.max(1);
-    for step in 0..pairs.min(2000) {
-        let port = (u32::from(first) + first as u32 % 2 + (start + step) % pairs * 2) as u16;
+    let port = move |step| u32::from(first) + u32::from(first % 2) + (start + step) % pairs * 2;
+    (0..pairs.min(2000)).map(move |step| port(step) as u16)
+}
+
+/// One port of the range, for sound and what belongs to it.
+pub(crate) fn socket(address: IpAddr, range: (u16, u16)) -> Result<UdpSocket, NoPort> {
+    let bound = |port| UdpSocket::bind((address, port)).ok();
+    let mut free = ports(range).filter_map(bound);
+    free.find(|socket| socket.set_nonblocking(true).is_ok()).ok_or(NoPort)
+}
+
+fn sockets(address: IpAddr, range: (u16, u16)) -> Result<(UdpSocket, UdpSocket, u16), NoPort> {
+    for port in ports(range) {
         let Ok(sound) = UdpSocket::bind((address, port)) else { continue };
         let Ok(reports) = UdpSocket::bind((address, port + 1)) else { continue };
         let is_ready = sound.set_nonblocking(true).and(reports.set_nonblocking(true));

@@ -12,7 +12,7 @@ use audio::Frame;
 use contracts::{LegEvent, SiprecSetup, StreamNews, Tracks};
 use kernel::{Sid, Timestamp};
 use media::{Fork, Port};
-use sdp::{Direction, Local};
+use sdp::{Direction, Local, Recorded, Suite};
 use sip::check::{self, Fault};
 use sip::dialog::Dialog;
 use sip::message::{Request, Response};
@@ -20,7 +20,7 @@ use sip::transaction::{Flow, Id};
 use sip::{Method, NameAddr, Uri};
 use tokio::sync::mpsc;
 
-use crate::agent::{Agent, Asked, Input, local, token};
+use crate::agent::{Agent, Asked, Input, local, new_key, token};
 use crate::outbound::{Miss, Target, answer_challenge};
 use crate::session::{RtpPort, Session};
 use crate::targets::resolve_by_operator;
@@ -39,7 +39,9 @@ pub(crate) struct Recorder {
     invite: Option<(Id, Request, bool)>,
     dialog: Option<Dialog>,
     sessions: Vec<Arc<Session>>,
-    locals: Vec<Local>,
+    /// As they were offered.
+    streams: Vec<Recorded>,
+    srtp: bool,
     /// It is to end as soon as that may be.
     ends: bool,
 }
@@ -170,7 +172,8 @@ impl Agent {
             invite: None,
             dialog: None,
             sessions: Vec::new(),
-            locals: Vec::new(),
+            streams: Vec::new(),
+            srtp: found.as_ref().is_some_and(|found| found.srtp),
             ends: false,
         };
         self.recorders.insert(sid, recorder);
@@ -231,13 +234,14 @@ impl Agent {
         }
         let count =
             if matches!(recorder.setup.tracks, Tracks::Both | Tracks::Dual) { 2 } else { 1 };
-        for _ in 0..count {
+        for label in LABELS.into_iter().take(count) {
             let Ok(session) = Session::open(address, config.rtp_ports, false) else {
                 return self.siprec_failed(sid, "there is no port left for sound").await;
             };
-            let local = Local { direction: Direction::SendOnly, ..local(&session, shown) };
+            let local = Local { direction: Direction::SendOnly, ..local(session.port, shown) };
             recorder.sessions.push(session);
-            recorder.locals.push(local);
+            let key = recorder.srtp.then(|| new_key(1, Suite::AesCm128HmacSha1_80));
+            recorder.streams.push(Recorded { local, label, key });
         }
         let host = own.ip().to_string();
         let mut request = Request::new(Method::Invite, target.uri.clone());
@@ -258,12 +262,11 @@ impl Agent {
         headers.add("X-Twilio-CallSid", recorder.leg.to_string());
         headers.add("X-Twilio-AccountSid", recorder.account.to_string());
         headers.add("Content-Type", format!("multipart/mixed;boundary={BOUNDARY}"));
-        let labelled: Vec<_> = recorder.locals.iter().copied().zip(LABELS).collect();
         request.body = format!(
             "--{BOUNDARY}\r\nContent-Type: application/sdp\r\n\r\n{}\r\n\
              --{BOUNDARY}\r\nContent-Type: application/rs-metadata+xml\r\n\
              Content-Disposition: recording-session\r\n\r\n{}\r\n--{BOUNDARY}--\r\n",
-            sdp::offer_recording(&labelled),
+            sdp::offer_recording(&recorder.streams),
             metadata(&recorder.setup, recorder.leg, &host, now),
         )
         .into_bytes();
@@ -330,7 +333,7 @@ impl Agent {
         let Some(recorder) = self.recorders.get_mut(&sid) else { return };
         recorder.dialog = Dialog::of_response(&request, &response);
         let agreed =
-            answer.and_then(|answer| sdp::accept_recording(&answer, recorder.locals.len()).ok());
+            answer.and_then(|answer| sdp::accept_recording(&answer, &recorder.streams).ok());
         self.acknowledge_recorder(sid, id, flow, &response).await;
         let Some(agreed) = agreed else {
             self.bye_recorder(sid, "SIP;cause=488;text=\"No usable answer\"").await;

@@ -7,6 +7,7 @@ use contracts::{OutboundCall, SipPlaceKind, Unavailable};
 use sip::Uri;
 use sip::transaction::{Flow, Transport};
 
+use crate::admission::Door;
 use crate::config::Trunk;
 use crate::outbound::{Miss, Plan, Target};
 use crate::{Sip, is_address};
@@ -53,6 +54,7 @@ async fn groups(
     if !is_address(&call.to) {
         let trunk = sip.config.trunk_to(&call.to);
         let trunk = trunk.ok_or_else(|| Miss::new(404, 13224, "no trunk leads to the number"))?;
+        plan.door = Some(Door::Trunk(trunk.name.clone()));
         return by_trunk(sip, trunk, &call.to).await;
     }
     let malformed = || Miss::new(484, 32110, "the SIP address is malformed");
@@ -66,6 +68,7 @@ async fn groups(
     let place = sip.ports().directory.place(&uri.host).await.map_err(unavailable)?;
     if let Some(place) = place.filter(|place| place.kind == SipPlaceKind::Domain) {
         plan.host = Some(place.host.clone());
+        plan.door = Some(Door::Place(place.host.clone()));
         let why = "the user is not registered with the SIP domain";
         let none = || Miss::new(480, 32009, why);
         if place.registrations.is_none() {
@@ -153,7 +156,8 @@ fn target(
     let flow = Flow { transport, remote, connection: 0 };
     let is_ip = uri.ip().is_some();
     let tls_name = (transport.is_secure() && !is_ip).then(|| uri.host.clone());
-    Target { uri: uri.to_string(), flow, credentials, secure: uri.secure, tls_name }
+    let secure = uri.secure;
+    Target { uri: uri.to_string(), flow, credentials, secure, web: false, tls_name }
 }
 
 /// Anybody's address: only where the network policy lets one go.

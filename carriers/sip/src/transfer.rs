@@ -5,6 +5,7 @@ use std::time::Duration;
 use contracts::{LegEvent, Transfer};
 use kernel::Sid;
 use sip::check::Fault;
+use sip::dialog::Replaces;
 use sip::message::{Request, Response};
 use sip::transaction::Id;
 use sip::uri::unescaped;
@@ -35,23 +36,13 @@ struct Sent {
     until: Duration,
 }
 
-/// `Replaces` of an address: Call-ID, our tag, and theirs (RFC 3891).
-fn replaced(headers: &str) -> Option<(String, String, String)> {
+/// `Replaces` of an address.
+fn replaced(headers: &str) -> Option<Replaces> {
     let value = headers.split('&').find_map(|pair| {
         let (name, value) = pair.split_once('=')?;
         name.eq_ignore_ascii_case("replaces").then(|| unescaped(value))
     })?;
-    let mut parts = value.split(';');
-    let call_id = parts.next()?.trim().to_owned();
-    let (mut ours, mut theirs) = (None, None);
-    for (name, value) in parts.filter_map(|part| part.split_once('=')) {
-        match name.trim() {
-            "to-tag" => ours = Some(value.trim().to_owned()),
-            "from-tag" => theirs = Some(value.trim().to_owned()),
-            _ => {}
-        }
-    }
-    Some((call_id, ours?, theirs?))
+    Replaces::parse(&value)
 }
 
 /// The status of a piece of SIP (`SIP/2.0 180 Ringing`).
@@ -81,13 +72,8 @@ impl Agent {
         call.refers.asked = Some(id);
         let account = call.account;
         let headers = to.split_once('?').map(|(_, headers)| headers);
-        let instead_of = headers.and_then(replaced).map(|(call_id, ours, theirs)| {
-            let other = self.tags.get(&ours).and_then(|leg| self.calls.get(leg));
-            let other = other.filter(|other| other.account == account).filter(|other| {
-                other.dialog.as_ref().is_some_and(|dialog| {
-                    dialog.call_id == call_id && dialog.remote_tag() == theirs
-                })
-            });
+        let instead_of = headers.and_then(replaced).map(|replaces| {
+            let other = self.named(&replaces).filter(|other| other.account == account);
             other.map(|other| other.leg)
         });
         match instead_of {
@@ -212,7 +198,7 @@ mod tests {
 
     #[test]
     fn what_is_replaced_is_read() {
-        let told = |text: &str| replaced(text);
+        let told = |text: &str| replaced(text).map(|it| (it.call_id, it.local_tag, it.remote_tag));
         let expected = Some(("c1@h".to_owned(), "ours".to_owned(), "theirs".to_owned()));
         assert_eq!(told("Replaces=c1%40h%3Bto-tag%3Dours%3Bfrom-tag%3Dtheirs"), expected);
         assert_eq!(told("X-A=1&replaces=c1%40h%3Bfrom-tag%3Dtheirs%3Bto-tag%3Dours"), expected);

@@ -115,27 +115,53 @@ pub fn offer(local: &Local, key: Option<&Crypto>) -> String {
     head(local) + &stream(local, &[laws, others].concat(), key, false)
 }
 
-/// What a recorder is offered: streams with labels, which only send (RFC 7866 §7.1.1).
-pub fn offer_recording(streams: &[(Local, &str)]) -> String {
+/// One of a recorder's streams: it only sends.
+#[derive(Clone, Debug)]
+pub struct Recorded {
+    pub local: Local,
+    pub label: &'static str,
+    /// Its own, where sound is protected.
+    pub key: Option<Crypto>,
+}
+
+/// What a recorder is offered: streams with labels (RFC 7866 §7.1.1).
+pub fn offer_recording(streams: &[Recorded]) -> String {
     let laws = [(0, Codec::G711(Law::Mu)), (8, Codec::G711(Law::A))];
-    let Some((first, _)) = streams.first() else { return String::new() };
-    let described = streams.iter().map(|(local, label)| {
+    let Some(first) = streams.first() else { return String::new() };
+    let described = streams.iter().map(|Recorded { local, label, key }| {
         let local = Local { direction: Direction::SendOnly, ..*local };
-        stream(&local, &laws, None, false) + &format!("a=label:{label}\r\n")
+        stream(&local, &laws, key.as_ref(), false) + &format!("a=label:{label}\r\n")
     });
-    head(first) + &described.collect::<String>()
+    head(&first.local) + &described.collect::<String>()
 }
 
 /// Takes a recorder's answer, in which every stream has its place.
 ///
 /// # Errors
-/// When one of them is not taken.
-pub fn accept_recording(answer: &Description, streams: usize) -> Result<Vec<Agreed>, Refusal> {
-    let taken = |at: usize| {
-        let media = answer.media.get(at).filter(|media| media.port != 0 && !media.is_secure());
-        agreed(media.ok_or(Refusal::NoAudio)?, Direction::SendOnly, None)
+/// When one of them is not taken, or not as protected as it was offered.
+pub fn accept_recording(
+    answer: &Description,
+    streams: &[Recorded],
+) -> Result<Vec<Agreed>, Refusal> {
+    let taken = |(at, stream): (usize, &Recorded)| {
+        let media = answer.media.get(at).filter(|media| media.port != 0);
+        let media = media.ok_or(Refusal::NoAudio)?;
+        agreed(media, Direction::SendOnly, keys(media, stream.key.as_ref())?)
     };
-    (0..streams).map(taken).collect()
+    streams.iter().enumerate().map(taken).collect()
+}
+
+/// The keys of an answer to an offer that had this one.
+fn keys(media: &Media, ours: Option<&Crypto>) -> Result<Option<(Crypto, Crypto)>, Refusal> {
+    match (ours, media.is_secure()) {
+        (None, false) => Ok(None),
+        (Some(ours), true) => {
+            let theirs = media.crypto.iter().find(|c| c.tag == ours.tag && c.suite == ours.suite);
+            Ok(Some((ours.clone(), theirs.ok_or(Refusal::NoKey)?.clone())))
+        }
+        (Some(_), false) => Err(Refusal::Insecure),
+        (None, true) => Err(Refusal::NoKey),
+    }
 }
 
 /// What is spoken of a stream: sound, keys beside it, and what every number means.
@@ -261,15 +287,7 @@ pub fn accept(
 ) -> Result<Agreed, Refusal> {
     let media = answer.media.iter().find(|media| media.kind.eq_ignore_ascii_case("audio"));
     let media = media.filter(|media| media.port != 0).ok_or(Refusal::NoAudio)?;
-    let keys = match (key, media.is_secure()) {
-        (None, false) => None,
-        (Some(ours), true) => {
-            let theirs = media.crypto.iter().find(|c| c.tag == ours.tag && c.suite == ours.suite);
-            Some((ours.clone(), theirs.ok_or(Refusal::NoKey)?.clone()))
-        }
-        (Some(_), false) => return Err(Refusal::Insecure),
-        (None, true) => return Err(Refusal::NoKey),
-    };
+    let keys = keys(media, key)?;
     let theirs = answered_direction(media);
     let sends = theirs.sends() && local.direction.sends();
     let receives = theirs.receives() && local.direction.receives();

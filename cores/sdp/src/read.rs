@@ -177,6 +177,12 @@ impl Media {
     pub fn is_secure(&self) -> bool {
         self.protocol.eq_ignore_ascii_case("RTP/SAVP")
     }
+
+    /// Sound by WebRTC (RFC 8827): DTLS-SRTP with ICE, of which nothing is read here.
+    pub fn is_web(&self) -> bool {
+        self.kind.eq_ignore_ascii_case("audio")
+            && self.protocol.eq_ignore_ascii_case("UDP/TLS/RTP/SAVPF")
+    }
 }
 
 /// A description, as far as telephone calls go.

@@ -8,7 +8,7 @@ pub const ALLOW: &str =
     "INVITE, ACK, CANCEL, OPTIONS, BYE, REFER, NOTIFY, INFO, UPDATE, PRACK, REGISTER";
 /// Extensions, as `Supported` says them.
 pub const SUPPORTED: &str = "timer, 100rel, replaces";
-const EXTENSIONS: [&str; 2] = ["timer", "100rel"];
+const EXTENSIONS: [&str; 3] = ["timer", "100rel", "replaces"];
 /// Headers of which there is one at most.
 const SINGLE: [&str; 7] =
     ["From", "To", "Call-ID", "CSeq", "Max-Forwards", "Content-Type", "Expires"];

@@ -28,6 +28,45 @@ pub enum OutOfDialog {
     Old,
 }
 
+/// The dialog whose place an INVITE takes, as its recipient sees it (RFC 3891 §6.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replaces {
+    pub call_id: String,
+    pub local_tag: String,
+    pub remote_tag: String,
+    /// Only if it was not answered yet.
+    pub early_only: bool,
+}
+
+impl Replaces {
+    /// `12345@h;to-tag=ours;from-tag=theirs;early-only`
+    pub fn parse(value: &str) -> Option<Self> {
+        let mut parts = value.split(';').map(str::trim);
+        let call_id = parts.next().filter(|text| !text.is_empty())?.to_owned();
+        let (mut local_tag, mut remote_tag, mut early_only) = (None, None, false);
+        for part in parts {
+            let (name, value) = part.split_once('=').map_or((part, ""), |(n, v)| (n.trim(), v));
+            let tag = || Some(value.trim().to_owned());
+            match name.to_ascii_lowercase().as_str() {
+                "to-tag" if local_tag.is_none() => local_tag = tag(),
+                "from-tag" if remote_tag.is_none() => remote_tag = tag(),
+                "early-only" => early_only = true,
+                // Said twice, it could mean two dialogs.
+                "to-tag" | "from-tag" => return None,
+                _ => {}
+            }
+        }
+        Some(Self { call_id, local_tag: local_tag?, remote_tag: remote_tag?, early_only })
+    }
+
+    /// Whether it names this dialog.
+    pub fn names(&self, dialog: &Dialog) -> bool {
+        dialog.call_id == self.call_id
+            && dialog.local_tag() == self.local_tag
+            && dialog.remote_tag() == self.remote_tag
+    }
+}
+
 fn tag(address: &NameAddr) -> &str {
     address.param("tag").unwrap_or_default()
 }
@@ -177,6 +216,23 @@ mod tests {
         assert_eq!(bye.headers.get("CSeq"), Some("1 BYE"));
         assert_eq!(bye.headers.all("Route").collect::<Vec<_>>(), ["<sip:p1;lr>", "<sip:p2;lr>"]);
         assert_eq!(dialog.next_hop(), "sip:p1;lr");
+    }
+
+    #[test]
+    fn what_is_replaced_is_read_and_known() {
+        let dialog = Dialog::of_invite(&invite(), "ours").unwrap();
+        for (value, expected) in [
+            ("c1;to-tag=ours;from-tag=theirs", Some((true, false))),
+            ("c1 ; From-Tag = theirs;early-only; to-tag=ours;x=y", Some((true, true))),
+            ("c1;to-tag=theirs;from-tag=ours", Some((false, false))),
+            ("c2;to-tag=ours;from-tag=theirs", Some((false, false))),
+            ("c1;to-tag=ours", None),
+            ("c1;to-tag=ours;to-tag=other;from-tag=theirs", None),
+            (";to-tag=ours;from-tag=theirs", None),
+        ] {
+            let found = Replaces::parse(value).map(|it| (it.names(&dialog), it.early_only));
+            assert_eq!(found, expected, "{value}");
+        }
     }
 
     #[test]

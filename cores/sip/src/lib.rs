@@ -8,6 +8,7 @@
 //! | [`digest`] | challenges, both sides | RFC 2617, RFC 7616, RFC 8760 |
 //! | [`transaction`] | the four transactions, with their timers | RFC 3261 §17, RFC 6026 |
 //! | [`dialog`] | who talks to whom, by which way | RFC 3261 §12 |
+//! | [`reliable`] | provisional answers that are acknowledged | RFC 3262 |
 //! | [`timer`] | session timers | RFC 4028 |
 //!
 //! It opens no socket, reads no clock and draws no randomness. `now` is the time since any moment,
@@ -21,6 +22,7 @@ pub mod check;
 pub mod dialog;
 pub mod digest;
 pub mod message;
+pub mod reliable;
 pub mod timer;
 pub mod transaction;
 pub mod uri;

@@ -6,6 +6,8 @@ use crate::message::{Headers, Request};
 
 /// Shorter ones are refused.
 pub const MIN: Duration = Duration::from_secs(120);
+/// No shorter one is allowed to be asked for (RFC 4028 §5).
+pub const LEAST: Duration = Duration::from_secs(90);
 pub const USUAL: Duration = Duration::from_secs(1800);
 
 /// What two ends agreed on.
@@ -48,12 +50,13 @@ fn expires(headers: &Headers) -> Option<(Duration, Option<bool>)> {
     Some((Duration::from_secs(seconds), refresher))
 }
 
-/// What we answer a request with, if anything: the caller refreshes unless it says otherwise.
-pub fn answer(request: &Request) -> Result<Option<SessionTimer>, TooShort> {
+/// What we answer a request with, if anything: the caller refreshes unless it says otherwise. An interval
+/// shorter than `min` is refused.
+pub fn answer(request: &Request, min: Duration) -> Result<Option<SessionTimer>, TooShort> {
     let supports = request.headers.has_token("Supported", "timer")
         || request.headers.has_token("Require", "timer");
     let Some((interval, by_caller)) = expires(&request.headers) else { return Ok(None) };
-    if interval < MIN {
+    if interval < min {
         return Err(TooShort);
     }
     Ok(Some(SessionTimer { interval, ours: !supports || by_caller == Some(false) }))
@@ -83,9 +86,11 @@ mod tests {
 
     #[test]
     fn the_two_agree_on_who_refreshes() {
-        let timer = |headers: &[(&str, &str)]| answer(&request(headers));
+        let timer = |headers: &[(&str, &str)]| answer(&request(headers), MIN);
         assert_eq!(timer(&[]), Ok(None));
         assert_eq!(timer(&[("Session-Expires", "90"), ("Supported", "timer")]), Err(TooShort));
+        let short = request(&[("Session-Expires", "90")]);
+        assert!(answer(&short, LEAST).unwrap().is_some());
         let usual =
             timer(&[("Session-Expires", "600"), ("Supported", "a, timer")]).unwrap().unwrap();
         assert_eq!((usual.ours, usual.due().as_secs()), (false, 568));

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::message::{Message, Method, Request, Response};
+use crate::reliable::{Due, Reliable};
 use crate::uri::Via;
 
 const T1: Duration = Duration::from_millis(500);
@@ -84,6 +85,10 @@ pub enum Event {
     AckMissing {
         id: Id,
     },
+    /// A provisional answer that had to be acknowledged was not (RFC 3262 §3).
+    PrackMissing {
+        id: Id,
+    },
     /// An answer to a request of ours.
     Response {
         id: Id,
@@ -130,6 +135,7 @@ struct Transaction {
     request: Request,
     again: Option<(Duration, Duration)>,
     end: Option<Duration>,
+    reliable: Option<Box<Reliable>>,
 }
 
 /// There are too many transactions.
@@ -197,7 +203,8 @@ impl Transactions {
     fn schedule(&mut self, id: Id) {
         let Some(transaction) = self.all.get(&id) else { return };
         let again = transaction.again.map(|(at, _)| at);
-        if let Some(at) = [again, transaction.end].into_iter().flatten().min() {
+        let reliable = transaction.reliable.as_ref().and_then(|reliable| reliable.next_due());
+        if let Some(at) = [again, transaction.end, reliable].into_iter().flatten().min() {
             self.due.insert((at, id));
         }
     }
@@ -266,6 +273,7 @@ impl Transactions {
             again: None,
             // Nobody forgets to answer; should somebody, it ends some time.
             end: Some(now + if is_invite { GIVE_UP * 20 } else { GIVE_UP * 2 }),
+            reliable: None,
         });
         events.push(Event::Request { id, flow, request });
         events
@@ -329,6 +337,12 @@ impl Transactions {
         if known.is_client || known.state != State::Trying {
             return Vec::new();
         }
+        if let Some(reliable) = known.reliable.as_mut().filter(|_| response.code >= 200) {
+            if response.code < 300 && reliable.holds(response) {
+                return Vec::new();
+            }
+            reliable.rest();
+        }
         known.last = response.write();
         let event = Event::Send { flow: known.flow, octets: known.last.clone() };
         let reliable = known.flow.transport.is_reliable();
@@ -356,6 +370,41 @@ impl Transactions {
         }
         self.schedule(id);
         vec![event]
+    }
+
+    /// Answers an INVITE provisionally, again and again until that is acknowledged; one such answer after
+    /// the other. `seed` is any number, from which they are counted.
+    pub fn respond_reliably(
+        &mut self,
+        id: Id,
+        response: Response,
+        seed: u32,
+        now: Duration,
+    ) -> Vec<Event> {
+        let fits = |t: &&mut Transaction| !t.is_client && t.is_invite && t.state == State::Trying;
+        let Some(known) = self.all.get_mut(&id).filter(fits) else { return Vec::new() };
+        let reliable = known.reliable.get_or_insert_with(|| Box::new(Reliable::new(seed)));
+        let Some(octets) = reliable.put(response, now) else { return Vec::new() };
+        known.last.clone_from(&octets);
+        let event = Event::Send { flow: known.flow, octets };
+        self.schedule(id);
+        vec![event]
+    }
+
+    /// Takes the PRACK of an answer to this INVITE: what can be sent now. `None` when nothing waits for
+    /// it: 481.
+    pub fn acknowledged(&mut self, id: Id, prack: &Request, now: Duration) -> Option<Vec<Event>> {
+        let known = self.all.get_mut(&id)?;
+        let (cseq, _) = known.request.headers.cseq()?;
+        let reliable = known.reliable.as_mut()?;
+        if !reliable.take(prack, cseq) {
+            return None;
+        }
+        if let Some(success) = reliable.released() {
+            return Some(self.respond(id, &success, now));
+        }
+        let next = reliable.next();
+        Some(next.map(|next| self.respond_reliably(id, next, 0, now)).unwrap_or_default())
     }
 
     /// Sends a request of ours, whose top Via has a branch of its own.
@@ -387,6 +436,7 @@ impl Transactions {
             request,
             again: (!reliable).then_some((now + T1, T1)),
             end: Some(now + GIVE_UP),
+            reliable: None,
         });
         Ok((id, vec![Event::Send { flow, octets }]))
     }
@@ -496,6 +546,11 @@ impl Transactions {
                 events.extend(waits);
                 self.remove(id);
                 continue;
+            }
+            match known.reliable.as_mut().map_or(Due::Nothing, |reliable| reliable.due(now)) {
+                Due::Nothing => {}
+                Due::Send(octets) => events.push(Event::Send { flow: known.flow, octets }),
+                Due::Missing => events.push(Event::PrackMissing { id }),
             }
             if let Some((next, interval)) = known.again.filter(|(next, _)| *next <= now) {
                 events.push(Event::Send { flow: known.flow, octets: known.last.clone() });

@@ -32,6 +32,7 @@ pub use http::{Reply, Request, encode, exchange, raw};
 pub use sink::{Act, Seen, WebhookSink};
 pub use telephone::{
     DOMAIN, Domains, TRUNK, Telephone, number_uri, owned_by, placed, reached, telephone,
+    trunk_worlds,
 };
 
 /// How long something that must happen may take.

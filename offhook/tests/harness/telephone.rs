@@ -1,22 +1,27 @@
 //! A telephone that speaks SIP, of which a test says every word, and the domains it may know.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use audio::g711::Law;
+use audio::tone::Tone;
 use contracts::{
     BoxFuture, CallRoute, IpBlock, SipAccess, SipDirectory, SipPlace, SipPlaceKind, SipPurpose,
     SipTarget, SipTransfers, Unavailable,
 };
 use kernel::Sid;
+use rtp::packet::Packet;
+use rtp::stream::Stream;
 use sip::dialog::Dialog;
 use sip::digest::Reply;
 use sip::message::{Message, read};
 use sip::{Method, Request, Response};
 use tokio::net::UdpSocket;
 
-use super::World;
+use super::{World, worlds_with};
 
 /// How long something that must come may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -47,6 +52,42 @@ pub fn owned_by(domains: &Domains, world: &World) {
 pub async fn telephone(world: &World) -> Telephone {
     let env = world.own("GET", "env", serde_json::Value::Null).await.json();
     Telephone::start(env["sip"].as_str().expect("SIP listens")).await
+}
+
+/// Worlds with a trunk of the operator's to the numbers of Berlin, and its two hosts. It neither registers
+/// nor asks whether they are there, unless changed.
+pub async fn trunk_worlds(
+    change: &dyn Fn(&mut sip_carrier::Trunk),
+) -> Vec<(World, Telephone, Telephone)> {
+    let phones = Mutex::new(VecDeque::new());
+    let worlds = worlds_with(&|settings| {
+        let (first, second) = (Telephone::alone(), Telephone::alone());
+        let mut trunk = sip_carrier::Trunk {
+            name: "north".into(),
+            hosts: vec![first.address().to_string(), second.address().to_string()],
+            from: Vec::new(),
+            username: None,
+            password: None,
+            register: false,
+            prefixes: vec!["+4930".into()],
+            secure: false,
+            options_seconds: 0,
+        };
+        change(&mut trunk);
+        let mut sip = sip_carrier::Config::development();
+        sip.trunks.push(trunk);
+        settings.config.carriers.sip = Some(sip);
+        phones.lock().unwrap().push_back((first, second));
+    })
+    .await;
+    let mut all = Vec::new();
+    for world in worlds {
+        let (mut first, mut second) = phones.lock().unwrap().pop_front().unwrap();
+        let platform = telephone(&world).await.platform;
+        (first.platform, second.platform) = (platform, platform);
+        all.push((world, first, second));
+    }
+    all
 }
 
 pub fn number_uri(world: &World) -> String {
@@ -389,6 +430,45 @@ impl Telephone {
         let again = self.answering(&register, &challenge, password);
         self.say(again.write()).await;
         self.response(200, &again).await;
+    }
+
+    /// Hums into a call until it is told to stop.
+    pub async fn hum(&self, there: SocketAddr, stop: &AtomicBool) {
+        let mut stream = Stream::new(7, 1, 1);
+        let mut tone = Tone::parse("700").unwrap();
+        let mut tick = tokio::time::interval(Duration::from_millis(20));
+        while !stop.load(Ordering::Relaxed) {
+            tick.tick().await;
+            let frame = tone.frame();
+            let payload: Vec<u8> = frame.iter().map(|sample| Law::Mu.encode(*sample)).collect();
+            let mut out = Vec::new();
+            stream.sound(0, &payload, 160, &mut out).unwrap();
+            self.sound.send_to(&out, there).await.unwrap();
+        }
+    }
+
+    /// Waits until half a second of something as pure as that is heard.
+    pub async fn hears_the_hum(&self) {
+        let listening = async {
+            let mut octets = [0; 2048];
+            let mut heard: Vec<i16> = Vec::new();
+            loop {
+                let length = self.sound.recv(&mut octets).await.unwrap();
+                let packet = Packet::read(&octets[..length]).unwrap();
+                if packet.header.payload_type == 0 {
+                    Law::Mu.decode_to(packet.payload, &mut heard);
+                }
+                if heard.len() >= 4000 {
+                    let turns = heard.windows(2).filter(|two| (two[0] < 0) != (two[1] < 0)).count();
+                    // 700 Hz crosses nothing 700 times in half a second.
+                    if (650..750).contains(&turns) && audio::level::dbfs(&heard) > -40.0 {
+                        return;
+                    }
+                    heard.clear();
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, listening).await.expect("the hum is heard");
     }
 
     /// Where the platform's sound of an answer is.

@@ -196,8 +196,9 @@ fn opus_is_spoken_with_whom_no_law_is() {
 
 #[test]
 fn a_recorder_gets_streams_with_labels() {
-    let second = Local { port: 10_002, ..local() };
-    let text = offer_recording(&[(local(), "1"), (second, "2")]);
+    let stream = |port, label, key| Recorded { local: Local { port, ..local() }, label, key };
+    let streams = [stream(10_000, "1", None), stream(10_002, "2", None)];
+    let text = offer_recording(&streams);
     for part in ["m=audio 10000 RTP/AVP 0 8\r\n", "m=audio 10002 RTP/AVP 0 8\r\n", "a=label:2\r\n"]
     {
         assert!(text.contains(part), "{part}: {text}");
@@ -205,9 +206,23 @@ fn a_recorder_gets_streams_with_labels() {
     assert_eq!(text.matches("a=sendonly\r\n").count(), 2);
     let answer = "c=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 8\r\na=recvonly\r\n\
                   m=audio 4002 RTP/AVP 8\r\na=recvonly\r\n";
-    let agreed = accept_recording(&description(answer), 2).unwrap();
+    let agreed = accept_recording(&description(answer), &streams).unwrap();
     assert_eq!(agreed[1].remote, Some("192.0.2.9:4002".parse().unwrap()));
     assert!(agreed.iter().all(|agreed| agreed.direction == Direction::SendOnly));
     let one = description("c=IN IP4 192.0.2.9\r\nm=audio 4000 RTP/AVP 8\r\n");
-    assert_eq!(accept_recording(&one, 2), Err(Refusal::NoAudio));
+    assert_eq!(accept_recording(&one, &streams), Err(Refusal::NoAudio));
+    // Protected, each by a key of its own.
+    let key = |octet| Crypto { tag: 1, suite: Suite::AesCm128HmacSha1_80, key: [octet; 30] };
+    let streams = [stream(10_000, "1", Some(key(1))), stream(10_002, "2", Some(key(2)))];
+    let text = offer_recording(&streams);
+    assert_eq!(text.matches(" RTP/SAVP 0 8\r\n").count(), 2);
+    assert!(text.contains(&key(1).line()) && text.contains(&key(2).line()), "{text}");
+    assert_eq!(accept_recording(&description(answer), &streams), Err(Refusal::Insecure));
+    let answer = answer.replace("RTP/AVP", "RTP/SAVP");
+    assert_eq!(accept_recording(&description(&answer), &streams), Err(Refusal::NoKey));
+    let theirs = format!("a=recvonly\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 {KEY}\r\n");
+    let answer = answer.replace("a=recvonly\r\n", &theirs);
+    let agreed = accept_recording(&description(&answer), &streams).unwrap();
+    let ours = agreed.iter().map(|agreed| agreed.keys.as_ref().unwrap().0.key[0]);
+    assert_eq!(ours.collect::<Vec<_>>(), [1, 2]);
 }

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::message::{Message, Method, Request, read};
+use crate::reliable::{Acknowledged, Asked};
 use crate::transaction::{Event, Flow, Id, Transactions, Transport};
 
 const REQUESTS: u64 = 40;
@@ -53,6 +54,10 @@ struct Story {
     answered: Option<u16>,
     acks: u32,
     acks_missing: u32,
+    /// Of ringing that is acknowledged.
+    rung: u32,
+    pracks: u32,
+    pracks_missing: u32,
 }
 
 struct World {
@@ -64,7 +69,11 @@ struct World {
     plan: BTreeMap<(Duration, u64), Step>,
     planned: u64,
     asked: HashMap<Id, u64>,
+    /// PRACKs.
+    pracks: HashMap<Id, u64>,
+    acknowledged: HashMap<u64, Acknowledged>,
     taken: HashMap<Id, u64>,
+    invites: HashMap<u64, Id>,
     stories: HashMap<u64, Story>,
 }
 
@@ -75,6 +84,11 @@ fn flow() -> Flow {
 
 fn method(number: u64) -> Method {
     [Method::Invite, Method::Bye, Method::Options, Method::Register][(number % 4) as usize].clone()
+}
+
+/// Whether the callee's ringing is acknowledged.
+fn is_reliable(number: u64) -> bool {
+    number.is_multiple_of(8)
 }
 
 fn request(number: u64, method: &Method, branch: &str, to: &str) -> Request {
@@ -104,7 +118,10 @@ impl World {
             plan: BTreeMap::new(),
             planned: 0,
             asked: HashMap::new(),
+            pracks: HashMap::new(),
+            acknowledged: HashMap::new(),
             taken: HashMap::new(),
+            invites: HashMap::new(),
             stories: HashMap::new(),
         };
         for number in 0..REQUESTS {
@@ -138,6 +155,8 @@ impl World {
         for event in events {
             match event {
                 Event::Send { octets, .. } => self.carry(false, &octets),
+                Event::Response { id, .. } | Event::Timeout { id }
+                    if self.pracks.contains_key(&id) => {}
                 Event::Response { response, .. } if response.code >= 200 => {
                     let number = number_of(&response.headers);
                     self.story(number).finals.push(response.code);
@@ -147,7 +166,7 @@ impl World {
                         self.carry(false, &ack.write());
                     }
                 }
-                Event::Response { .. } => {}
+                Event::Response { id, response, .. } => self.acknowledge(id, &response),
                 Event::Timeout { id } => {
                     let number = self.asked[&id];
                     self.story(number).timeouts += 1;
@@ -157,14 +176,50 @@ impl World {
         }
     }
 
+    /// The caller has heard something provisional.
+    fn acknowledge(&mut self, id: Id, response: &crate::Response) {
+        let number = number_of(&response.headers);
+        let invite = self.caller.request(id).unwrap().clone();
+        let known = self.acknowledged.entry(number).or_default();
+        let Asked::Prack(mut prack) = known.take(&invite, response) else { return };
+        prack.headers.add_first("Via", format!("SIP/2.0/UDP h;branch=z9hG4bK{number}prack"));
+        self.story(number).rung += 1;
+        let (id, events) = self.caller.send(flow(), prack, self.now).unwrap();
+        self.pracks.insert(id, number);
+        self.at_caller(events);
+    }
+
     fn at_callee(&mut self, events: Vec<Event>) {
         for event in events {
             match event {
                 Event::Send { octets, .. } => self.carry(true, &octets),
+                Event::Request { id, request, .. } if request.method == Method::Prack => {
+                    let number = number_of(&request.headers);
+                    let taken = self
+                        .invites
+                        .get(&number)
+                        .and_then(|invite| self.callee.acknowledged(*invite, &request, self.now));
+                    let code = if taken.is_some() { 200 } else { 481 };
+                    let events =
+                        self.callee.respond(id, &request.response(code, "", None), self.now);
+                    self.story(number).pracks += u32::from(code == 200);
+                    self.at_callee(events);
+                    self.at_callee(taken.unwrap_or_default());
+                }
+                Event::PrackMissing { id } => {
+                    let number = self.taken[&id];
+                    self.story(number).pracks_missing += 1;
+                    self.story(number).answered = Some(504);
+                    let invite = self.callee.request(id).unwrap().clone();
+                    let events =
+                        self.callee.respond(id, &invite.response(504, "", Some("t")), self.now);
+                    self.at_callee(events);
+                }
                 Event::Request { id, request, .. } => {
                     let number = number_of(&request.headers);
                     self.story(number).told += 1;
                     self.taken.insert(id, number);
+                    self.invites.insert(number, id);
                     let code = if self.chance.below(3) == 0 { 486 } else { 200 };
                     let mut thinks = self.chance.millis(2_000);
                     if request.method == Method::Invite {
@@ -208,11 +263,18 @@ impl World {
                 }
             }
             Step::Answer { id, request, code } => {
-                if code >= 200 {
-                    self.story(number_of(&request.headers)).answered = Some(code);
+                let story = self.story(number_of(&request.headers));
+                if code >= 200 && story.answered.is_none() {
+                    story.answered = Some(code);
                 }
-                let answer = request.response(code, "", Some("t"));
-                let events = self.callee.respond(id, &answer, self.now);
+                let mut answer = request.response(code, "", Some("t"));
+                let events = match is_reliable(number_of(&request.headers)) && code < 200 {
+                    true => {
+                        answer.body = b"v=0".to_vec();
+                        self.callee.respond_reliably(id, answer, 0, self.now)
+                    }
+                    false => self.callee.respond(id, &answer, self.now),
+                };
                 self.at_callee(events);
             }
         }
@@ -252,7 +314,12 @@ fn check(seed: u64, number: u64, story: &Story) {
     let may_repeat = method(number) == Method::Invite && is_success;
     assert!(may_repeat || story.finals.len() <= 1, "an outcome is told once: {at}");
     if method(number) == Method::Invite && story.answered == Some(200) {
-        assert_eq!(story.acks + story.acks_missing, 1, "acknowledged, or not: {at}");
+        let held_back = u32::from(is_reliable(number)) * story.pracks_missing;
+        assert_eq!(story.acks + story.acks_missing + held_back, 1, "acknowledged, or not: {at}");
+    }
+    if is_reliable(number) {
+        assert!(story.pracks + story.pracks_missing <= 1 && story.rung <= 1, "once: {at}");
+        assert!(!is_success || story.pracks == 1, "a success waits for its PRACK: {at}");
     }
 }
 
@@ -280,6 +347,7 @@ fn nobody_gives_up_where_nothing_is_lost() {
         for (number, story) in World::new(seed, network).run() {
             check(seed, number, &story);
             assert_eq!((story.told, story.timeouts, story.acks_missing), (1, 0, 0), "{story:?}");
+            assert_eq!((story.rung, story.pracks_missing), (story.pracks, 0), "{story:?}");
         }
     }
 }

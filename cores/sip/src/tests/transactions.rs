@@ -34,6 +34,7 @@ fn shown(events: &[Event]) -> Vec<String> {
             Event::Ack { .. } => "ack".into(),
             Event::Cancel { .. } => "cancel".into(),
             Event::AckMissing { .. } => "ack missing".into(),
+            Event::PrackMissing { .. } => "prack missing".into(),
             Event::Response { response, .. } => format!("response {}", response.code),
             Event::Timeout { .. } => "timeout".into(),
             Event::Stray { .. } => "stray".into(),
