@@ -42,7 +42,7 @@ enum Command {
         #[arg(long, default_value = "benches/RESULTS.md")]
         page: PathBuf,
         /// How many messages are many, in lists
-        #[arg(long, default_value_t = 1_000_000)]
+        #[arg(long, default_value_t = 5_000_000)]
         messages: u64,
         /// Calls at once
         #[arg(long, default_value_t = 500)]
@@ -81,7 +81,7 @@ enum Command {
     /// Cost of a list page with few and with many messages
     List {
         /// How many messages are many
-        #[arg(long, default_value_t = 1_000_000)]
+        #[arg(long, default_value_t = 5_000_000)]
         messages: u64,
     },
     /// How exactly a paced sender keeps its pace, and what its queue costs

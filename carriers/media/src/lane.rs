@@ -1,6 +1,6 @@
 //! A lane: lets its legs hear and say 20 ms at a time.
 //!
-//! A thread has four lanes, whose ticks begin 5 ms after one another: a leg waits for the others of its
+//! A thread has eight lanes, whose ticks begin 2.5 ms after one another: a leg waits for the others of its
 //! lane alone, and packets leave spread over the time instead of all at once.
 
 use std::collections::{HashMap, VecDeque};
@@ -23,7 +23,7 @@ use crate::recorder::{self, Tape};
 
 const TICK: Duration = Duration::from_millis(20);
 /// Lanes of a thread.
-const PHASES: usize = 4;
+const PHASES: usize = 8;
 /// How much more of the processor than others a thread of sound gets when there is too little, as
 /// `nice` counts; where that is allowed.
 const NICE: i32 = -10;

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Upper bounds of lateness, in microseconds; the last bucket has none.
-pub const BOUNDS_MICROS: [u64; 9] =
-    [250, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000];
+pub const BOUNDS_MICROS: [u64; 11] =
+    [250, 500, 1_000, 2_000, 3_000, 4_000, 5_000, 10_000, 20_000, 50_000, 100_000];
 
 /// What was counted since the start.
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ mod tests {
         }
         clockwork.skip(3);
         let load = clockwork.load(7);
-        assert_eq!(load.late, [2, 1, 0, 0, 0, 0, 0, 1, 0, 1]);
+        assert_eq!(load.late, [2, 1, 0, 0, 0, 0, 0, 0, 0, 1, 0, 1]);
         assert_eq!((load.legs, load.skipped), (7, 3));
     }
 }
