@@ -59,10 +59,31 @@ pub struct Callback {
     pub resource: String,
 }
 
+/// What one job posts: a callback, or those of what happened at once, in their order.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Promised {
+    One(Callback),
+    Several(Vec<Callback>),
+}
+
 /// Promises a callback in the commit of the state it tells of.
 pub fn promise(batch: &mut AccountBatch, clock: &Clock, callback: Callback) {
     let lane = format!("callback/{}", callback.resource);
-    jobs::add(batch, clock, NewJob::now(QUEUE, clock, &callback).in_lane(lane));
+    let promised = Promised::One(callback);
+    jobs::add(batch, clock, NewJob::now(QUEUE, clock, &promised).in_lane(lane));
+}
+
+/// Promises the callbacks of all that happened to one resource in a commit, as one job. When it is
+/// done again because nobody knows how far it came, all of them are made again.
+pub fn promise_all(batch: &mut AccountBatch, clock: &Clock, mut callbacks: Vec<Callback>) {
+    if callbacks.len() <= 1 {
+        let only = callbacks.pop();
+        return only.into_iter().for_each(|callback| promise(batch, clock, callback));
+    }
+    let lane = format!("callback/{}", callbacks[0].resource);
+    let promised = Promised::Several(callbacks);
+    jobs::add(batch, clock, NewJob::now(QUEUE, clock, &promised).in_lane(lane));
 }
 
 /// What an alert tells.
@@ -266,17 +287,22 @@ impl Worker for Webhooks {
     const QUEUE: &'static str = QUEUE;
 
     async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
-        let callback: Callback = job.read()?;
-        let mut batch = store.batch();
-        let question = Question {
-            url: &callback.url,
-            method: &callback.method,
-            params: callback.params,
-            resource: &callback.resource,
-            cookie_scope: None,
+        let callbacks = match job.read()? {
+            Promised::One(callback) => vec![callback],
+            Promised::Several(callbacks) => callbacks,
         };
-        // The answer to a status callback is ignored; a failure is an alert already.
-        let _ = self.request(job.account, question, Purpose::Callback, &mut batch).await;
+        let mut batch = store.batch();
+        for callback in callbacks {
+            let question = Question {
+                url: &callback.url,
+                method: &callback.method,
+                params: callback.params,
+                resource: &callback.resource,
+                cookie_scope: None,
+            };
+            // The answer to a status callback is ignored; a failure is an alert already.
+            let _ = self.request(job.account, question, Purpose::Callback, &mut batch).await;
+        }
         Ok(batch)
     }
 }

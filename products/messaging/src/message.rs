@@ -198,6 +198,7 @@ impl Message {
     pub fn step(&mut self, steps: &Steps, now: Timestamp, clock: &Clock, batch: &mut AccountBatch) {
         let Some(&last) = steps.through.last() else { return };
         let read = self.version;
+        let mut callbacks = Vec::new();
         for &status in &steps.through {
             self.status = status;
             if status == Status::Sent {
@@ -205,8 +206,9 @@ impl Message {
                 self.bill(now, batch);
             }
             self.error_code = steps.code.filter(|_| status == last).map(i64::from);
-            self.call_back(batch, clock, now);
+            callbacks.extend(self.callback(batch.account(), now));
         }
+        webhooks::promise_all(batch, clock, callbacks);
         self.announce(batch, last, now);
         if let Some(report) = application::promise(self, now, clock) {
             jobs::add(batch, clock, report);
@@ -278,8 +280,8 @@ impl Message {
     }
 
     /// A status callback, if anyone asked for it (messaging §10).
-    fn call_back(&self, batch: &mut AccountBatch, clock: &Clock, now: Timestamp) {
-        let Some(url) = &self.status_callback else { return };
+    fn callback(&self, account: Sid, now: Timestamp) -> Option<Callback> {
+        let url = self.status_callback.as_ref()?;
         let sid = self.sid.to_string();
         let mut params = vec![
             ("ApiVersion".to_owned(), "2010-04-01".to_owned()),
@@ -287,7 +289,7 @@ impl Message {
             ("SmsStatus".to_owned(), self.status.to_string()),
             ("MessageSid".to_owned(), sid.clone()),
             ("SmsSid".to_owned(), sid.clone()),
-            ("AccountSid".to_owned(), batch.account().to_string()),
+            ("AccountSid".to_owned(), account.to_string()),
             ("From".to_owned(), self.from.clone().unwrap_or_default()),
             ("To".to_owned(), self.to.clone()),
         ];
@@ -306,8 +308,7 @@ impl Message {
         } else if matches!(self.status, Status::Delivered | Status::Undelivered) {
             params.push(("RawDlrDoneDate".to_owned(), now.format("%y%m%d%H%M")));
         }
-        let callback = Callback { url: url.clone(), method: "POST".into(), params, resource: sid };
-        webhooks::promise(batch, clock, callback);
+        Some(Callback { url: url.clone(), method: "POST".into(), params, resource: sid })
     }
 
     /// As the wire shows it.
