@@ -20,7 +20,12 @@ pub trait CarrierNotes: Send + Sync {
     fn get<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, NotesError>>;
 
     /// Writes durably, replacing what was there.
-    fn put<'a>(&'a self, key: &'a str, value: String) -> BoxFuture<'a, Result<(), NotesError>>;
+    fn put<'a>(&'a self, key: &'a str, value: String) -> BoxFuture<'a, Result<(), NotesError>> {
+        self.put_all(vec![(key.to_owned(), value)])
+    }
+
+    /// Writes all of them, or none.
+    fn put_all(&self, notes: Vec<(String, String)>) -> BoxFuture<'_, Result<(), NotesError>>;
 
     fn delete<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<(), NotesError>>;
 

@@ -65,6 +65,10 @@ pub(crate) enum Part {
 }
 
 impl Record {
+    fn text(&self) -> String {
+        serde_json::to_string(self).expect("a record is plain text")
+    }
+
     /// The notes of its message ids, with the part of each.
     fn id_notes(&self) -> Vec<(usize, String)> {
         let ids = self.parts.iter().enumerate();
@@ -165,12 +169,6 @@ impl Ledger {
         form: IdForm,
         sink: &dyn MessageSink,
     ) -> Result<(), NotesError> {
-        // The ids first: a record that says accepted is not submitted again, and without
-        // its ids no receipt would find it.
-        let value = |number| format!("{sid} {number} {}", news.to);
-        let ids = news.id_notes();
-        let puts = ids.iter().map(|(number, key)| self.notes.put(key, value(number)));
-        futures_util::future::try_join_all(puts).await?;
         {
             let _lock = self.lock(sid).await;
             let mut record = news.clone();
@@ -184,7 +182,12 @@ impl Ledger {
             }
             // The caller hears of a refusal at once; receipts of other parts add nothing.
             record.is_reported |= record.parts.iter().any(|p| matches!(p, Part::Refused { .. }));
-            self.put_record(sid, &record).await?;
+            // Together with its ids: a record that says accepted is not submitted again, and
+            // without its ids no receipt would find it.
+            let ids = news.id_notes().into_iter();
+            let ids = ids.map(|(number, key)| (key, format!("{sid} {number} {}", news.to)));
+            let notes = ids.chain([(record_key(sid), record.text())]).collect();
+            self.notes.put_all(notes).await?;
         }
         // A receipt that comes from now on finds its message; one that came before is
         // found here.
@@ -362,8 +365,7 @@ impl Ledger {
     }
 
     async fn put_record(&self, sid: Sid, record: &Record) -> Result<(), NotesError> {
-        let value = serde_json::to_string(record).expect("a record is plain text");
-        self.notes.put(&record_key(sid), value).await
+        self.notes.put(&record_key(sid), record.text()).await
     }
 
     async fn lock(&self, sid: Sid) -> tokio::sync::MutexGuard<'_, ()> {

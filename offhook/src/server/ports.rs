@@ -82,14 +82,16 @@ impl CarrierNotes for Notes {
         })
     }
 
-    fn put<'a>(&'a self, key: &'a str, value: String) -> BoxFuture<'a, Result<(), NotesError>> {
+    fn put_all(&self, notes: Vec<(String, String)>) -> BoxFuture<'_, Result<(), NotesError>> {
         Box::pin(async move {
             let mut batch = Batch::new();
-            batch.run(
-                "INSERT INTO carrier_note (carrier, note, value) VALUES ($1, $2, $3)
-                 ON CONFLICT (carrier, note) DO UPDATE SET value = excluded.value",
-                vec![self.carrier.into(), key.into(), value.into()],
-            );
+            for (key, value) in notes {
+                batch.run(
+                    "INSERT INTO carrier_note (carrier, note, value) VALUES ($1, $2, $3)
+                     ON CONFLICT (carrier, note) DO UPDATE SET value = excluded.value",
+                    vec![self.carrier.into(), key.into(), value.into()],
+                );
+            }
             self.commit(batch).await
         })
     }

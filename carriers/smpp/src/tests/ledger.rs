@@ -15,8 +15,8 @@ impl CarrierNotes for Memory {
         Box::pin(async move { Ok(self.0.lock().unwrap().get(key).cloned()) })
     }
 
-    fn put<'a>(&'a self, key: &'a str, value: String) -> BoxFuture<'a, Result<(), NotesError>> {
-        self.0.lock().unwrap().insert(key.to_owned(), value);
+    fn put_all(&self, notes: Vec<(String, String)>) -> BoxFuture<'_, Result<(), NotesError>> {
+        self.0.lock().unwrap().extend(notes);
         Box::pin(async { Ok(()) })
     }
 

@@ -79,10 +79,10 @@ impl CarrierNotes for Notes {
         Box::pin(async move { Ok(self.rows.lock().unwrap().get(key).cloned()) })
     }
 
-    fn put<'a>(&'a self, key: &'a str, value: String) -> BoxFuture<'a, Result<(), NotesError>> {
+    fn put_all(&self, notes: Vec<(String, String)>) -> BoxFuture<'_, Result<(), NotesError>> {
         Box::pin(async move {
             self.writes.fetch_add(1, Ordering::Relaxed);
-            self.rows.lock().unwrap().insert(key.to_owned(), value);
+            self.rows.lock().unwrap().extend(notes);
             Ok(())
         })
     }
