@@ -5,8 +5,8 @@
 //! never loses it. By itself it serves one process; [`Bus::among`] joins the nodes
 //! of a cluster, and while that connection is lost caches do not answer.
 //!
-//! What is worth nothing a moment later, such as the sound of calls and the words of those who are there, goes by [`Channels`], beside the
-//! hints.
+//! What is worth nothing a moment later, such as the sound of calls and the words of browser phones,
+//! goes by [`Channels`], beside the hints.
 //!
 //! Bounds: a [`Topic`] holds one pending wake-up; [`Bus::invalidations`] keeps
 //! 1,024 and a receiver that falls behind is told so and drops its whole cache.
