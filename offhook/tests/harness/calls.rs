@@ -24,20 +24,6 @@ impl World {
         self.get(&self.path(&format!("Calls/{sid}.json"))).await.json()
     }
 
-    /// Waits until everything that is due has been done, so that the clock does not outrun calls.
-    pub async fn settle(&self) {
-        let platform = self.platform();
-        for _ in 0..500 {
-            let now = platform.clock.now();
-            let sql = "SELECT count(*) FROM job WHERE ready_at <= $1";
-            let row = platform.store.point(sql, vec![now.into()]).await.expect("the store answers");
-            if row.is_none_or(|row| row.int(0) == 0) {
-                return;
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
-        }
-    }
-
     /// Moves the clock a second at a time until the call has this status.
     pub async fn through_call(&self, sid: &str, status: &str) -> Value {
         for _ in 0..600 {

@@ -24,7 +24,7 @@ use tokio::net::UdpSocket;
 use super::{World, worlds_with};
 
 /// How long something that must come may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// One domain, with its users and what it says about calls.
 pub struct Domains {
