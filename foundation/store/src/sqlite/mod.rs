@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, ErrorCode, OpenFlags, Statement as Prepared};
 use tokio::sync::mpsc;
@@ -65,7 +66,7 @@ impl Sqlite {
         }
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(Duration::from_secs(10))?;
+        prepare(&connection)?;
         // Not mapped: whenever something was committed SQLite would map the file anew.
         connection.execute_batch("PRAGMA cache_size=-2048; PRAGMA mmap_size=0;")?;
         connection.set_prepared_statement_cache_capacity(64);
@@ -78,6 +79,14 @@ impl Sqlite {
             readers.push(connection);
         }
     }
+}
+
+/// What every connection that serves requests is told.
+fn prepare(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(Duration::from_secs(10))?;
+    // A plan does not depend on what is bound: statements are not parsed again for other values.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    Ok(())
 }
 
 /// Starts a thread that nobody waits for.
@@ -167,6 +176,41 @@ impl From<rusqlite::Error> for StoreError {
                 | ErrorCode::CannotOpen,
             ) => Self::Unavailable(error.to_string()),
             _ => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    /// How often what claims jobs is parsed again when it is run with other values.
+    fn parsed_again(connection: &Connection) -> i32 {
+        let sql = "UPDATE job SET leased_until = $1 WHERE id IN (SELECT id FROM job
+                   WHERE ready_at <= $2 AND leased_until <= $3 AND (node IS NULL OR node = $5)
+                   ORDER BY ready_at, id LIMIT $4) RETURNING id";
+        let mut prepared = connection.prepare(sql).unwrap();
+        for time in 1i64..=3 {
+            let values = [time.into(), time.into(), time.into(), 64i64.into(), "node".into()];
+            bind(&mut prepared, &values).unwrap();
+            assert!(collect(&mut prepared).unwrap().is_empty());
+        }
+        prepared.get_status(StatementStatus::RePrepare)
+    }
+
+    #[test]
+    fn a_statement_is_parsed_once_whatever_is_bound() {
+        let path = std::env::temp_dir().join(format!("offhook-parsed-{}.db", std::process::id()));
+        migrate(&path).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        assert!(parsed_again(&connection) > 0, "SQLite no longer needs to be told");
+        prepare(&connection).unwrap();
+        assert_eq!(parsed_again(&connection), 0);
+        drop(connection);
+        for suffix in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{suffix}", path.display()));
         }
     }
 }

@@ -1,12 +1,11 @@
 //! The writer thread.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::Connection;
 
 use super::log::Log;
-use super::{bind, collect};
+use super::{bind, collect, prepare};
 use crate::batch::{Expect, Statement};
 use crate::intake::{Intake, Write};
 use crate::{Batch, Outcome, StoreError};
@@ -14,7 +13,7 @@ use crate::{Batch, Outcome, StoreError};
 /// Starts the thread; it ends with the queue.
 pub(super) fn start(path: &Path, queue: Intake) -> Result<(), StoreError> {
     let mut connection = Connection::open(path)?;
-    connection.busy_timeout(Duration::from_secs(10))?;
+    prepare(&connection)?;
     // What is committed is made durable, and the log emptied, by threads of their own.
     // Of what is committed SQLite looks through all pages that it keeps: 8 MiB of them, so that this
     // costs little; the rest is in the page cache of the system.
