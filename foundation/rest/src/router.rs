@@ -9,7 +9,11 @@ use std::time::Instant;
 use bytes::Bytes;
 use clock::Clock;
 use futures_util::FutureExt;
-use http::header::{CONTENT_TYPE, HeaderValue, LOCATION, WWW_AUTHENTICATE};
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, CONTENT_TYPE, HeaderName,
+    HeaderValue, LOCATION, STRICT_TRANSPORT_SECURITY, WWW_AUTHENTICATE,
+};
 use http::{HeaderMap, Method, Response};
 use kernel::{ApiError, Sid};
 use store::Store;
@@ -21,6 +25,33 @@ use crate::paging::{Envelope, PageRequest};
 use crate::reply::{Renderer, Reply, write_string};
 use crate::table::{Access, BoxFuture, OpDecl, Resource, Run, Table, Verb};
 use crate::{Ctx, document, xml};
+
+/// What every API answer says alike (rest-conventions §9).
+static STANDARD_HEADERS: [(HeaderName, HeaderValue); 7] = [
+    (HeaderName::from_static("x-powered-by"), HeaderValue::from_static("AT-5000")),
+    (HeaderName::from_static("x-shenanigans"), HeaderValue::from_static("none")),
+    (ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*")),
+    (
+        ACCESS_CONTROL_ALLOW_METHODS,
+        HeaderValue::from_static("GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+    ),
+    (
+        ACCESS_CONTROL_ALLOW_HEADERS,
+        HeaderValue::from_static(
+            "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, \
+             If-Unmodified-Since, Idempotency-Key",
+        ),
+    ),
+    (
+        ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("ETag, Twilio-Request-Id, Offhook-Adopted"),
+    ),
+    (ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true")),
+];
+static REQUEST_ID: HeaderName = HeaderName::from_static("twilio-request-id");
+static REQUEST_DURATION: HeaderName = HeaderName::from_static("twilio-request-duration");
+static HOME_REGION: HeaderName = HeaderName::from_static("x-home-region");
+static API_DOMAIN: HeaderName = HeaderName::from_static("x-api-domain");
 
 /// A request as the front door hands it over.
 #[derive(Clone, Debug)]
@@ -322,28 +353,18 @@ impl Router {
 
     /// The headers of every API answer (rest-conventions §9).
     fn add_standard_headers(&self, headers: &mut HeaderMap, request: &Incoming, started: Instant) {
-        let mut add = |name: &'static str, value: &'static str| {
-            headers.insert(name, HeaderValue::from_static(value));
-        };
-        add("x-powered-by", "AT-5000");
-        add("x-shenanigans", "none");
-        add("access-control-allow-origin", "*");
-        add("access-control-allow-methods", "GET, POST, PUT, PATCH, DELETE, OPTIONS");
-        add(
-            "access-control-allow-headers",
-            "Accept, Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, \
-             If-Unmodified-Since, Idempotency-Key",
-        );
-        add("access-control-expose-headers", "ETag, Twilio-Request-Id, Offhook-Adopted");
-        add("access-control-allow-credentials", "true");
-        if request.base.starts_with("https:") {
-            add("strict-transport-security", "max-age=31536000");
+        for (name, value) in &STANDARD_HEADERS {
+            headers.insert(name, value.clone());
         }
-        headers.insert("twilio-request-id", header(&self.clock.sid("RQ").to_string()));
+        if request.base.starts_with("https:") {
+            let value = HeaderValue::from_static("max-age=31536000");
+            headers.insert(STRICT_TRANSPORT_SECURITY, value);
+        }
+        headers.insert(&REQUEST_ID, header(&self.clock.sid("RQ").to_string()));
         let duration = format!("{:.3}", started.elapsed().as_secs_f64());
-        headers.insert("twilio-request-duration", header(&duration));
-        headers.insert("x-home-region", header(request.region.as_deref().unwrap_or("us1")));
-        headers.insert("x-api-domain", header(&format!("{}.twilio.com", request.product)));
+        headers.insert(&REQUEST_DURATION, header(&duration));
+        headers.insert(&HOME_REGION, header(request.region.as_deref().unwrap_or("us1")));
+        headers.insert(&API_DOMAIN, header(&format!("{}.twilio.com", request.product)));
     }
 }
 
