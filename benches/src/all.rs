@@ -120,11 +120,11 @@ pub async fn run(page: &Path, messages: u64, concurrent: u32, without: &[String]
         }
         println!("\n==== {part}");
         let outcome = match part {
-            "accept" => accept::run(10_000, &CONNECTIONS).await,
-            "peers" => accept::peers(10_000).await,
+            "accept" => accept::run(40_000, &CONNECTIONS).await,
+            "peers" => accept::peers(40_000).await,
             "nodes" => nodes::run(10_000).await,
             "load" => accept::load(10_000).await,
-            "relay" => relay::run(10_000).await,
+            "relay" => relay::run(20_000).await,
             "list" => list::run(messages).await,
             "pace" => pace::run(10_000, 15).await,
             "verify" => verify::run(3_000, 100_000).await,
