@@ -35,6 +35,9 @@ const LEASE: Duration = Duration::from_secs(15);
 const RENEWAL: Duration = Duration::from_secs(5);
 const JOB_TIME_MAX: Duration = Duration::from_secs(55);
 const ATTEMPTS_MAX: u32 = 8;
+/// When there is more to do than can be done: how long room is gathered for a claim, which looks at
+/// all that is at work.
+const GATHER: Duration = Duration::from_millis(5);
 /// How long a missed wake-up may delay work.
 const POLL: Duration = Duration::from_secs(1);
 
@@ -129,6 +132,9 @@ impl Runner {
         while !*stop.borrow() {
             wakes.mark_unchanged();
             moves.mark_unchanged();
+            if crowded && room.available_permits() < CLAIM {
+                tokio::time::sleep(GATHER).await;
+            }
             while at_work.try_join_next().is_some() {}
             let free = room.available_permits();
             let full = self.full_accounts();
