@@ -54,7 +54,7 @@ enum Command {
     /// Messages accepted per second beside the programs of others, and on PostgreSQL
     Peers {
         /// Requests of each measurement
-        #[arg(long, default_value_t = 10_000)]
+        #[arg(long, default_value_t = 40_000)]
         requests: usize,
     },
     /// What a second node adds on PostgreSQL, each held to a part of a processor
