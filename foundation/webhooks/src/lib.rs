@@ -8,6 +8,7 @@
 //!
 //! It deliberately does not understand answers: TwiML is the caller's.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,19 +60,10 @@ pub struct Callback {
     pub resource: String,
 }
 
-/// What one job posts: a callback, or those of what happened at once, in their order.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Promised {
-    One(Callback),
-    Several(Vec<Callback>),
-}
-
 /// Promises a callback in the commit of the state it tells of.
 pub fn promise(batch: &mut AccountBatch, clock: &Clock, callback: Callback) {
     let lane = format!("callback/{}", callback.resource);
-    let promised = Promised::One(callback);
-    jobs::add(batch, clock, NewJob::now(QUEUE, clock, &promised).in_lane(lane));
+    jobs::add(batch, clock, NewJob::now(QUEUE, clock, &callback).in_lane(lane));
 }
 
 /// Promises the callbacks of all that happened to one resource in a commit, as one job. When it is
@@ -82,8 +74,7 @@ pub fn promise_all(batch: &mut AccountBatch, clock: &Clock, mut callbacks: Vec<C
         return only.into_iter().for_each(|callback| promise(batch, clock, callback));
     }
     let lane = format!("callback/{}", callbacks[0].resource);
-    let promised = Promised::Several(callbacks);
-    jobs::add(batch, clock, NewJob::now(QUEUE, clock, &promised).in_lane(lane));
+    jobs::add(batch, clock, NewJob::now(QUEUE, clock, &callbacks).in_lane(lane));
 }
 
 /// What an alert tells.
@@ -94,6 +85,21 @@ struct Fault<'a> {
     url: &'a str,
     /// `None` when no request failed, but what was answered cannot be used.
     method: Option<Method>,
+}
+
+/// The body of the event `webhook`.
+#[derive(Serialize)]
+struct Exchange<'a> {
+    url: &'a str,
+    method: &'a str,
+    request_headers: &'a [(String, String)],
+    request_body: Cow<'a, str>,
+    status: Option<u16>,
+    response_headers: &'a [(String, String)],
+    response_body: Cow<'a, str>,
+    started: String,
+    duration_ms: u64,
+    error: Option<&'a str>,
 }
 
 /// The one place that asks customers' URLs.
@@ -264,22 +270,20 @@ impl Webhooks {
 
     /// Writes the exact HTTP of one attempt.
     fn record(&self, batch: &mut AccountBatch, resource: &str, attempt: &Attempt) {
-        let headers = |pairs: &[(String, String)]| -> Vec<Value> {
-            pairs.iter().map(|(name, value)| json!([name, value])).collect()
+        let body = Exchange {
+            url: &attempt.url,
+            method: attempt.method.as_str(),
+            request_headers: &attempt.request_headers,
+            request_body: String::from_utf8_lossy(&attempt.request_body),
+            status: attempt.status,
+            response_headers: &attempt.response_headers,
+            response_body: String::from_utf8_lossy(&attempt.response_body),
+            started: attempt.started.iso8601(),
+            duration_ms: attempt.duration_ms,
+            error: attempt.error.as_deref(),
         };
-        let body = json!({
-            "url": attempt.url,
-            "method": attempt.method.as_str(),
-            "request_headers": headers(&attempt.request_headers),
-            "request_body": String::from_utf8_lossy(&attempt.request_body),
-            "status": attempt.status,
-            "response_headers": headers(&attempt.response_headers),
-            "response_body": String::from_utf8_lossy(&attempt.response_body),
-            "started": attempt.started.iso8601(),
-            "duration_ms": attempt.duration_ms,
-            "error": attempt.error,
-        });
-        batch.event("webhook", resource, self.clock.now(), body.to_string());
+        let body = serde_json::to_string(&body).expect("an exchange is plain text");
+        batch.event("webhook", resource, self.clock.now(), body);
     }
 }
 
@@ -287,9 +291,10 @@ impl Worker for Webhooks {
     const QUEUE: &'static str = QUEUE;
 
     async fn run(&self, job: &Job, store: &AccountStore) -> Result<AccountBatch, Failure> {
-        let callbacks = match job.read()? {
-            Promised::One(callback) => vec![callback],
-            Promised::Several(callbacks) => callbacks,
+        // One, or those of what happened at once, in their order.
+        let callbacks: Vec<Callback> = match job.payload.starts_with('[') {
+            true => job.read()?,
+            false => vec![job.read()?],
         };
         let mut batch = store.batch();
         for callback in callbacks {
