@@ -119,21 +119,33 @@ pub(crate) fn number_of(address: &str) -> &str {
 }
 
 pub(crate) async fn load(notes: &dyn CarrierNotes, number: &str) -> Result<Handset, NotesError> {
-    let known = notes.get(&format!("handset/{number}")).await?;
+    let known = notes.get(&key(number)).await?;
     let known = known.and_then(|text| serde_json::from_str(&text).ok());
-    Ok(known.unwrap_or_else(|| Handset {
+    Ok(known.unwrap_or_else(|| usual(number)))
+}
+
+/// A handset of which nobody has said anything.
+fn usual(number: &str) -> Handset {
+    Handset {
         number: number.to_owned(),
         name: String::new(),
         behaviour: Behaviour::On,
         when_called: WhenCalled::Answer,
         answers_after_ms: usual_ring(),
         answered_by: usual_answerer(),
-    }))
+    }
+}
+
+fn key(number: &str) -> String {
+    format!("handset/{number}")
+}
+
+fn text(of: &impl Serialize) -> String {
+    serde_json::to_string(of).expect("what is noted is plain text")
 }
 
 pub(crate) async fn save(notes: &dyn CarrierNotes, handset: &Handset) -> Result<(), NotesError> {
-    let text = serde_json::to_string(handset).expect("a handset is plain text");
-    notes.put(&format!("handset/{}", handset.number), text).await
+    notes.put(&key(&handset.number), text(handset)).await
 }
 
 pub(crate) async fn list(notes: &dyn CarrierNotes, limit: u32) -> Result<Vec<Handset>, NotesError> {
@@ -157,10 +169,9 @@ pub(crate) async fn remember(
     sid: Sid,
     entry: &ThreadEntry,
 ) -> Result<(), NotesError> {
-    let text = serde_json::to_string(entry).expect("a thread entry is plain text");
-    notes.put(&format!("thread/{number}/{}", sid.hex()), text).await?;
-    if notes.get(&format!("handset/{number}")).await?.is_none() {
-        save(notes, &load(notes, number).await?).await?;
+    let mut all = vec![(format!("thread/{number}/{}", sid.hex()), text(entry))];
+    if notes.get(&key(number)).await?.is_none() {
+        all.push((key(number), text(&usual(number))));
     }
-    Ok(())
+    notes.put_all(all).await
 }
