@@ -353,6 +353,8 @@ impl Router {
 
     /// The headers of every API answer (rest-conventions §9).
     fn add_standard_headers(&self, headers: &mut HeaderMap, request: &Incoming, started: Instant) {
+        // Room for these, and for what the server and the answer itself add.
+        headers.reserve(STANDARD_HEADERS.len() + 10);
         for (name, value) in &STANDARD_HEADERS {
             headers.insert(name, value.clone());
         }
