@@ -24,8 +24,8 @@ const BUSY: u32 = 10;
 const IDLE_MAX: Duration = Duration::from_secs(2);
 /// How long it is used at all: names move to other addresses.
 const AGE_MAX: Duration = Duration::from_secs(60);
-/// Unused connections of a server.
-const IDLE_OF_SERVER: usize = 64;
+/// Unused connections of a server: as many as there are jobs at once.
+const IDLE_OF_SERVER: usize = 256;
 /// Servers that are remembered.
 const SERVERS_MAX: usize = 4096;
 
