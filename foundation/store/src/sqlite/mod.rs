@@ -123,25 +123,42 @@ pub(crate) fn missing(path: &Path) -> Result<Vec<String>, StoreError> {
 
 fn read(connection: &Connection, sql: &str, params: &[Value]) -> Result<Vec<Row>, StoreError> {
     let mut prepared = connection.prepare_cached(sql)?;
-    bind(&mut prepared, params)?;
+    bind(&mut prepared, sql, params)?;
     collect(&mut prepared)
 }
 
+/// The numbers of the `$n` in a statement, each where it is first named: SQLite counts parameters so,
+/// and asking it for their names takes longer than running many a statement.
+fn numbers(sql: &str) -> impl Iterator<Item = usize> {
+    let mut known = [false; 100];
+    sql.split('$').skip(1).filter_map(move |rest| {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number: usize = rest[..digits].parse().ok()?;
+        let seen = known.get_mut(number)?;
+        (!std::mem::replace(seen, true)).then_some(number)
+    })
+}
+
 /// Binds `$n` by its number, in whatever order the text names it.
-fn bind(prepared: &mut Prepared<'_>, params: &[Value]) -> Result<(), StoreError> {
-    for at in 1..=prepared.parameter_count() {
-        let number = prepared.parameter_name(at).and_then(|name| name[1..].parse::<usize>().ok());
-        let value = number.and_then(|n| params.get(n.wrapping_sub(1)));
+fn bind(prepared: &mut Prepared<'_>, sql: &str, params: &[Value]) -> Result<(), StoreError> {
+    let mut at = 0;
+    for number in numbers(sql) {
+        at += 1;
+        debug_assert_eq!(prepared.parameter_name(at), Some(format!("${number}").as_str()), "{sql}");
+        let value = params.get(number.wrapping_sub(1));
         match value {
             Some(Value::Null) => prepared.raw_bind_parameter(at, rusqlite::types::Null)?,
             Some(Value::Int(int)) => prepared.raw_bind_parameter(at, int)?,
             Some(Value::Real(real)) => prepared.raw_bind_parameter(at, real)?,
             Some(Value::Text(text)) => prepared.raw_bind_parameter(at, text.as_str())?,
             Some(Value::Blob(bytes)) => prepared.raw_bind_parameter(at, bytes.as_slice())?,
-            None => return Err(StoreError::Failed(format!("parameter {at} has no value"))),
+            None => return Err(StoreError::Failed(format!("parameter ${number} has no value"))),
         }
     }
-    Ok(())
+    match prepared.parameter_count() == at {
+        true => Ok(()),
+        false => Err(StoreError::Failed(format!("not every parameter is a $n: {sql}"))),
+    }
 }
 
 fn collect(prepared: &mut Prepared<'_>) -> Result<Vec<Row>, StoreError> {
@@ -194,7 +211,7 @@ mod tests {
         let mut prepared = connection.prepare(sql).unwrap();
         for time in 1i64..=3 {
             let values = [time.into(), time.into(), time.into(), 64i64.into(), "node".into()];
-            bind(&mut prepared, &values).unwrap();
+            bind(&mut prepared, sql, &values).unwrap();
             assert!(collect(&mut prepared).unwrap().is_empty());
         }
         prepared.get_status(StatementStatus::RePrepare)

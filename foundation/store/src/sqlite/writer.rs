@@ -100,7 +100,7 @@ fn write_batch(connection: &Connection, batch: &Batch) -> Result<Outcome, StoreE
     let mut outcome = Outcome::default();
     for Statement { sql, params, expect, returns, .. } in &batch.statements {
         let mut prepared = connection.prepare_cached(sql)?;
-        bind(&mut prepared, params)?;
+        bind(&mut prepared, sql, params)?;
         if *returns {
             outcome.rows.push(collect(&mut prepared)?);
         } else if prepared.raw_execute()? == 0 && *expect == Expect::Some {
