@@ -17,7 +17,8 @@ fn background_share(callers: usize) -> usize {
 /// Batches that may wait for the writer before `commit` itself waits.
 const QUEUE_MAX: usize = 8192;
 
-pub(crate) type Reply = oneshot::Sender<Result<Outcome, StoreError>>;
+/// To whoever waits. The batch goes back with the answer: memory is freed cheaply by who took it.
+pub(crate) type Reply = oneshot::Sender<(Result<Outcome, StoreError>, Batch)>;
 
 /// A batch, who waits for it, and whether it may yield to others.
 pub(crate) struct Write {
@@ -48,7 +49,8 @@ pub(crate) async fn submit(
     let (reply, answer) = oneshot::channel();
     let gone = || StoreError::Unavailable("the writer has stopped".into());
     writer.send(Write { batch, background, reply }).await.map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())?
+    let (outcome, _batch) = answer.await.map_err(|_| gone())?;
+    outcome
 }
 
 impl Intake {

@@ -302,7 +302,7 @@ async fn write_groups(connection: Connection, mut queue: Intake) {
         growth.note(&group, &connection.url);
         for (write, outcome) in group.into_iter().zip(outcomes) {
             // A caller that no longer waits has given up on the answer, not on the write.
-            let _ = write.reply.send(outcome);
+            let _ = write.reply.send((outcome, write.batch));
         }
     }
 }

@@ -20,7 +20,7 @@ use rusqlite::Connection;
 
 use super::thread;
 use crate::intake::Reply;
-use crate::{Outcome, StoreError};
+use crate::{Batch, Outcome, StoreError};
 
 /// Pages of the log from which on it is copied.
 const PAGES_TO_COPY: u64 = 4_000;
@@ -29,8 +29,8 @@ const FAST: Duration = Duration::from_millis(1);
 /// Pages from which on the writer waits for readers, so that the log can begin anew.
 const PAGES_MOST: u64 = 100_000;
 
-/// Who waits, and what for.
-type Group = Vec<(Reply, Result<Outcome, StoreError>)>;
+/// Who waits, what for, and what they had written.
+type Group = Vec<(Reply, Result<Outcome, StoreError>, Batch)>;
 
 /// The writer's side.
 pub(super) struct Log {
@@ -140,9 +140,9 @@ fn flush(groups: &Receiver<Group>, disk: &Mutex<Disk>) {
 }
 
 fn answer(group: Group, flushed: &Result<(), StoreError>) {
-    for (reply, outcome) in group {
+    for (reply, outcome, batch) in group {
         // A caller that no longer waits has given up on the answer, not on the write.
-        let _ = reply.send(flushed.clone().and(outcome));
+        let _ = reply.send((flushed.clone().and(outcome), batch));
     }
 }
 
@@ -205,14 +205,14 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::{Batch, Location, Store};
+    use crate::{Location, Store};
 
     fn group(outcome: Result<Outcome, StoreError>) -> (Group, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
-        (vec![(reply, outcome)], answer)
+        (vec![(reply, outcome, Batch::new())], answer)
     }
 
-    type Answer = Result<Outcome, StoreError>;
+    type Answer = (Result<Outcome, StoreError>, Batch);
 
     #[test]
     fn a_slow_disk_is_waited_for_aside_and_a_failed_one_is_not_believed_again() {
@@ -227,8 +227,8 @@ mod tests {
         sender.send(refused).unwrap();
         drop(sender);
         flush(&groups, &disk);
-        assert!(answer.blocking_recv().unwrap().is_ok());
-        assert!(matches!(conflict.blocking_recv().unwrap(), Err(StoreError::Conflict)));
+        assert!(answer.blocking_recv().unwrap().0.is_ok());
+        assert!(matches!(conflict.blocking_recv().unwrap().0, Err(StoreError::Conflict)));
 
         std::fs::remove_file(&log).unwrap();
         let mut gone = Disk::of(&file);
@@ -236,7 +236,7 @@ mod tests {
         std::fs::write(&log, "").unwrap();
         let (late, answer) = group(Ok(Outcome::default()));
         super::answer(late, &gone.flush());
-        assert!(matches!(answer.blocking_recv().unwrap(), Err(StoreError::Unavailable(_))));
+        assert!(matches!(answer.blocking_recv().unwrap().0, Err(StoreError::Unavailable(_))));
         std::fs::remove_file(&log).unwrap();
     }
 

@@ -37,8 +37,10 @@ fn write_groups(connection: Connection, mut queue: Intake, log: &Log) {
             Ok(outcomes) => outcomes,
             Err(error) => group.iter().map(|_| Err(error.clone())).collect(),
         };
-        let replies = group.into_iter().map(|write| write.reply);
-        log.answer_when_durable(replies.zip(outcomes).collect());
+        let done = group.into_iter().zip(outcomes);
+        log.answer_when_durable(
+            done.map(|(write, outcome)| (write.reply, outcome, write.batch)).collect(),
+        );
         log.keep_short(&connection);
     }
 }
