@@ -14,6 +14,10 @@ fn background_share(callers: usize) -> usize {
     (16 / callers).clamp(2, 16)
 }
 
+/// Background batches of a group between two that serve callers: who comes meanwhile waits for all
+/// of them.
+const BETWEEN: usize = 64;
+
 /// Batches that may wait for the writer before `commit` itself waits.
 const QUEUE_MAX: usize = 8192;
 
@@ -32,12 +36,15 @@ pub(crate) struct Intake {
     queue: mpsc::Receiver<Write>,
     foreground: VecDeque<Write>,
     background: VecDeque<Write>,
+    /// Callers whom the last group served.
+    served: usize,
 }
 
 /// Everybody else's side.
 pub(crate) fn channel() -> (mpsc::Sender<Write>, Intake) {
     let (sender, queue) = mpsc::channel(QUEUE_MAX);
-    (sender, Intake { queue, foreground: VecDeque::new(), background: VecDeque::new() })
+    let (foreground, background) = (VecDeque::new(), VecDeque::new());
+    (sender, Intake { queue, foreground, background, served: 0 })
 }
 
 /// Queues a batch and waits until it is durable.
@@ -93,7 +100,12 @@ impl Intake {
         }
         let first = self.foreground.len().min(GROUP_MAX);
         let room = GROUP_MAX - first;
-        let share = if first == 0 { room } else { background_share(first).min(room.max(1)) };
+        let share = match (first, self.served) {
+            (0, 0) => room,
+            (0, _) => BETWEEN,
+            _ => background_share(first).min(room.max(1)),
+        };
+        self.served = first;
         let second = self.background.len().min(share);
         let mut group: Vec<Write> = self.foreground.drain(..first).collect();
         group.extend(self.background.drain(..second));
@@ -119,7 +131,9 @@ mod tests {
         let first = intake.blocking_group();
         assert_eq!((count(&first, false), count(&first, true)), (500, 2));
         let second = intake.blocking_group();
-        assert_eq!((count(&second, false), count(&second, true)), (0, 498));
+        assert_eq!((count(&second, false), count(&second, true)), (0, BETWEEN));
+        let third = intake.blocking_group();
+        assert_eq!((count(&third, false), count(&third, true)), (0, 498 - BETWEEN));
         drop(sender);
         assert!(intake.blocking_group().is_empty());
     }
