@@ -218,6 +218,24 @@ mod tests {
     }
 
     #[test]
+    fn parameters_are_bound_by_their_numbers() {
+        let connection = Connection::open_in_memory().unwrap();
+        let values: Vec<Value> = vec!["one".into(), "two".into()];
+        let read = |sql| {
+            let mut prepared = connection.prepare(sql)?;
+            bind(&mut prepared, sql, &values)?;
+            collect(&mut prepared)
+        };
+        let rows = read("SELECT $2, $1, $2, '$.path'").unwrap();
+        let texts: Vec<&str> = (0..4).map(|at| rows[0].text(at)).collect();
+        assert_eq!(texts, ["two", "one", "two", "$.path"]);
+        assert!(
+            matches!(read("SELECT $1, $3"), Err(StoreError::Failed(why)) if why.contains("$3"))
+        );
+        assert!(matches!(read("SELECT $1, ?"), Err(StoreError::Failed(_))), "not a $n");
+    }
+
+    #[test]
     fn a_statement_is_parsed_once_whatever_is_bound() {
         let path = std::env::temp_dir().join(format!("offhook-parsed-{}.db", std::process::id()));
         migrate(&path).unwrap();
