@@ -14,7 +14,7 @@ use crate::smsc;
 type Failure = Box<dyn std::error::Error>;
 
 /// Where programs of others are compared; what counts of each is its best.
-const CONNECTIONS: [usize; 2] = [16, 64];
+const CONNECTIONS: [usize; 3] = [16, 64, 256];
 /// How long half of capacity is kept up.
 const HALF_SECONDS: f64 = 20.0;
 /// Far too many.
