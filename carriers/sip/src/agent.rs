@@ -4,28 +4,22 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use contracts::{
-    Ending, LegEvent, LegReport, Order, OutboundCall, Signal, SiprecSetup, Unavailable,
-};
+use contracts::{Ending, LegEvent, LegReport, Order, Signal};
 use kernel::Sid;
-use sdp::{Agreed, Crypto, Direction, Local, Srtp, Suite};
+use sdp::{Agreed, Crypto, Direction, Local, Suite};
 use sip::check::{self, Fault};
-use sip::dialog::Dialog;
 use sip::message::{Message, ReadError, Request, Response};
-use sip::timer::SessionTimer;
 use sip::transaction::{Event, Flow, Id, Transactions, Transport};
 use sip::{Method, NameAddr, Uri, Via};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 
 use crate::Sip;
-use crate::admission::{Admission, Door};
+use crate::call::{Call, Stage};
 use crate::health::{self, Peer};
-use crate::outbound::{Branch, Plan, Target};
+use crate::input::{Asked, Input};
 use crate::replaces::Ended;
 use crate::reports::{Deed, Reports};
 use crate::siprec::Recorder;
-use crate::sound::Sound;
-use crate::transfer::Refers;
 use crate::trunks::Registrations;
 use crate::wires::{Received, Wires};
 
@@ -33,146 +27,6 @@ use crate::wires::{Received, Wires};
 const LOOK: Duration = Duration::from_secs(1);
 /// Transactions for each call that may be.
 const TRANSACTIONS_PER_CALL: usize = 4;
-
-type Done = oneshot::Sender<Result<(), Unavailable>>;
-
-/// What the agent is told.
-pub(crate) enum Input {
-    Message(Received),
-    Lost(Flow),
-    Place {
-        call: Box<OutboundCall>,
-        done: Done,
-    },
-    Order {
-        leg: Sid,
-        order: Order,
-        done: Done,
-    },
-    /// Whether an INVITE is let in.
-    Admitted {
-        id: Id,
-        admission: Box<Admission>,
-    },
-    /// Where a placed call goes to.
-    Planned {
-        leg: Sid,
-        plan: Box<Plan>,
-    },
-    /// Where a trunk is that we register at.
-    Found {
-        trunk: usize,
-        target: Box<Target>,
-    },
-    /// Where a host of a trunk is that is to be asked whether it is there.
-    Located {
-        peer: usize,
-        target: Option<Box<Target>>,
-    },
-    /// Where a redirection with this status leads.
-    Redirected {
-        leg: Sid,
-        targets: Vec<Target>,
-        code: u16,
-    },
-    /// A leg is to be recorded, and where its recorder is, and no longer.
-    Siprec {
-        account: Sid,
-        leg: Sid,
-        setup: Box<SiprecSetup>,
-        done: Done,
-    },
-    SiprecFound {
-        siprec: Sid,
-        target: Option<Box<Target>>,
-    },
-    StopSiprec {
-        siprec: Sid,
-    },
-    /// The answer to a request is known.
-    Respond {
-        id: Id,
-        response: Box<Response>,
-    },
-}
-
-/// What a request of ours was for.
-pub(crate) enum Asked {
-    Invite {
-        leg: Sid,
-    },
-    /// A refresh within a call.
-    Reinvite {
-        leg: Sid,
-    },
-    Register {
-        trunk: usize,
-    },
-    /// Whether a host of a trunk is there.
-    Options {
-        peer: usize,
-    },
-    /// A recorder's session.
-    Siprec {
-        siprec: Sid,
-    },
-    /// To send the other end of a call elsewhere.
-    Refer {
-        leg: Sid,
-    },
-    /// Its answer changes nothing.
-    Nothing,
-}
-
-/// How far a call has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// Placed, or taken and not answered.
-    Ringing,
-    /// We have answered and wait for the ACK.
-    Answered,
-    Talking,
-    /// To be ended with a BYE as soon as that may be.
-    Ending,
-}
-
-/// A call.
-pub(crate) struct Call {
-    pub account: Sid,
-    pub leg: Sid,
-    pub stage: Stage,
-    pub dialog: Option<Dialog>,
-    /// Where the other end is.
-    pub flow: Option<Flow>,
-    pub sound: Sound,
-    pub local: Local,
-    pub srtp: Srtp,
-    /// For offers of ours.
-    pub key: Option<Crypto>,
-    /// We made the offer whose answer is awaited in an ACK.
-    pub awaits_answer: bool,
-    /// The INVITE that came in.
-    pub invite: Option<Id>,
-    pub tag: String,
-    /// The INVITEs that went out, and the targets after them.
-    pub branches: Vec<Branch>,
-    pub plan: Option<Plan>,
-    pub has_rung: bool,
-    /// The engine has its sound.
-    pub has_sound: bool,
-    /// Our part of the session, once it was told.
-    pub described: Option<String>,
-    /// The ACK of the success of ours, sent again when that is.
-    pub ack: Option<(Flow, Vec<u8>)>,
-    pub timer: Option<SessionTimer>,
-    pub refreshed: Duration,
-    pub refreshing: bool,
-    pub refers: Refers,
-    /// Who passes it may take the call's place.
-    pub door: Option<Door>,
-    pub answered: Option<Instant>,
-    pub began: Duration,
-}
 
 /// The agent.
 pub(crate) struct Agent {

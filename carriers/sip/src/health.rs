@@ -7,8 +7,9 @@ use sip::message::Request;
 use sip::{Method, NameAddr, Uri};
 
 use crate::Sip;
-use crate::agent::{Agent, Asked, Input, token};
+use crate::agent::{Agent, token};
 use crate::config::{Config, Trunk};
+use crate::input::{Asked, Input};
 use crate::outbound::Target;
 use crate::targets::resolve_by_operator;
 

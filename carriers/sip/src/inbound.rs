@@ -14,7 +14,9 @@ use sip::timer::{self, TooShort};
 use sip::transaction::{Flow, Id};
 
 use crate::admission::{self, Admission, Door};
-use crate::agent::{Agent, Call, Input, Stage, local, new_key, token, user_of};
+use crate::agent::{Agent, local, new_key, token, user_of};
+use crate::call::{Call, Stage};
+use crate::input::Input;
 use crate::midcall::least_timer;
 use crate::reports::Deed;
 use crate::session::Session;

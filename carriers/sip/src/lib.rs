@@ -15,9 +15,11 @@
 
 mod admission;
 mod agent;
+mod call;
 mod config;
 mod health;
 mod inbound;
+mod input;
 mod midcall;
 mod outbound;
 mod outcome;
@@ -95,8 +97,8 @@ pub struct Sip {
     /// Of those that are registered at, by name.
     pub(crate) trunk_states: Mutex<HashMap<String, TrunkState>>,
     began: Instant,
-    inputs: mpsc::Sender<agent::Input>,
-    queue: Mutex<Option<mpsc::Receiver<agent::Input>>>,
+    inputs: mpsc::Sender<input::Input>,
+    queue: Mutex<Option<mpsc::Receiver<input::Input>>>,
     bound: watch::Sender<Vec<SocketAddr>>,
     sockets: watch::Sender<Vec<SocketAddr>>,
     acceptor: Option<TlsAcceptor>,
@@ -235,7 +237,7 @@ impl Sip {
 
     async fn ask(
         &self,
-        input: impl FnOnce(oneshot::Sender<Result<(), Unavailable>>) -> agent::Input,
+        input: impl FnOnce(oneshot::Sender<Result<(), Unavailable>>) -> input::Input,
     ) -> Result<(), Unavailable> {
         let gone = || Unavailable("SIP has stopped".to_owned());
         let (done, answer) = oneshot::channel();
@@ -266,7 +268,7 @@ impl CallNetwork for Sip {
 impl VoiceCarrier for Sip {
     fn place<'a>(&'a self, call: &'a OutboundCall) -> BoxFuture<'a, Result<(), Unavailable>> {
         let call = Box::new(call.clone());
-        Box::pin(self.ask(move |done| agent::Input::Place { call, done }))
+        Box::pin(self.ask(move |done| input::Input::Place { call, done }))
     }
 
     /// A telephone is reached by the node where it registered last: a connection is that node's
@@ -293,11 +295,11 @@ impl VoiceCarrier for Sip {
             match order {
                 Order::Siprec(setup) => {
                     let setup = setup.clone();
-                    let input = move |done| agent::Input::Siprec { account, leg, setup, done };
+                    let input = move |done| input::Input::Siprec { account, leg, setup, done };
                     return self.ask(input).await;
                 }
                 Order::StopSiprec { siprec } => {
-                    let stop = agent::Input::StopSiprec { siprec: *siprec };
+                    let stop = input::Input::StopSiprec { siprec: *siprec };
                     let sent = self.inputs.send(stop).await;
                     return sent.map_err(|_| Unavailable("SIP has stopped".to_owned()));
                 }
@@ -307,7 +309,7 @@ impl VoiceCarrier for Sip {
                 return Ok(());
             }
             let order = order.clone();
-            self.ask(move |done| agent::Input::Order { leg, order, done }).await
+            self.ask(move |done| input::Input::Order { leg, order, done }).await
         })
     }
 }

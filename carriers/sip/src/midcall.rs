@@ -11,8 +11,10 @@ use sip::timer::{self, TooShort};
 use sip::transaction::{Flow, Id, Transport};
 use sip::{Method, NameAddr};
 
-use crate::agent::{Agent, Asked, Stage, new_key, user_of};
+use crate::agent::{Agent, new_key, user_of};
+use crate::call::Stage;
 use crate::inbound::{Note, offered};
+use crate::input::Asked;
 use crate::reports;
 use crate::sound::renegotiated;
 use crate::wires::is_socket;

@@ -18,8 +18,10 @@ use sip::transaction::{Flow, Id};
 use sip::{Method, NameAddr, Uri};
 
 use crate::admission::Door;
-use crate::agent::{Agent, Asked, Call, Input, Stage, local, new_key, token};
+use crate::agent::{Agent, local, new_key, token};
+use crate::call::{Call, Stage};
 use crate::inbound::{FULL, note};
+use crate::input::{Asked, Input};
 use crate::is_address;
 use crate::outcome;
 use crate::redirect;

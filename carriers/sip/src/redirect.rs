@@ -6,7 +6,8 @@ use kernel::Sid;
 use sip::message::Response;
 use sip::{NameAddr, Uri};
 
-use crate::agent::{Agent, Input};
+use crate::agent::Agent;
+use crate::input::Input;
 use crate::outbound::{Branch, Target};
 use crate::targets::resolve_redirect;
 

@@ -14,7 +14,8 @@ use sip::{NameAddr, Uri};
 
 use crate::Sip;
 use crate::admission::{self, Entry};
-use crate::agent::{Agent, Input, token};
+use crate::agent::{Agent, token};
+use crate::input::Input;
 use crate::outbound::Target;
 use crate::wires::is_socket;
 

@@ -18,7 +18,9 @@ use sip::timer;
 use sip::transaction::{Flow, Id};
 
 use crate::admission::{self, Door};
-use crate::agent::{Agent, Asked, Call, Input, Stage, token};
+use crate::agent::{Agent, token};
+use crate::call::{Call, Stage};
+use crate::input::{Asked, Input};
 use crate::midcall::least_timer;
 
 /// How long a dialog that has ended is told from one that never was, and of how many.

@@ -20,7 +20,8 @@ use sip::transaction::{Flow, Id};
 use sip::{Method, NameAddr, Uri};
 use tokio::sync::mpsc;
 
-use crate::agent::{Agent, Asked, Input, local, new_key, token};
+use crate::agent::{Agent, local, new_key, token};
+use crate::input::{Asked, Input};
 use crate::outbound::{Miss, Target, answer_challenge};
 use crate::session::{RtpPort, Session};
 use crate::targets::resolve_by_operator;

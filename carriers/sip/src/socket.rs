@@ -11,7 +11,7 @@ use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, 
 use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 
-use crate::agent::Input;
+use crate::input::Input;
 use crate::wires::{CONNECT, IDLE, REST, Received};
 
 const PROTOCOL: &str = "sip";

@@ -11,7 +11,9 @@ use sip::transaction::Id;
 use sip::uri::unescaped;
 use sip::{Method, NameAddr};
 
-use crate::agent::{Agent, Asked, Stage};
+use crate::agent::Agent;
+use crate::call::Stage;
+use crate::input::Asked;
 
 /// How long the other end has to say what became of a REFER of ours.
 const NEWS: Duration = Duration::from_secs(60);
@@ -183,7 +185,7 @@ impl Agent {
     /// Those of ours about which nothing more will be told.
     pub(crate) async fn check_refers(&mut self, now: Duration) {
         let is_late = |sent: &Sent| now >= sent.until;
-        let late = |call: &crate::agent::Call| call.refers.sent.as_ref().is_some_and(is_late);
+        let late = |call: &crate::call::Call| call.refers.sent.as_ref().is_some_and(is_late);
         let late: Vec<Sid> =
             self.calls.values().filter(|call| late(call)).map(|call| call.leg).collect();
         for leg in late {

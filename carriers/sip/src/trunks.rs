@@ -7,8 +7,9 @@ use sip::message::{Request, Response};
 use sip::transaction::{Flow, Id};
 use sip::{Method, NameAddr, Uri};
 
-use crate::agent::{Agent, Asked, Input, token};
+use crate::agent::{Agent, token};
 use crate::config::Config;
+use crate::input::{Asked, Input};
 use crate::outbound::Target;
 use crate::state::TrunkState;
 use crate::targets::resolve_by_operator;

@@ -16,8 +16,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
-use crate::agent::Input;
 use crate::config::Config;
+use crate::input::Input;
 use crate::socket;
 
 /// Messages that wait to be written to a connection.
