@@ -1,38 +1,24 @@
 //! The rules of `POST /v3/mail/send` that need nothing but the request (sendgrid §2.1).
 
+mod content;
+mod settings;
+
 use std::collections::HashSet;
 
-use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use kernel::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::fault::{Fault, Item};
 use crate::letter::Letter;
+pub use content::decode;
 
 const PERSONALIZATIONS_MAX: usize = 1000;
 const RECIPIENTS_MAX: usize = 1000;
 const CUSTOM_ARGS_BYTES_MAX: usize = 10_000;
 const SUBSTITUTIONS_MAX: usize = 10_000;
-const CATEGORIES_MAX: usize = 10;
 const SCHEDULE_MAX: i64 = 72 * 3600;
 /// Errors of one answer.
 const ERRORS_MAX: usize = 50;
-
-const RESERVED_HEADERS: [&str; 12] = [
-    "x-sg-id",
-    "x-sg-eid",
-    "received",
-    "dkim-signature",
-    "content-type",
-    "content-transfer-encoding",
-    "to",
-    "from",
-    "subject",
-    "reply-to",
-    "cc",
-    "bcc",
-];
 
 /// What is wrong, as it is found.
 struct Check {
@@ -286,130 +272,6 @@ impl Check {
         }
     }
 
-    fn content(&mut self, body: &Object, is_template: bool) {
-        let all = match body.get("content") {
-            None | Some(Value::Null) => &[][..],
-            Some(Value::Array(all)) => all,
-            Some(_) => {
-                return self.fail(
-                    "content",
-                    "The content parameter must be an array of objects with type and value.",
-                );
-            }
-        };
-        if all.is_empty() && !is_template {
-            return self.fail("content", "Unless a valid template_id is provided, the content parameter is required. There must be at least one defined content block. We typically suggest both text/plain and text/html blocks are included, but only one block is required.");
-        }
-        let mut rank = 0;
-        for (at, one) in all.iter().enumerate() {
-            let kind = one.get("type").and_then(Value::as_str).unwrap_or_default();
-            let field = format!("content.{at}.type");
-            if kind.is_empty() {
-                self.fail(
-                    &field,
-                    "The content type must be a string at least one character in length.",
-                );
-            } else if has_control(kind) || kind.contains([';', ',']) {
-                self.fail(&field, "The content type cannot contain ';', ',', CR or LF characters.");
-            }
-            if one.get("value").and_then(Value::as_str).is_none_or(str::is_empty) {
-                self.fail(
-                    &format!("content.{at}.value"),
-                    "The content value must be a string at least one character in length.",
-                );
-            }
-            let this = match kind {
-                "text/plain" => 1,
-                "text/html" => 2,
-                _ => 3,
-            };
-            if this < rank {
-                self.fail("content", "Following RFC 1341, section 7.2, if either text/html or text/plain are to be sent in your email: text/plain needs to be first, followed by text/html, followed by any other content.");
-            }
-            // AMP stands between the two.
-            rank = if kind == "text/x-amp-html" { rank } else { this.max(rank) };
-        }
-    }
-
-    fn attachments(&mut self, body: &Object) {
-        let all = match body.get("attachments") {
-            None | Some(Value::Null) => return,
-            Some(Value::Array(all)) => all,
-            Some(_) => {
-                return self
-                    .fail("attachments", "The attachments parameter must be an array of objects.");
-            }
-        };
-        for (at, one) in all.iter().enumerate() {
-            let field = |name: &str| format!("attachments.{at}.{name}");
-            let text = |name: &str| one.get(name).filter(|value| !value.is_null());
-            match text("content").and_then(Value::as_str) {
-                None | Some("") => self.fail(
-                    &field("content"),
-                    "The attachment content must be a string at least one character in length.",
-                ),
-                Some(content) if decode(content).is_none() => {
-                    self.fail(&field("content"), "The attachment content must be base64 encoded.");
-                }
-                Some(_) => {}
-            }
-            if text("filename").is_none() {
-                self.fail(&field("filename"), "The attachment filename is required.");
-            }
-            for name in ["filename", "type", "content_id"] {
-                match text(name) {
-                    None => {}
-                    Some(Value::String(value)) if value.is_empty() => self.fail(&field(name), format!("The attachment {name} must be a string at least one character in length.")),
-                    Some(Value::String(value)) if has_control(value) || (name != "filename" && value.contains([';', ','])) => {
-                        self.fail(&field(name), format!("The attachment {name} cannot contain ';', ',', CR or LF characters."));
-                    }
-                    Some(Value::String(_)) => {}
-                    Some(_) => self.fail(&field(name), format!("The attachment {name} must be a string.")),
-                }
-            }
-            match text("disposition") {
-                None => {}
-                Some(Value::String(how)) if how == "inline" || how == "attachment" => {}
-                Some(other) => {
-                    let shown = other.as_str().map_or_else(|| other.to_string(), str::to_owned);
-                    self.fail(&field("disposition"), format!("The content-disposition of your attachment can be either \"inline\" or \"attachment\". You provided {shown}."));
-                }
-            }
-        }
-    }
-
-    fn headers(&mut self, object: &Object, field: &str) {
-        let map = match object.get("headers") {
-            None | Some(Value::Null) => return,
-            Some(Value::Object(map)) => map,
-            Some(_) => {
-                return self.fail(field, "The headers parameter must be an object of strings.");
-            }
-        };
-        let mut seen = HashSet::new();
-        for (name, value) in map {
-            let at = format!("{field}.{name}");
-            let lower = name.to_ascii_lowercase();
-            if RESERVED_HEADERS.contains(&lower.as_str()) {
-                self.fail(&at, "Header cannot be one of the reserved keys.");
-            }
-            if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_graphic() && byte != b':')
-            {
-                self.fail(field, "Header names must be ASCII without spaces or colons.");
-            }
-            if !seen.insert(lower) {
-                self.fail(&at, "Header names must be unique.");
-            }
-            match value {
-                Value::String(text) if has_control(text) => {
-                    self.fail(&at, "Header values cannot contain CR, LF or NUL characters.")
-                }
-                Value::String(_) => {}
-                _ => self.fail(&at, "Header values must be strings."),
-            }
-        }
-    }
-
     fn texts(&mut self, object: &Object, name: &str, field: &str) {
         match object.get(name) {
             None | Some(Value::Null) => {}
@@ -452,145 +314,6 @@ impl Check {
             },
         }
     }
-
-    fn categories(&mut self, body: &Object) {
-        let all = match body.get("categories") {
-            None | Some(Value::Null) => return,
-            Some(Value::Array(all)) => all,
-            Some(_) => {
-                return self
-                    .fail("categories", "The categories parameter must be an array of strings.");
-            }
-        };
-        if all.len() > CATEGORIES_MAX {
-            self.fail("categories", "You are limited to 10 categories per request.");
-        }
-        let mut seen = HashSet::new();
-        for (at, one) in all.iter().enumerate() {
-            let field = format!("categories.{at}");
-            match one.as_str() {
-                None => self.fail(&field, "The category must be a string."),
-                Some(text) if text.chars().count() > 255 => {
-                    self.fail(&field, "A category cannot be longer than 255 characters.")
-                }
-                Some(text) if !text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
-                    self.fail(&field, "A category must be ASCII text.")
-                }
-                Some(text) if !seen.insert(text) => {
-                    self.fail(&field, "The categories must be unique.")
-                }
-                Some(_) => {}
-            }
-        }
-    }
-
-    fn asm(&mut self, body: &Object) {
-        let Some(asm) = body.get("asm").filter(|asm| !asm.is_null()) else { return };
-        if asm.get("group_id").and_then(Value::as_i64).is_none() {
-            self.fail("asm.group_id", "The asm group_id must be an integer.");
-        }
-        match asm.get("groups_to_display") {
-            None | Some(Value::Null) => {}
-            Some(Value::Array(all)) if all.len() > 25 => {
-                self.fail("asm.groups_to_display", "There is a limit of 25 groups to display.")
-            }
-            Some(Value::Array(all)) if all.iter().all(Value::is_i64) => {}
-            Some(_) => self.fail(
-                "asm.groups_to_display",
-                "The groups_to_display must be an array of integers.",
-            ),
-        }
-    }
-
-    fn settings(&mut self, body: &Object) {
-        for (group, members) in
-            [("mail_settings", MAIL_SETTINGS), ("tracking_settings", TRACKING_SETTINGS)]
-        {
-            let map = match body.get(group) {
-                None | Some(Value::Null) => continue,
-                Some(Value::Object(map)) => map,
-                Some(_) => {
-                    self.fail(group, format!("The {group} parameter must be an object."));
-                    continue;
-                }
-            };
-            for (name, value) in map.iter().filter(|(_, value)| !value.is_null()) {
-                let field = format!("{group}.{name}");
-                let Some((_, label, texts)) = members.iter().find(|(known, ..)| known == name)
-                else {
-                    self.fail(&field, format!("{name} is not one of the {group}."));
-                    continue;
-                };
-                match value.get("enable") {
-                    None | Some(Value::Null | Value::Bool(_)) => {}
-                    Some(_) => self.fail(
-                        &format!("{field}.enable"),
-                        format!("The {label} enable param should be a boolean value."),
-                    ),
-                }
-                for text in *texts {
-                    if value.get(*text).is_some_and(|value| !value.is_string() && !value.is_null())
-                    {
-                        self.fail(
-                            &format!("{field}.{text}"),
-                            format!("The {label} {text} param must be a string value."),
-                        );
-                    }
-                }
-            }
-        }
-        let enables = |name: &str| {
-            body.get("mail_settings").and_then(|all| all.get(name)?.get("enable")?.as_bool())
-                == Some(true)
-        };
-        let others =
-            ["bypass_spam_management", "bypass_bounce_management", "bypass_unsubscribe_management"];
-        if enables("bypass_list_management") && others.iter().any(|name| enables(name)) {
-            self.fail(
-                "mail_settings.bypass_list_management",
-                "bypass_list_management cannot be combined with the other bypass settings.",
-            );
-        }
-        for name in ["spam_check", "bcc"] {
-            if enables(name) {
-                self.fail(
-                    &format!("mail_settings.{name}"),
-                    format!("The mail setting {name} is retired and not supported here."),
-                );
-            }
-        }
-    }
-}
-
-/// A setting: its name, how errors call it, and its members that are text.
-type Setting = (&'static str, &'static str, &'static [&'static str]);
-
-const MAIL_SETTINGS: &[Setting] = &[
-    ("bypass_list_management", "bypass list management", &[]),
-    ("bypass_spam_management", "bypass spam management", &[]),
-    ("bypass_bounce_management", "bypass bounce management", &[]),
-    ("bypass_unsubscribe_management", "bypass unsubscribe management", &[]),
-    ("footer", "footer", &["text", "html"]),
-    ("sandbox_mode", "sandbox mode", &[]),
-    ("bcc", "bcc", &["email"]),
-    ("spam_check", "spam check", &["post_to_url"]),
-];
-
-const TRACKING_SETTINGS: &[Setting] = &[
-    ("click_tracking", "click tracking", &[]),
-    ("open_tracking", "open tracking", &["substitution_tag"]),
-    ("subscription_tracking", "subscription tracking", &["text", "html", "substitution_tag"]),
-    (
-        "ganalytics",
-        "ganalytics",
-        &["utm_source", "utm_medium", "utm_term", "utm_content", "utm_campaign"],
-    ),
-];
-
-/// Base64 with or without its padding, line ends among it.
-pub fn decode(text: &str) -> Option<Vec<u8>> {
-    let text: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    STANDARD.decode(&text).or_else(|_| STANDARD_NO_PAD.decode(&text)).ok()
 }
 
 #[cfg(test)]
