@@ -21,14 +21,21 @@ const BETWEEN: usize = 64;
 /// Batches that may wait for the writer before `commit` itself waits.
 const QUEUE_MAX: usize = 8192;
 
-/// To whoever waits. The batch goes back with the answer: memory is freed cheaply by who took it.
-pub(crate) type Reply = oneshot::Sender<(Result<Outcome, StoreError>, Batch)>;
+/// The batch goes back with the answer: memory is freed cheaply by who took it.
+type Answer = (Result<Outcome, StoreError>, Batch);
 
 /// A batch, who waits for it, and whether it may yield to others.
 pub(crate) struct Write {
     pub batch: Batch,
     pub background: bool,
-    pub reply: Reply,
+    pub reply: oneshot::Sender<Answer>,
+}
+
+impl Write {
+    /// A caller that no longer waits has given up on the answer, not on the write.
+    pub fn answer(self, outcome: Result<Outcome, StoreError>) {
+        let _ = self.reply.send((outcome, self.batch));
+    }
 }
 
 /// The writer's side of the queue.

@@ -301,8 +301,7 @@ async fn write_groups(connection: Connection, mut queue: Intake) {
         let outcomes = write_group(&connection, &group).await;
         growth.note(&group, &connection.url);
         for (write, outcome) in group.into_iter().zip(outcomes) {
-            // A caller that no longer waits has given up on the answer, not on the write.
-            let _ = write.reply.send((outcome, write.batch));
+            write.answer(outcome);
         }
     }
 }

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::thread;
-use crate::intake::Reply;
-use crate::{Batch, Outcome, StoreError};
+use crate::intake::Write;
+use crate::{Outcome, StoreError};
 
 /// Pages of the log from which on it is copied.
 const PAGES_TO_COPY: u64 = 4_000;
@@ -29,8 +29,8 @@ const FAST: Duration = Duration::from_millis(1);
 /// Pages from which on the writer waits for readers, so that the log can begin anew.
 const PAGES_MOST: u64 = 100_000;
 
-/// Who waits, what for, and what they had written.
-type Group = Vec<(Reply, Result<Outcome, StoreError>, Batch)>;
+/// What was committed together, and what became of each.
+type Group = Vec<(Write, Result<Outcome, StoreError>)>;
 
 /// The writer's side.
 pub(super) struct Log {
@@ -140,9 +140,8 @@ fn flush(groups: &Receiver<Group>, disk: &Mutex<Disk>) {
 }
 
 fn answer(group: Group, flushed: &Result<(), StoreError>) {
-    for (reply, outcome, batch) in group {
-        // A caller that no longer waits has given up on the answer, not on the write.
-        let _ = reply.send((flushed.clone().and(outcome), batch));
+    for (write, outcome) in group {
+        write.answer(flushed.clone().and(outcome));
     }
 }
 
@@ -205,11 +204,11 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
-    use crate::{Location, Store};
+    use crate::{Batch, Location, Store};
 
     fn group(outcome: Result<Outcome, StoreError>) -> (Group, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
-        (vec![(reply, outcome, Batch::new())], answer)
+        (vec![(Write { batch: Batch::new(), background: false, reply }, outcome)], answer)
     }
 
     type Answer = (Result<Outcome, StoreError>, Batch);

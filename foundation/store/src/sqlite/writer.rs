@@ -37,10 +37,7 @@ fn write_groups(connection: Connection, mut queue: Intake, log: &Log) {
             Ok(outcomes) => outcomes,
             Err(error) => group.iter().map(|_| Err(error.clone())).collect(),
         };
-        let done = group.into_iter().zip(outcomes);
-        log.answer_when_durable(
-            done.map(|(write, outcome)| (write.reply, outcome, write.batch)).collect(),
-        );
+        log.answer_when_durable(group.into_iter().zip(outcomes).collect());
         log.keep_short(&connection);
     }
 }
