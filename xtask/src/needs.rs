@@ -78,7 +78,11 @@ pub fn for_sdks() -> Result<(), String> {
 /// What builds the console, and what the stories in a browser run in.
 const CONSOLE_NEEDS: &[Need] =
     &[Need { program: "node", package: "nodejs" }, Need { program: "npm", package: "npm" }];
-const BROWSER_NEEDS: &[Need] = &[Need { program: "chromium", package: "chromium" }];
+const BROWSER_NEEDS: &[Need] = &[
+    Need { program: "chromium", package: "chromium" },
+    // What is said on a call is heard in the page.
+    Need { program: "espeak-ng", package: "espeak-ng" },
+];
 
 /// Whether the console can be built as the machine is.
 pub fn has_node() -> bool {
