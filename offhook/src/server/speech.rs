@@ -5,7 +5,7 @@
 //! understands sound (what simulated handsets say is known without it).
 
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use contracts::{BoxFuture, Listening, Recogniser, SoundFiles, Speaker, Utterance};
@@ -50,11 +50,13 @@ fn usual_voice() -> String {
 pub struct Speech {
     config: Option<Config>,
     client: Arc<Client>,
+    /// That nothing speaks is said once.
+    silence: Once,
 }
 
 impl Speech {
     pub fn new(config: Option<Config>, client: Arc<Client>) -> Self {
-        Self { config, client }
+        Self { config, client, silence: Once::new() }
     }
 
     async fn ask(
@@ -106,8 +108,15 @@ impl Speaker for Speech {
                     return Some(file);
                 }
             }
-            let spoken = tokio::time::timeout(PATIENCE, espeak(utterance)).await.ok()??;
-            telephone(&spoken)
+            let spoken = tokio::time::timeout(PATIENCE, espeak(utterance)).await.ok().flatten();
+            if spoken.is_none() {
+                self.silence.call_once(|| {
+                    tracing::warn!(
+                        "what calls say is silence: install espeak-ng, or name a service in [speech]"
+                    );
+                });
+            }
+            telephone(&spoken?)
         })
     }
 }
