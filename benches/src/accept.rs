@@ -143,12 +143,17 @@ async fn foreign(relay: &Relay, requests: usize, what: &str) -> Outcome {
             let request = relay.request.clone();
             let request: load::Request = Arc::new(move |at| request(first + at));
             let load = load::run_for(relay.status, &relay.address, conns, count, request).await;
-            load.map_err(|error| format!("{}: {error}", relay.name).into())
+            load.map_err(|error| error.to_string().into())
         };
     sent(CONNECTIONS[0], 10_000_000, requests / 10).await?;
     for (turn, connections) in CONNECTIONS.into_iter().enumerate() {
-        let measured = sent(connections, turn * 1_000_000, requests).await?;
-        row(relay.name, relay.name, connections, &measured, (relay.resident_kib)(), what);
+        match sent(connections, turn * 1_000_000, requests).await {
+            Ok(measured) => {
+                let kib = (relay.resident_kib)();
+                row(relay.name, relay.name, connections, &measured, kib, what);
+            }
+            Err(why) => say!("{:<22} {connections:>5} failed: {why}", relay.name),
+        }
     }
     Ok(())
 }
