@@ -19,6 +19,14 @@ pub type Request = Arc<dyn Fn(usize) -> String + Send + Sync>;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// Of several rounds the one in the middle: what a machine does meanwhile makes some slower, some
+/// faster.
+pub fn median(mut rounds: Vec<Measured>) -> Option<Measured> {
+    rounds.sort_by(|one, other| one.per_second.total_cmp(&other.per_second));
+    let middle = rounds.len() / 2;
+    (!rounds.is_empty()).then(|| rounds.swap_remove(middle))
+}
+
 /// Sends `total` requests over `connections` connections; each must be answered 201.
 pub async fn run(
     address: &str,

@@ -155,9 +155,15 @@ const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
 type Outcome = Result<(), Box<dyn std::error::Error>>;
 
 fn main() -> Outcome {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let command = Cli::parse().command;
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    if !matches!(command, Some(Command::Yardstick { .. })) {
+        // A client of one thread leaves the most to what is measured.
+        builder.worker_threads(1);
+    }
+    let runtime = builder.enable_all().build()?;
     let default = Command::Accept { requests: 30_000, connections: Vec::new() };
-    match Cli::parse().command.unwrap_or(default) {
+    match command.unwrap_or(default) {
         Command::Yardstick { kind, port, directory } => {
             runtime.block_on(yardstick::serve(&kind, port, &directory))
         }
