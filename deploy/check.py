@@ -72,7 +72,12 @@ def main():
     assert service["read_only"] is True and service["cap_drop"] == ["ALL"]
     assert (HERE.parent / service["build"]["dockerfile"]).exists()
     rules = documents((HERE / "prometheus" / "offhook.rules.yml").read_text())[0]
-    assert len(rules["groups"][0]["rules"]) >= 5
+    alerts = rules["groups"][0]["rules"]
+    assert len(alerts) >= 5
+    runbook = (HERE.parent / "docs" / "guides" / "runbook.md").read_text()
+    for alert in alerts:
+        assert f"\n## {alert['alert']}\n" in runbook, f"the runbook says nothing of {alert['alert']}"
+        assert alert["annotations"]["runbook_url"].endswith(f"runbook.md#{alert['alert'].lower()}"), alert
     print(f"deploy: chart lints and renders {len(kinds)} kinds, compose and rules are YAML")
 
 
