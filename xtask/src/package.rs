@@ -30,6 +30,7 @@ pub fn check() -> Outcome {
     run::command(&of("hadolint"), &["deploy/Dockerfile"])?;
     run::command(&of("python"), &["deploy/check.py"])?;
     run::command("promtool", &["check", "rules", "deploy/prometheus/offhook.rules.yml"])?;
+    run::command("promtool", &["test", "rules", "deploy/prometheus/offhook.test.yml"])?;
     let chart = read(&run::root().join(CHART))?;
     if !chart.contains(&format!("appVersion: \"{}\"", env!("CARGO_PKG_VERSION"))) {
         return Err(format!("{CHART} is for another version than {}", env!("CARGO_PKG_VERSION")));
