@@ -53,6 +53,8 @@ impl Chance {
 enum Fault {
     KillNode,
     RestartDatabase,
+    /// The database dies, and another that has all of it takes its place.
+    FailOver,
     LoseBus,
     LosePackets,
     JumpClock,
@@ -72,11 +74,14 @@ impl Scenario {
     /// Of three runs the first is one node on SQLite, the others two nodes on PostgreSQL.
     fn of(seed: u64, run: u64) -> Self {
         let mut chance = Chance(seed.wrapping_mul(1_000_003).wrapping_add(run));
-        use Fault::{FillDisk, JumpClock, KillNode, LoseBus, LosePackets, RestartDatabase};
+        use Fault::{
+            FailOver, FillDisk, JumpClock, KillNode, LoseBus, LosePackets, RestartDatabase,
+        };
         let nodes = if run.is_multiple_of(3) { 1 } else { 2 };
-        let kinds: &[Fault] = match (nodes, run % 3) {
+        let kinds: &[Fault] = match (nodes, run % 6) {
             (1, _) => &[KillNode, KillNode, FillDisk, JumpClock, LosePackets],
-            (_, 1) => &[KillNode, KillNode, LoseBus, JumpClock, LosePackets],
+            (_, 1 | 4) => &[KillNode, KillNode, LoseBus, JumpClock, LosePackets],
+            (_, 2) => &[FailOver, LoseBus, KillNode, JumpClock, LosePackets],
             _ => &[RestartDatabase, LoseBus, KillNode, JumpClock, LosePackets],
         };
         let count = 2 + chance.next(3);
@@ -96,7 +101,7 @@ impl Scenario {
 
     /// A request may have been made whose outcome was not written.
     fn may_repeat(&self) -> bool {
-        let kills = [Fault::KillNode, Fault::RestartDatabase, Fault::FillDisk];
+        let kills = [Fault::KillNode, Fault::RestartDatabase, Fault::FailOver, Fault::FillDisk];
         self.faults.iter().any(|(_, fault)| kills.contains(fault))
     }
 }
@@ -270,7 +275,8 @@ impl World {
                     tokio::time::sleep(Duration::from_millis(chance.next(1500))).await;
                     self.nodes[at] = self.nodes[at].plan.start().await;
                 }
-                Fault::RestartDatabase => restart_database().await,
+                Fault::RestartDatabase => tell_database("OFFHOOK_CHAOS_RESTART").await,
+                Fault::FailOver => tell_database("OFFHOOK_CHAOS_FAIL_OVER").await,
                 Fault::LoseBus => {
                     if let Some(nats) = &mut self.nats {
                         nats.kill().await;
@@ -519,9 +525,10 @@ impl World {
     }
 }
 
-/// The command that restarts PostgreSQL as if it had crashed; `cargo xtask chaos` gives it.
-async fn restart_database() {
-    let Ok(command) = std::env::var("OFFHOOK_CHAOS_RESTART") else { return };
+/// The command that restarts PostgreSQL as if it had crashed, or lets its standby take over;
+/// `cargo xtask chaos` gives it.
+async fn tell_database(what: &str) {
+    let Ok(command) = std::env::var(what) else { return };
     let mut shell = tokio::process::Command::new("sh");
     shell.args(["-c", &command]).stdout(std::process::Stdio::null());
     shell.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null());

@@ -5,7 +5,7 @@ use crate::{Outcome, needs, run};
 
 /// Runs of `cargo xtask chaos`, and of the step of `cargo xtask test`.
 const RUNS: u64 = 10;
-const RUNS_OF_TEST: u64 = 3;
+const RUNS_OF_TEST: u64 = 6;
 /// Set in a network of its own, for the runs too.
 const OWN_NETWORK: &str = "OFFHOOK_CHAOS_OWN_NETWORK";
 const TEST: &[&str] = &["test", "-p", "offhook", "--features", "interop", "--test", "chaos"];
@@ -56,6 +56,7 @@ fn within(runs: u64, seed: u64) -> Outcome {
     let env = [
         ("OFFHOOK_TEST_POSTGRES", server.url()),
         ("OFFHOOK_CHAOS_RESTART", server.crash_and_restart()),
+        ("OFFHOOK_CHAOS_FAIL_OVER", server.with_standby()?),
         ("OFFHOOK_CHAOS_RUNS", runs.to_string()),
         ("OFFHOOK_CHAOS_SEED", seed.to_string()),
     ];

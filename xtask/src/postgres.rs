@@ -20,22 +20,14 @@ impl Postgres {
         let directory =
             std::env::temp_dir().join(format!("offhook-postgres-{}", std::process::id()));
         std::fs::create_dir_all(&directory).map_err(|error| format!("{directory:?}: {error}"))?;
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .map_err(|error| format!("no free port: {error}"))?
-            .port();
-        let server = Self { programs, directory, port };
+        let server = Self { programs, directory, port: free_port()? };
         if run::is_root() {
             // PostgreSQL refuses to run as root.
             run::command("chown", &["postgres", &server.path("")])?;
         }
         let data = server.path("data");
         server.run("initdb", &["-D", &data, "-A", "trust", "-U", "offhook", "-N"])?;
-        let options = format!(
-            "-p {port} -c listen_addresses=127.0.0.1 -c max_connections=400 -k {}",
-            server.path("")
-        );
-        let log = server.path("log");
+        let (options, log) = (server.options(server.port), server.path("log"));
         server.run("pg_ctl", &["-D", &data, "-o", &options, "-l", &log, "-w", "start"])?;
         Ok(server)
     }
@@ -54,6 +46,42 @@ impl Postgres {
         format!(
             "cd {directory} && {user}{programs}/pg_ctl -D {data} -l {log} -m immediate -w restart"
         )
+    }
+
+    /// Starts a second server that has every commit before it is acknowledged. The command of a shell
+    /// that ends the first as a crash would, lets the second take its place and its address, and
+    /// starts another second one.
+    pub fn with_standby(&self) -> Result<String, String> {
+        let user = if run::is_root() { "runuser -u postgres -- " } else { "" };
+        let programs = format!("{user}{}", self.programs);
+        let (first, second) = (self.options(self.port), self.options(free_port()?));
+        let url = self.url();
+        let standby = format!(
+            "{programs}/pg_basebackup -D spare -R -X stream -c fast -N -d {url} && \
+             {programs}/pg_ctl -D spare -o '{second}' -l spare.log -w start && \
+             {programs}/psql -X -q -d {url} -c \"ALTER SYSTEM SET synchronous_standby_names = '*'\" \
+             -c 'SELECT pg_reload_conf()'"
+        );
+        let place = format!("cd {}", self.path(""));
+        let made = Command::new("sh")
+            .args(["-c", &format!("{place} && {standby}")])
+            .stdin(std::process::Stdio::null())
+            .stdout(std::process::Stdio::null())
+            .status();
+        if !made.is_ok_and(|status| status.success()) {
+            return Err("a standby of PostgreSQL could not be made".to_owned());
+        }
+        Ok(format!(
+            "{place} && {programs}/pg_ctl -D data -m immediate -w stop && \
+             {programs}/pg_ctl -D spare -w promote && {programs}/pg_ctl -D spare -m fast -w stop && \
+             rm -rf data && mv spare data && \
+             {programs}/pg_ctl -D data -o '{first}' -l log -w start && {standby}"
+        ))
+    }
+
+    fn options(&self, port: u16) -> String {
+        let directory = self.path("");
+        format!("-p {port} -c listen_addresses=127.0.0.1 -c max_connections=400 -k {directory}")
     }
 
     fn path(&self, name: &str) -> String {
@@ -87,8 +115,17 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        let data = self.path("data");
-        let _ = self.run("pg_ctl", &["-D", &data, "-m", "immediate", "-w", "stop"]);
+        for server in ["spare", "data"] {
+            let directory = self.path(server);
+            if std::path::Path::new(&directory).exists() {
+                let _ = self.run("pg_ctl", &["-D", &directory, "-m", "immediate", "-w", "stop"]);
+            }
+        }
         let _ = std::fs::remove_dir_all(&self.directory);
     }
+}
+
+fn free_port() -> Result<u16, String> {
+    let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    listener.map(|address| address.port()).map_err(|error| format!("no free port: {error}"))
 }
