@@ -81,7 +81,7 @@ pub async fn run(requests: usize, connections: &[usize]) -> Outcome {
     say!("\nstart to first accepted message  {started:.0} ms");
     say!("resident when idle               {:.1} MB", idle as f64 / 1024.0);
     say!("resident after the load          {:.1} MB", platform.resident_kib() as f64 / 1024.0);
-    let (messages, _) = platform.drain().await?;
+    let messages = platform.drain().await?;
     say!("{messages} messages delivered to simulated phones");
     Ok(())
 }
@@ -142,12 +142,12 @@ pub async fn peers(requests: usize) -> Outcome {
 async fn own(key: &str, name: &str, server: &Server, requests: usize, what: &str) -> Outcome {
     server.load(CONNECTIONS[0], requests / 10).await?;
     for connections in CONNECTIONS {
-        let mut rounds = Vec::new();
-        for _ in 0..ROUNDS {
-            rounds.push(server.load(connections, requests).await?);
+        let measured = middle(async || {
+            let measured = server.load(connections, requests).await?;
             server.rest().await;
-        }
-        row(key, name, connections, load::median(rounds), server.resident_kib(), what);
+            Ok(measured)
+        });
+        row(key, name, connections, &measured.await?, server.resident_kib(), what);
     }
     Ok(())
 }
@@ -163,33 +163,33 @@ async fn foreign(relay: &Relay, requests: usize, what: &str) -> Outcome {
     sent(CONNECTIONS[0], 10_000_000, requests / 10).await?;
     let mut next = 0;
     for connections in CONNECTIONS {
-        let mut rounds = Vec::new();
-        for _ in 0..ROUNDS {
-            match sent(connections, next, requests).await {
-                Ok(measured) => rounds.push(measured),
-                Err(why) => {
-                    say!("{:<22} {connections:>5} failed: {why}", relay.name);
-                    rounds.clear();
-                    break;
-                }
-            }
+        let measured = middle(async || {
             next += requests;
+            sent(connections, next, requests).await
+        });
+        match measured.await {
+            Ok(measured) => {
+                let kib = (relay.resident_kib)();
+                row(relay.name, relay.name, connections, &measured, kib, what);
+            }
+            Err(why) => say!("{:<22} {connections:>5} failed: {why}", relay.name),
         }
-        let kib = (relay.resident_kib)();
-        row(relay.name, relay.name, connections, load::median(rounds), kib, what);
     }
     Ok(())
 }
 
-fn row(
-    key: &str,
-    name: &str,
-    connections: usize,
-    measured: Option<load::Measured>,
-    kib: u64,
-    what: &str,
-) {
-    let Some(measured) = measured else { return };
+/// The middle of all rounds; nothing when one fails.
+async fn middle(
+    mut round: impl AsyncFnMut() -> Result<load::Measured, Failure>,
+) -> Result<load::Measured, Failure> {
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        rounds.push(round().await?);
+    }
+    Ok(load::median(rounds).ok_or("no rounds")?)
+}
+
+fn row(key: &str, name: &str, connections: usize, measured: &load::Measured, kib: u64, what: &str) {
     let key = format!("peers.{key}");
     figure(&key, get(&key).unwrap_or(0.0).max(measured.per_second));
     say!(
