@@ -22,7 +22,7 @@ const BETWEEN: usize = 64;
 const QUEUE_MAX: usize = 8192;
 
 /// The batch goes back with the answer: memory is freed cheaply by who took it.
-type Answer = (Result<Outcome, StoreError>, Batch);
+pub(crate) type Answer = (Result<Outcome, StoreError>, Batch);
 
 /// A batch, who waits for it, and whether it may yield to others.
 pub(crate) struct Write {

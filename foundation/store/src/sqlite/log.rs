@@ -204,14 +204,13 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::intake::Answer;
     use crate::{Batch, Location, Store};
 
     fn group(outcome: Result<Outcome, StoreError>) -> (Group, oneshot::Receiver<Answer>) {
         let (reply, answer) = oneshot::channel();
         (vec![(Write { batch: Batch::new(), background: false, reply }, outcome)], answer)
     }
-
-    type Answer = (Result<Outcome, StoreError>, Batch);
 
     #[test]
     fn a_slow_disk_is_waited_for_aside_and_a_failed_one_is_not_believed_again() {
