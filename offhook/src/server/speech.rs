@@ -109,10 +109,10 @@ impl Speaker for Speech {
                 }
             }
             let spoken = tokio::time::timeout(PATIENCE, espeak(utterance)).await.ok().flatten();
-            if spoken.is_none() {
+            if spoken.is_none() && !utterance.text.trim().is_empty() {
                 self.silence.call_once(|| {
                     tracing::warn!(
-                        "what calls say is silence: install espeak-ng, or name a service in [speech]"
+                        "a sentence is silence: is espeak-ng installed, or does [speech] name a service?"
                     );
                 });
             }
