@@ -528,7 +528,10 @@ impl World {
 /// The command that restarts PostgreSQL as if it had crashed, or lets its standby take over;
 /// `cargo xtask chaos` gives it.
 async fn tell_database(what: &str) {
-    let Ok(command) = std::env::var(what) else { return };
+    let Ok(command) = std::env::var(what) else {
+        println!("  {what} is not set: the database was left alone");
+        return;
+    };
     let mut shell = tokio::process::Command::new("sh");
     shell.args(["-c", &command]).stdout(std::process::Stdio::null());
     shell.stdin(std::process::Stdio::null()).stderr(std::process::Stdio::null());

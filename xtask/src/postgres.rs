@@ -39,21 +39,15 @@ impl Postgres {
 
     /// The command of a shell that ends the server as a crash would, and starts it again.
     pub fn crash_and_restart(&self) -> String {
-        let user = if run::is_root() { "runuser -u postgres -- " } else { "" };
-        let (data, log) = (self.path("data"), self.path("log"));
-        let directory = self.path("");
-        let programs = &self.programs;
-        format!(
-            "cd {directory} && {user}{programs}/pg_ctl -D {data} -l {log} -m immediate -w restart"
-        )
+        let (place, programs) = (self.path(""), self.programs_of_a_shell());
+        format!("cd {place} && {programs}/pg_ctl -D data -l log -m immediate -w restart")
     }
 
     /// Starts a second server that has every commit before it is acknowledged. The command of a shell
     /// that ends the first as a crash would, lets the second take its place and its address, and
     /// starts another second one.
     pub fn with_standby(&self) -> Result<String, String> {
-        let user = if run::is_root() { "runuser -u postgres -- " } else { "" };
-        let programs = format!("{user}{}", self.programs);
+        let programs = self.programs_of_a_shell();
         let (first, second) = (self.options(self.port), self.options(free_port()?));
         let url = self.url();
         let standby = format!(
@@ -77,6 +71,12 @@ impl Postgres {
              rm -rf data && mv spare data && \
              {programs}/pg_ctl -D data -o '{first}' -l log -w start && {standby}"
         ))
+    }
+
+    /// Before `/pg_ctl` and its like: PostgreSQL refuses to run as root.
+    fn programs_of_a_shell(&self) -> String {
+        let user = if run::is_root() { "runuser -u postgres -- " } else { "" };
+        format!("{user}{}", self.programs)
     }
 
     fn options(&self, port: u16) -> String {
